@@ -1,0 +1,60 @@
+// Package durable is the only way to the disk for everything that matters:
+// files, directories and the order in which they become safe from a power cut.
+//
+// Words: an operation has happened when the call returns; it is durable when a
+// power cut can no longer undo it. File.Sync makes a file's content durable,
+// FS.SyncDir makes the names in a directory durable, and Barrier makes durable
+// everything that happened before it was called, for all who wait at once.
+// A reply of 250 is only ever sent after one of these.
+//
+// FS is implemented on a directory tree by Root (every path is resolved below
+// one open directory, so a tree that was unmounted or swapped cannot be
+// reached) and by package crashfs, which forgets what was not durable.
+package durable
+
+import (
+	"io"
+	"io/fs"
+	"time"
+)
+
+// FS is a tree of files. Names are slash-separated, relative, and cannot
+// leave the tree. Errors are *fs.PathError and work with errors.Is and the
+// sentinels of io/fs.
+type FS interface {
+	OpenFile(name string, flag int, perm fs.FileMode) (File, error)
+	Mkdir(name string, perm fs.FileMode) error
+	Rename(oldname, newname string) error
+	Link(oldname, newname string) error
+	Symlink(target, name string) error
+	Readlink(name string) (string, error)
+	Remove(name string) error
+	ReadDirNames(name string) ([]string, error) // unsorted, complete
+	Stat(name string) (fs.FileInfo, error)
+	Lstat(name string) (fs.FileInfo, error)
+	Chtimes(name string, atime, mtime time.Time) error
+	Chown(name string, uid, gid int) error
+
+	// SyncDir makes the names in a directory durable (fsync of the directory).
+	SyncDir(name string) error
+	// Barrier returns when all that happened in the tree before the call is
+	// durable: file contents and names. Calls that wait at the same time share
+	// one pass over the disk.
+	Barrier() error
+	// Sub is the tree below a directory, which must exist. It shares the
+	// parent's barrier and must be closed.
+	Sub(name string) (FS, error)
+	Close() error
+}
+
+// File is an open file.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	io.Writer
+	io.Closer
+	Sync() error // content and size, as fsync(2)
+	Stat() (fs.FileInfo, error)
+	Truncate(size int64) error
+	Name() string
+}

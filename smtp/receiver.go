@@ -1,0 +1,47 @@
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/netip"
+
+	"gomaild/auth"
+	"gomaild/mail"
+)
+
+// A Receiver takes responsibility for messages. The MX, the MSA and LMTP are
+// three Receivers (package delivery/receive); this package knows only wires.
+// Errors of its methods are rendered with mail.StatusOf.
+type Receiver interface {
+	// Begin is called at MAIL. The Transaction it returns belongs to the
+	// session, which ends it with exactly one Commit or Abort.
+	Begin(ctx context.Context, c Client, from mail.ReversePath) (Transaction, error)
+}
+
+// Transaction is one MAIL to end-of-data.
+type Transaction interface {
+	// AddRecipient decides about one RCPT. After an error the transaction goes
+	// on without that recipient.
+	AddRecipient(ctx context.Context, to mail.Recipient) error
+	// Commit reads the content, CRLF line ends and dot-stuffing removed, to
+	// EOF and returns one result for each accepted recipient, in order; nil
+	// means that the message survives a power cut. When reading content fails
+	// (a size limit, a bare line end, a lost connection) nothing may have been
+	// stored and each result is that error.
+	Commit(ctx context.Context, content io.Reader) []error
+	// Abort forgets the transaction: RSET, QUIT, a new EHLO, a lost connection.
+	Abort()
+}
+
+// Client is what a session knows of its peer at the time of MAIL.
+type Client struct {
+	Session   string     // id of the session in logs and Received fields
+	Addr      netip.Addr // zero for a unix socket
+	Port      uint16
+	LocalAddr netip.AddrPort
+	Helo      string               // argument of EHLO, HELO or LHLO
+	Protocol  string               // "SMTP", "ESMTP", "ESMTPS", "ESMTPSA", "LMTP", "UTF8SMTP"...: RFC 3848, RFC 6531
+	TLS       *tls.ConnectionState // nil on plaintext
+	Identity  *auth.Identity       // nil before AUTH
+}

@@ -1,0 +1,153 @@
+// Package storage says what a mail store is: accounts with mailboxes, and of
+// each mailbox an immutable View that many sessions share.
+//
+// Rules. A UID is on disk before a View shows it, and is never used again.
+// UIDVALIDITY changes only when no other answer is honest. A View never
+// changes; a change makes a new View, and Diff says what a client that knows
+// the old one must hear. When Append, Deliver, Copy, Move, Expunge or SetFlags
+// return without an error the change survives a power cut (flag changes
+// survive a crash of the process, and a power cut once the file system has
+// written its journal, as with Dovecot).
+//
+// Names of mailboxes are UTF-8 with "/" between levels; INBOX is spelled so.
+// The suite in storagetest is what every implementation passes.
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"gomaild/mail"
+	"gomaild/message"
+)
+
+// What callers can act on. Everything else is a fault of the store: temporary.
+var (
+	ErrNoMailbox    = errors.New("no such mailbox")             // NO [NONEXISTENT], or [TRYCREATE]
+	ErrExists       = errors.New("mailbox exists already")      // NO [ALREADYEXISTS]
+	ErrName         = errors.New("name not possible here")      // NO [CANNOT]; wrapped with the reason
+	ErrNoSelect     = errors.New("mailbox cannot be opened")    // NO [NONEXISTENT]
+	ErrExpunged     = errors.New("message is gone")             // NO [EXPUNGEISSUED]
+	ErrKeywordLimit = errors.New("no room for another keyword") // NO [LIMIT]
+	ErrReadOnly     = errors.New("mailbox is read-only")        // NO [READ-ONLY]
+)
+
+// UID is a message's number for ever (RFC 9051 section 2.3.1.1).
+type UID uint32
+
+// ModSeq is the change counter of RFC 7162.
+type ModSeq uint64
+
+// Owner is whose account to open and what the accounts say of it.
+type Owner struct {
+	Address mail.Address // as stored in the mailbox row
+	Maildir string       // the mailbox.maildir column, may be empty
+}
+
+// Store holds accounts. It is safe for concurrent use.
+type Store interface {
+	// Account opens an account, making its directories if they are missing.
+	// Handles of one account share their state; each must be closed.
+	Account(ctx context.Context, o Owner) (Account, error)
+	// Close ends all work; when it returns no file of the store is open.
+	Close() error
+}
+
+// Account is one login's home.
+type Account interface {
+	// Mailboxes lists every mailbox, and the missing parents of some, sorted.
+	Mailboxes(ctx context.Context) ([]MailboxInfo, error)
+	// Open opens a mailbox. ErrNoMailbox, ErrNoSelect, ErrName.
+	Open(ctx context.Context, name string) (Mailbox, error)
+	// Create makes a mailbox, not its parents. ErrExists, ErrName.
+	Create(ctx context.Context, name string) error
+	// Delete removes a mailbox with its messages; children stay. INBOX cannot
+	// be deleted (ErrName). ErrNoMailbox.
+	Delete(ctx context.Context, name string) error
+	// Rename moves a mailbox and its children, UIDs and all. Renaming INBOX
+	// moves its messages to the new mailbox (RFC 3501 section 6.3.5).
+	Rename(ctx context.Context, from, to string) error
+	// Subscribe adds name to the subscriptions or takes it away. Names that do
+	// not exist (any more) can be taken away, not added (ErrNoMailbox).
+	Subscribe(ctx context.Context, name string, on bool) error
+	// Subscriptions lists the subscribed names, existing or not.
+	Subscriptions(ctx context.Context) ([]string, error)
+	Close() error
+}
+
+// MailboxInfo is what LIST tells of a mailbox.
+type MailboxInfo struct {
+	Name       string
+	SpecialUse string // `\Sent` ... (RFC 6154) or ""
+	NoSelect   bool   // only a parent of others
+	NonExist   bool   // the directory is not there yet
+	Subscribed bool
+	NewMail    bool // files wait in new/: \Marked
+}
+
+// Mailbox is an open mailbox. Handles share their state and are safe for
+// concurrent use; each must be closed.
+type Mailbox interface {
+	Name() string
+	// View is the mailbox now: it looks at the disk, takes in what others
+	// delivered or changed, and returns the present View, the same pointer if
+	// nothing changed.
+	View(ctx context.Context) (*View, error)
+	// Changed is closed at the first change after v, made by this process or
+	// noticed on disk.
+	Changed(v *View) <-chan struct{}
+	// ClaimRecent makes the caller the session that is told of new messages as
+	// \Recent: it returns the UIDs in v that nobody claimed before.
+	ClaimRecent(ctx context.Context, v *View) ([]UID, error)
+
+	// Append stores a message under the next UID. ErrKeywordLimit.
+	Append(ctx context.Context, d Draft) (UID, error)
+	// Deliver stores a new message durably without looking at the mailbox; it
+	// gets its UID when somebody opens the mailbox. The way of local delivery.
+	Deliver(ctx context.Context, d Draft) error
+	// SetFlags edits flags. With unchangedSince not zero, messages with a
+	// higher MODSEQ are left alone and returned as conflicts. UIDs that do not
+	// exist (any more) are passed over. ErrKeywordLimit.
+	SetFlags(ctx context.Context, uids []UID, e FlagEdit, unchangedSince ModSeq) (conflicts []UID, err error)
+	// Expunge removes messages, whatever their flags.
+	Expunge(ctx context.Context, uids []UID) error
+	// Copy copies messages of this mailbox to another of the same store, all or
+	// none, and returns the new UIDs in the order of uids. ErrExpunged if one
+	// of them is gone.
+	Copy(ctx context.Context, uids []UID, to Mailbox) ([]UID, error)
+	// Move is Copy and Expunge in one: a message is never in neither place.
+	Move(ctx context.Context, uids []UID, to Mailbox) ([]UID, error)
+
+	// Info is a message's sizes and times. ErrExpunged.
+	Info(ctx context.Context, uid UID) (Info, error)
+	// Content opens a message; close it. ErrExpunged.
+	Content(ctx context.Context, uid UID) (Content, error)
+	// Summary is the parsed structure, kept for the next caller. ErrExpunged.
+	Summary(ctx context.Context, uid UID) (*message.Summary, error)
+	Close() error
+}
+
+// Content is message.Content that must be closed.
+type Content interface {
+	message.Content
+	io.Closer
+}
+
+// Info is what is known of a message without parsing it.
+type Info struct {
+	WireSize     int64 // RFC822.SIZE
+	StoredSize   int64 // octets of the file
+	InternalDate time.Time
+	SaveDate     time.Time // RFC 8514
+}
+
+// Draft is a message to be stored. Content is in wire form (CRLF); it is read
+// once, to EOF, and an error of it is returned and nothing stored.
+type Draft struct {
+	Content      io.Reader
+	Flags        SystemFlag
+	Keywords     []string
+	InternalDate time.Time // zero: now
+}
