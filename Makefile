@@ -1,0 +1,19 @@
+# gomaild. One line a target; `make test` is all that a newcomer needs.
+
+export CGO_ENABLED ?= 0
+GO      ?= go
+FUZZ    ?= 10s
+BENCH   ?= .
+
+.PHONY: build test race fuzz lint cover bench packages docs clean
+
+build: ; $(GO) build -trimpath -ldflags '-s -w' -o bin/gomaild ./cmd/gomaild
+test: packages lint ; $(GO) test -timeout 15m ./...
+race: packages ; CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+fuzz: ; GO=$(GO) FUZZ=$(FUZZ) .ci/fuzz
+lint: ; GO=$(GO) .ci/lint
+cover: packages ; $(GO) test -coverpkg=./... -coverprofile=coverage.out ./... && $(GO) tool cover -func=coverage.out | tail -n 1
+bench: packages ; $(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m ./...
+docs: ; $(GO) run ./cmd/gomaild config doc > docs/config.md && $(GO) run ./cmd/gomaild config example > docs/gomaild.example.toml
+packages: ; .ci/packages
+clean: ; rm -rf bin gomaild-demo coverage.out

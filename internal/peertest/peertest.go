@@ -1,0 +1,68 @@
+// Package peertest helps tests that drive real programs: it says when one is
+// missing, runs commands within a time, and finds ports that are free.
+//
+// Rule: nothing skips silently. As root or in CI, where `make test` installs
+// the packages, a missing program is a failure; elsewhere .ci/packages has
+// named it loudly before the tests began, and the test is skipped.
+package peertest
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Need returns the path of a program, which the named Debian package has. Some
+// live outside PATH: program may be a path.
+func Need(t testing.TB, program, debianPackage string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err == nil {
+		return path
+	}
+	if os.Getuid() == 0 || os.Getenv("CI") != "" {
+		t.Fatalf("%s is missing: apt-get install %s (make test does)", program, debianPackage)
+	}
+	t.Skipf("SKIPPED: %s is missing: apt-get install %s", program, debianPackage)
+	return ""
+}
+
+// Run runs a command for at most a minute and returns its standard output. If
+// it fails the test fails, with all that it printed.
+func Run(t testing.TB, stdin string, name string, args ...string) string {
+	t.Helper()
+	out, errOut, err := Try(t, stdin, name, args...)
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s\n%s", name, strings.Join(args, " "), err, out, errOut)
+	}
+	return out
+}
+
+// Try is Run for a command that may fail.
+func Try(t testing.TB, stdin string, name string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var out, errOut bytes.Buffer
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err = cmd.Run()
+	return out.String(), errOut.String(), err
+}
+
+// FreePort is a TCP port on loopback that nobody listens on now.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
