@@ -29,11 +29,11 @@ type Part struct {
 	BodyWireSize   int64
 	BodyLines      int64 // lines of the body on the wire
 
-	Type, Subtype     string // "TEXT", "PLAIN" where absent or unreadable
+	Type, Subtype     string // "text", "plain" where absent or unreadable
 	Params            []Param
 	ID                string
 	Description       string
-	Encoding          string // "7BIT" where absent
+	Encoding          string // "7bit" where absent
 	MD5               string
 	Disposition       string
 	DispositionParams []Param

@@ -1,0 +1,233 @@
+package message
+
+import (
+	"strconv"
+	"strings"
+)
+
+// maxQuoted is the longest string sent quoted; longer ones become literals.
+const maxQuoted = 1000
+
+// Append adds the ENVELOPE parenthesised list of RFC 3501 section 7.4.2 to dst.
+// Strings that cannot be quoted become literals, so the result may hold line
+// ends and 8-bit octets.
+func (e *Envelope) Append(dst []byte) []byte {
+	dst = append(dst, '(')
+	dst = appendNString(dst, e.Date)
+	dst = append(dst, ' ')
+	dst = appendNString(dst, e.Subject)
+	for _, list := range [][]Mailbox{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc} {
+		dst = append(dst, ' ')
+		dst = appendMailboxes(dst, list)
+	}
+	dst = append(dst, ' ')
+	dst = appendNString(dst, e.InReplyTo)
+	dst = append(dst, ' ')
+	dst = appendNString(dst, e.MessageID)
+	return append(dst, ')')
+}
+
+// appendMailboxes writes a list of address structures. A NIL host would mean a
+// group, so an address without a domain gets a word that cannot be one, and
+// likewise for the local part.
+func appendMailboxes(dst []byte, list []Mailbox) []byte {
+	if len(list) == 0 {
+		return append(dst, "NIL"...)
+	}
+	dst = append(dst, '(')
+	for _, m := range list {
+		if !m.GroupStart && !m.GroupEnd {
+			m.Local = orElse(m.Local, "MISSING_MAILBOX")
+			m.Domain = orElse(m.Domain, "MISSING_DOMAIN")
+		}
+		dst = append(dst, '(')
+		dst = appendNString(dst, m.Name)
+		for _, s := range []string{m.Route, m.Local, m.Domain} {
+			dst = append(dst, ' ')
+			dst = appendNString(dst, s)
+		}
+		dst = append(dst, ')')
+	}
+	return append(dst, ')')
+}
+
+func orElse(s, or string) string {
+	if s == "" {
+		return or
+	}
+	return s
+}
+
+// emptyPart stands for the parts of a multipart that has none: the grammar
+// wants at least one, and clients rely on it.
+var emptyPart = Part{Type: "text", Subtype: "plain", Encoding: "7bit"}
+
+// AppendBodyStructure adds BODYSTRUCTURE (extended) or BODY of RFC 3501 section
+// 7.4.2 to dst. As with Envelope.Append the result may hold literals.
+func (p *Part) AppendBodyStructure(dst []byte, extended bool) []byte {
+	dst = append(dst, '(')
+	if p.IsMultipart() {
+		dst = p.appendMultipart(dst, extended)
+	} else {
+		dst = p.appendSingle(dst, extended)
+	}
+	if extended {
+		dst = p.appendExtension(dst)
+	}
+	return append(dst, ')')
+}
+
+func (p *Part) appendMultipart(dst []byte, extended bool) []byte {
+	for i := range p.Parts {
+		dst = p.Parts[i].AppendBodyStructure(dst, extended)
+	}
+	if len(p.Parts) == 0 {
+		dst = emptyPart.AppendBodyStructure(dst, extended)
+	}
+	dst = append(dst, ' ')
+	dst = appendString(dst, p.Subtype)
+	if extended {
+		dst = append(dst, ' ')
+		dst = appendParams(dst, p.Params)
+	}
+	return dst
+}
+
+func (p *Part) appendSingle(dst []byte, extended bool) []byte {
+	params := p.Params
+	isText := strings.EqualFold(p.Type, "text")
+	if isText && param(params, "charset") == "" {
+		// RFC 2045 section 5.2: the default, said aloud as Dovecot does.
+		params = append(params[:len(params):len(params)], Param{"charset", "us-ascii"})
+	}
+	dst = appendString(dst, p.Type)
+	dst = append(dst, ' ')
+	dst = appendString(dst, p.Subtype)
+	dst = append(dst, ' ')
+	dst = appendParams(dst, params)
+	for _, s := range []string{p.ID, p.Description} {
+		dst = append(dst, ' ')
+		dst = appendNString(dst, s)
+	}
+	dst = append(dst, ' ')
+	dst = appendString(dst, p.Encoding)
+	dst = append(dst, ' ')
+	dst = strconv.AppendInt(dst, p.BodyWireSize, 10)
+	switch {
+	case isText:
+		dst = append(dst, ' ')
+		dst = strconv.AppendInt(dst, p.BodyLines, 10)
+	case p.IsMessage():
+		dst = p.appendInner(dst, extended)
+	}
+	if extended {
+		dst = append(dst, ' ')
+		dst = appendNString(dst, p.MD5)
+	}
+	return dst
+}
+
+// appendInner writes what a message/rfc822 has more: the envelope, structure
+// and lines of the message in it. Beyond the depth limit that message was not
+// taken apart and is shown as empty text.
+func (p *Part) appendInner(dst []byte, extended bool) []byte {
+	inner := &emptyPart
+	if len(p.Parts) > 0 {
+		inner = &p.Parts[0]
+	}
+	envelope := inner.Envelope
+	if envelope == nil {
+		envelope = &Envelope{}
+	}
+	dst = append(dst, ' ')
+	dst = envelope.Append(dst)
+	dst = append(dst, ' ')
+	dst = inner.AppendBodyStructure(dst, extended)
+	dst = append(dst, ' ')
+	return strconv.AppendInt(dst, p.BodyLines, 10)
+}
+
+func (p *Part) appendExtension(dst []byte) []byte {
+	dst = append(dst, ' ')
+	if p.Disposition == "" {
+		dst = append(dst, "NIL"...)
+	} else {
+		dst = append(dst, '(')
+		dst = appendString(dst, p.Disposition)
+		dst = append(dst, ' ')
+		dst = appendParams(dst, p.DispositionParams)
+		dst = append(dst, ')')
+	}
+	dst = append(dst, ' ')
+	dst = appendLanguages(dst, p.Language)
+	dst = append(dst, ' ')
+	return appendNString(dst, p.Location)
+}
+
+func appendLanguages(dst []byte, tags []string) []byte {
+	if len(tags) == 0 {
+		return append(dst, "NIL"...)
+	}
+	dst = append(dst, '(')
+	for i, tag := range tags {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		dst = appendString(dst, tag)
+	}
+	return append(dst, ')')
+}
+
+func appendParams(dst []byte, params []Param) []byte {
+	if len(params) == 0 {
+		return append(dst, "NIL"...)
+	}
+	dst = append(dst, '(')
+	for i, v := range params {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		dst = appendString(dst, v.Name)
+		dst = append(dst, ' ')
+		dst = appendString(dst, v.Value)
+	}
+	return append(dst, ')')
+}
+
+func appendNString(dst []byte, s string) []byte {
+	if s == "" {
+		return append(dst, "NIL"...)
+	}
+	return appendString(dst, s)
+}
+
+// appendString writes an IMAP string: quoted where the grammar allows it, else
+// a literal. NUL can be in neither and becomes 0x80, as Dovecot writes it.
+func appendString(dst []byte, s string) []byte {
+	if !quotable(s) {
+		dst = append(dst, '{')
+		dst = strconv.AppendInt(dst, int64(len(s)), 10)
+		dst = append(dst, '}', '\r', '\n')
+		return append(dst, strings.ReplaceAll(s, "\x00", "\x80")...)
+	}
+	dst = append(dst, '"')
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, s[i])
+	}
+	return append(dst, '"')
+}
+
+func quotable(s string) bool {
+	if len(s) > maxQuoted {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c == 0 || c == '\r' || c == '\n' || c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
