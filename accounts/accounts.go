@@ -28,19 +28,25 @@ const (
 	Hosted  Class = iota // its mailboxes and aliases are here
 	AliasOf              // another name for Domain.Target (alias_domain)
 	Relay                // backupmx: mail is relayed, recipients live elsewhere
+
+	// StrayAlias is an alias domain without an active domain of its own name:
+	// strangers' mail for it is refused, but an alias that leads to it is
+	// followed to Domain.Target. Only seen where the replaced deployment's
+	// answers are asked for.
+	StrayAlias
 )
 
 // Domain is one active domain.
 type Domain struct {
 	Name      string
 	Class     Class
-	Target    string // the target domain, for AliasOf
+	Target    string // the target domain, for AliasOf and StrayAlias
 	Transport string // domain.transport as stored ("virtual", "smtp:[host]:25"), may be empty
 }
 
 // Mailbox is one active mailbox.
 type Mailbox struct {
-	Address    mail.Address // as stored, which names the Maildir; compare folded
+	Address    mail.Address // folded, which names the Maildir as it did for Dovecot, however the row spells it
 	Maildir    string       // mailbox.maildir as stored, relative, may be empty
 	QuotaBytes int64        // stored octets allowed, 0 for no limit (0 and negative rows alike)
 	MaySend    bool         // smtp_active; true where the schema has no such column

@@ -4,9 +4,16 @@
 // The rules are postfixadmin's, as its tables mean them. Where the replaced
 // deployment's own SQL answered otherwise, Config.Deployed brings its answers
 // back; docs/routing.md lists each difference.
+//
+// Rules of the package: it asks accounts.Lookup and remembers nothing between
+// calls. A fault of the account database is an error without a status, so mail
+// waits; only an answered question makes a 5xx. Every expansion is bounded in
+// depth and in number.
 package routing
 
 import (
+	"slices"
+
 	"gomaild/accounts"
 	"gomaild/mail"
 )
@@ -28,4 +35,63 @@ type Destination struct {
 	Address mail.Address     // final address, +detail included
 	Mailbox accounts.Mailbox // for Local
 	Detail  string           // the +detail, for Local
+}
+
+// Config is what a Router needs. Only Lookup is required.
+type Config struct {
+	Lookup accounts.Lookup
+
+	Delimiter byte // begins the detail in alice+lists; 0 for no details
+	Deployed  bool // answer as the replaced deployment did: see docs/routing.md
+
+	// Origin is the domain of alias entries that have none ("root"). Without
+	// it such an entry is an address that nobody has.
+	Origin string
+	// SystemDomains are the names and address literals of this host itself
+	// (Postfix's mydestination). There are no system users: only postmaster
+	// and abuse exist there.
+	SystemDomains []string
+	// Postmaster gets the mail for the bare <postmaster>, for postmaster and
+	// abuse at a system domain, and for those at a hosted domain where they
+	// lead to nobody. Without it these addresses are refused with 550.
+	Postmaster mail.Address
+	// VacationDomain is PostfixAdmin's VACATION_DOMAIN. Where it is set, alias
+	// entries there ("bob#example.com@autoreply...") are left out.
+	VacationDomain string
+
+	MaxExpansion int // addresses that one recipient may lead to; default 1000
+	MaxDepth     int // aliases behind one another; default 100
+}
+
+// Router routes. It is safe for concurrent use.
+type Router struct {
+	config Config
+	lookup accounts.Lookup
+	rules  rules
+}
+
+// New is a Router for c.
+func New(c Config) *Router {
+	if c.MaxExpansion <= 0 {
+		c.MaxExpansion = 1000
+	}
+	if c.MaxDepth <= 0 {
+		c.MaxDepth = 100
+	}
+	r := &Router{config: c, lookup: c.Lookup, rules: meantRules{table{c}}}
+	if c.Deployed {
+		r.rules = deployedRules{table{c}}
+	}
+	return r
+}
+
+func (r *Router) isSystem(domain string) bool {
+	return slices.Contains(r.config.SystemDomains, domain)
+}
+
+// isRole reports the local parts that a mail domain must have: RFC 5321
+// section 4.5.1 and RFC 2142 section 4.
+func isRole(a mail.Address) bool {
+	local := mail.FoldASCII(a.Local)
+	return local == "postmaster" || local == "abuse"
 }

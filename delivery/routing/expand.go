@@ -1,0 +1,148 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gomaild/accounts"
+	"gomaild/mail"
+)
+
+// Expand follows the aliases of an address to their ends, without the checks
+// against strangers: a remote address leads to itself. Destinations are
+// distinct, in the order in which they were met. Errors are 451 4.6.0 (errors.Is
+// ErrExpansion) and faults of the account database.
+//
+// An address that lists itself is kept and the rest of its row followed, which
+// is how postfixadmin forwards and keeps a copy. An address that comes back to
+// itself by way of others is a loop.
+func (r *Router) Expand(ctx context.Context, a mail.Address) ([]Destination, error) {
+	e := expansion{r: r, met: make(map[mail.Address]progress), final: make(map[mail.Address]bool)}
+	if err := e.visit(ctx, r.qualify(a), 0); err != nil {
+		return nil, fmt.Errorf("expand %s: %w", a, err)
+	}
+	return e.list, nil
+}
+
+// qualify gives an address without a domain the origin's (myorigin).
+func (r *Router) qualify(a mail.Address) mail.Address {
+	if a.Domain == "" {
+		a.Domain = r.config.Origin
+	}
+	return a
+}
+
+type progress int
+
+const (
+	unmet progress = iota
+	open           // on the path to the address being visited
+	done
+)
+
+// expansion is the state of one Expand. Addresses in its maps are folded.
+type expansion struct {
+	r     *Router
+	met   map[mail.Address]progress
+	final map[mail.Address]bool
+	list  []Destination
+}
+
+func (e *expansion) visit(ctx context.Context, a mail.Address, depth int) error {
+	key := a.Fold()
+	if e.met[key] == done {
+		return nil
+	}
+	if e.met[key] == open || depth > e.r.config.MaxDepth || len(e.met) >= e.r.config.MaxExpansion {
+		return expansionError()
+	}
+	e.met[key] = open
+	next, err := e.next(ctx, a)
+	if err != nil {
+		return err
+	}
+	if next == nil || contains(next, key) {
+		e.met[key] = done // before the others, which may lead back here
+		if err := e.end(ctx, a); err != nil {
+			return err
+		}
+	}
+	for _, n := range next {
+		if n.Fold() == key {
+			continue
+		}
+		if err := e.visit(ctx, n, depth+1); err != nil {
+			return err
+		}
+	}
+	e.met[key] = done
+	return nil
+}
+
+// next is where a leads, qualified; nil if a is an end.
+func (e *expansion) next(ctx context.Context, a mail.Address) ([]mail.Address, error) {
+	if a.Domain == "" || e.r.isSystem(a.Domain) {
+		return nil, nil
+	}
+	next, err := e.r.rules.next(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for i := range next {
+		next[i] = e.r.qualify(next[i])
+	}
+	return next, nil
+}
+
+// end adds the destination a, which leads no further.
+func (e *expansion) end(ctx context.Context, a mail.Address) error {
+	if v := e.r.config.VacationDomain; v != "" && a.Domain == v {
+		return nil
+	}
+	if e.final[a.Fold()] {
+		return nil
+	}
+	e.final[a.Fold()] = true
+	d, err := e.r.destination(ctx, a)
+	if err != nil {
+		return err
+	}
+	e.list = append(e.list, d)
+	return nil
+}
+
+// destination classifies an address that leads no further.
+func (r *Router) destination(ctx context.Context, a mail.Address) (Destination, error) {
+	if a.Domain == "" || r.isSystem(a.Domain) {
+		return Destination{Class: NoUser, Address: a}, nil
+	}
+	domain, err := r.lookup.Domain(ctx, a.Domain)
+	switch {
+	case errors.Is(err, accounts.ErrNotFound):
+		return Destination{Class: Remote, Address: a}, nil
+	case err != nil:
+		return Destination{}, err
+	case domain.Class == accounts.StrayAlias:
+		return Destination{Class: Remote, Address: a}, nil
+	case domain.Class == accounts.Relay:
+		return Destination{Class: Relay, Address: a}, nil
+	}
+	box, detail, err := r.rules.deliverTo(ctx, a)
+	switch {
+	case errors.Is(err, accounts.ErrNotFound):
+		return Destination{Class: NoUser, Address: a}, nil
+	case err != nil:
+		return Destination{}, err
+	}
+	return Destination{Class: Local, Address: a, Mailbox: box, Detail: detail}, nil
+}
+
+func contains(list []mail.Address, key mail.Address) bool {
+	for _, a := range list {
+		if a.Fold() == key {
+			return true
+		}
+	}
+	return false
+}
