@@ -37,26 +37,35 @@ func (p *addressParser) address() {
 		return
 	}
 	p.comment = ""
-	words, spaced := p.words()
+	local, phrase := p.words()
 	switch p.peek() {
 	case '<':
-		p.angle(spaced)
+		p.angle(phrase)
 	case ':':
 		p.i++
 		p.inGroup = true
-		p.list = append(p.list, Mailbox{Local: spaced, GroupStart: true})
+		p.list = append(p.list, Mailbox{Local: phrase, GroupStart: true})
 	case '@':
 		p.i++
 		domain := p.domain()
 		p.skip()
-		p.list = append(p.list, Mailbox{Name: p.comment, Local: words, Domain: domain})
+		p.list = append(p.list, Mailbox{Name: p.comment, Local: local, Domain: domain})
 		p.toSeparator()
 	default:
-		p.skip()
-		if spaced != "" || p.comment != "" {
-			p.list = append(p.list, Mailbox{Name: p.comment, Local: spaced})
-		}
+		p.noDomain(phrase)
 		p.toSeparator()
+	}
+}
+
+// noDomain takes words without an address: one word is a local part, several
+// are a name.
+func (p *addressParser) noDomain(phrase string) {
+	m := Mailbox{Name: p.comment, Local: phrase}
+	if strings.Contains(phrase, " ") {
+		m = Mailbox{Name: phrase}
+	}
+	if m != (Mailbox{}) {
+		p.list = append(p.list, m)
 	}
 }
 
@@ -67,34 +76,23 @@ func (p *addressParser) endGroup() {
 	p.inGroup = false
 }
 
-// words reads atoms, dots and quoted strings, as a local part (nothing
-// between) and as a phrase (one blank where there was one).
-func (p *addressParser) words() (joined, spaced string) {
-	var j, s strings.Builder
-	for {
-		before := p.i
-		p.skip()
-		if s.Len() > 0 && p.i > before {
-			before = -1
-		}
-		var word string
+// words reads atoms with their dots and quoted strings, as a local part
+// (nothing between) and as a phrase (a blank between).
+func (p *addressParser) words() (local, phrase string) {
+	var words []string
+	for !p.done() {
 		switch c := p.peek(); {
-		case p.i >= len(p.s) || strings.IndexByte(",;:<@", c) >= 0:
-			return j.String(), s.String()
+		case strings.IndexByte(",;:<>@", c) >= 0:
+			return strings.Join(words, ""), strings.Join(words, " ")
 		case c == '"':
-			word = p.quoted()
-		case strings.IndexByte(">)[]\\", c) >= 0:
+			words = append(words, p.quoted())
+		case c == ')':
 			p.i++
-			word = string(c)
 		default:
-			word = p.until(" \t\r\n\"(),:;<>@[]\\")
+			words = append(words, p.until(" \t\r\n\"(),:;<>@"))
 		}
-		if before < 0 {
-			s.WriteByte(' ')
-		}
-		j.WriteString(word)
-		s.WriteString(word)
 	}
+	return strings.Join(words, ""), strings.Join(words, " ")
 }
 
 // angle reads `<route:local@domain>` after a phrase.
@@ -102,9 +100,10 @@ func (p *addressParser) angle(name string) {
 	p.i++
 	m := Mailbox{Name: name}
 	p.skip()
-	if p.peek() == '@' {
-		m.Route = strings.TrimSpace(p.until(":>"))
-		p.eat(':')
+	if route := p.until(":>\""); strings.HasPrefix(route, "@") && p.eat(':') {
+		m.Route = strings.TrimSpace(route)
+	} else {
+		p.i -= len(route)
 	}
 	m.Local, _ = p.words()
 	if p.eat('@') {

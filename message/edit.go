@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 )
 
@@ -120,7 +121,7 @@ func (j Joined) Size() int64 { return int64(len(j.Head)) + j.Tail.Size() }
 // ReadAt implements io.ReaderAt.
 func (j Joined) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
-		return 0, fmt.Errorf("read at offset %d: %w", off, errors.ErrUnsupported)
+		return 0, fmt.Errorf("read at offset %d: %w", off, fs.ErrInvalid)
 	}
 	n := 0
 	if off < int64(len(j.Head)) {

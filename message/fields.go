@@ -13,26 +13,28 @@ type setter func(p *parser, f *frame, value string)
 var contentFields = map[string]setter{
 	"content-type":              (*parser).setType,
 	"content-disposition":       (*parser).setDisposition,
-	"content-language":          func(_ *parser, f *frame, v string) { f.part.Language = parseLanguages(v) },
+	"content-language":          (*parser).setLanguage,
 	"content-id":                func(_ *parser, f *frame, v string) { first(&f.part.ID, v) },
 	"content-description":       func(_ *parser, f *frame, v string) { first(&f.part.Description, v) },
-	"content-transfer-encoding": func(_ *parser, f *frame, v string) { first(&f.part.Encoding, firstToken(v)) },
+	"content-transfer-encoding": func(_ *parser, f *frame, v string) { first(&f.part.Encoding, parseEncoding(v)) },
 	"content-md5":               func(_ *parser, f *frame, v string) { first(&f.part.MD5, v) },
 	"content-location":          func(_ *parser, f *frame, v string) { first(&f.part.Location, v) },
 }
 
-// envelopeFields are those of RFC 3501 section 7.4.2.
+// envelopeFields are those of RFC 3501 section 7.4.2. Repeated address fields
+// are one list; of other repeated fields (RFC 5322 section 3.6 forbids them)
+// the last counts, as with Dovecot.
 var envelopeFields = map[string]setter{
-	"date":        func(_ *parser, f *frame, v string) { first(&f.part.Envelope.Date, v) },
-	"subject":     func(_ *parser, f *frame, v string) { first(&f.part.Envelope.Subject, v) },
+	"date":        func(_ *parser, f *frame, v string) { f.part.Envelope.Date = v },
+	"subject":     func(_ *parser, f *frame, v string) { f.part.Envelope.Subject = v },
 	"from":        func(p *parser, f *frame, v string) { p.addMailboxes(&f.part.Envelope.From, v) },
 	"sender":      func(p *parser, f *frame, v string) { p.addMailboxes(&f.part.Envelope.Sender, v) },
 	"reply-to":    func(p *parser, f *frame, v string) { p.addMailboxes(&f.part.Envelope.ReplyTo, v) },
 	"to":          func(p *parser, f *frame, v string) { p.addMailboxes(&f.part.Envelope.To, v) },
 	"cc":          func(p *parser, f *frame, v string) { p.addMailboxes(&f.part.Envelope.Cc, v) },
 	"bcc":         func(p *parser, f *frame, v string) { p.addMailboxes(&f.part.Envelope.Bcc, v) },
-	"in-reply-to": func(_ *parser, f *frame, v string) { first(&f.part.Envelope.InReplyTo, v) },
-	"message-id":  func(_ *parser, f *frame, v string) { first(&f.part.Envelope.MessageID, v) },
+	"in-reply-to": func(_ *parser, f *frame, v string) { f.part.Envelope.InReplyTo = v },
+	"message-id":  func(_ *parser, f *frame, v string) { f.part.Envelope.MessageID = v },
 }
 
 func first(to *string, v string) {
@@ -137,16 +139,20 @@ func (p *parser) setType(f *frame, v string) {
 }
 
 func (p *parser) setDisposition(f *frame, v string) {
-	if f.part.Disposition != "" {
-		return
-	}
 	l := lexer{s: v}
-	f.part.Disposition = l.token()
+	if l.skip(); l.peek() == '"' {
+		f.part.Disposition = l.quoted()
+	} else {
+		f.part.Disposition = l.token()
+	}
 	f.part.DispositionParams = l.params()
 }
 
-// parseLanguages reads Content-Language (RFC 3282): tags between commas.
-func parseLanguages(v string) []string {
+// setLanguage reads Content-Language (RFC 3282): tags between commas.
+func (p *parser) setLanguage(f *frame, v string) {
+	if f.part.Language != nil {
+		return
+	}
 	var tags []string
 	l := lexer{s: v}
 	for !l.done() && len(tags) < 100 {
@@ -156,10 +162,16 @@ func parseLanguages(v string) []string {
 		}
 		l.i++
 	}
-	return tags
+	f.part.Language = tags
 }
 
-func firstToken(v string) string {
+// parseEncoding reads Content-Transfer-Encoding, which is one token; text that
+// is not ("8 bit") is no encoding.
+func parseEncoding(v string) string {
 	l := lexer{s: v}
-	return l.token()
+	token := l.token()
+	if l.done() || l.peek() == ';' {
+		return token
+	}
+	return ""
 }

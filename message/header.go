@@ -63,13 +63,13 @@ func Fields(c Content, header Span) iter.Seq2[Field, error] {
 const maxName = 998
 
 // HeaderFields is the wire form of the fields of a header that are in names,
-// or with not those that are not in names, and the empty line after them, as
+// or with not those that are not in names, and the empty line after them if there is one, as
 // BODY[HEADER.FIELDS (...)] of RFC 3501 section 6.4.5 wants it. The size is
 // what r will give. The header is read once to count and once more as r is
 // read, so memory does not depend on it.
 func HeaderFields(c Content, header Span, names []string, not bool) (r io.Reader, wireSize int64, err error) {
 	open := func() *wireReader {
-		return &wireReader{src: &fieldFilter{lines: newLineScanner(c, header), names: names, not: not}}
+		return &wireReader{src: &fieldFilter{lines: newLineScanner(c, header), names: names, not: not, keep: not}}
 	}
 	wireSize, err = io.Copy(io.Discard, open())
 	if err != nil {
@@ -110,12 +110,15 @@ func (f *fieldFilter) advance() error {
 	switch {
 	case !ok && f.lines.err != nil:
 		return f.lines.err
-	case !ok || pc.isBlank():
+	case !ok:
 		f.done = true
-		f.rest = []byte("\r\n")
 		if f.last != '\n' && f.last != 0 {
-			f.rest = []byte("\r\n\r\n") // the header ended inside a line
+			f.rest = []byte("\r\n") // the header ended inside a line
 		}
+		return nil
+	case pc.isBlank():
+		f.done = true
+		f.rest = pc.text
 		return nil
 	case pc.start && pc.text[0] != ' ' && pc.text[0] != '\t':
 		name, _ := cutField(pc.text)

@@ -130,7 +130,7 @@ func (p *parser) atBoundary(line []byte, after mark) bool {
 	}
 	end := p.last
 	for len(p.stack) > i+1 {
-		p.closeTop(end)
+		end = p.closeTop(end)
 	}
 	f := p.stack[i]
 	if closing {
@@ -171,17 +171,22 @@ func (p *parser) findBoundary(line []byte) (index int, closing bool) {
 	return best, bytes.HasPrefix(text[len(p.stack[best].boundary):], []byte("--"))
 }
 
-// closeTop ends the innermost entity at end and hangs it on its parent.
-func (p *parser) closeTop(end mark) {
+// closeTop ends the innermost entity at end and hangs it on its parent. It
+// returns where the entity really ended, so that none reaches beyond its
+// parent.
+func (p *parser) closeTop(end mark) mark {
 	f := p.top()
-	p.finish(f, end)
+	end = p.finish(f, end)
 	p.stack = p.stack[:len(p.stack)-1]
 	parent := p.top()
 	parent.part.Parts = append(parent.part.Parts, f.part)
+	return end
 }
 
-// finish computes the spans and sizes of an entity that ends at end.
-func (p *parser) finish(f *frame, end mark) {
+// finish computes the spans and sizes of an entity that ends at end, or where
+// its header ends if that is later: a boundary may follow it at once, and then
+// the line end before the boundary is the header's too.
+func (p *parser) finish(f *frame, end mark) mark {
 	if f.inHeader {
 		p.endField(f)
 		if end.off < f.start.off {
@@ -191,7 +196,7 @@ func (p *parser) finish(f *frame, end mark) {
 		f.body = end
 		p.applyDefaults(f)
 	}
-	if end.off < f.body.off { // the boundary follows the header at once
+	if end.off < f.body.off {
 		end = f.body
 	}
 	f.part.Header = Span{Off: f.start.off, Len: f.body.off - f.start.off}
@@ -199,6 +204,7 @@ func (p *parser) finish(f *frame, end mark) {
 	f.part.Body = Span{Off: f.body.off, Len: end.off - f.body.off}
 	f.part.BodyWireSize = end.wire - f.body.wire
 	f.part.BodyLines = end.lines - f.body.lines
+	return end
 }
 
 // header takes a piece of the header of the innermost entity.
@@ -225,10 +231,10 @@ func (p *parser) startBody(f *frame) {
 	if len(p.stack) >= maxDepth || p.parts >= maxParts {
 		return
 	}
+	boundary := param(f.part.Params, "boundary")
 	switch {
-	case f.part.IsMultipart():
-		b := param(f.part.Params, "boundary")
-		f.boundary = append([]byte("--"), b[:min(len(b), maxBoundary)]...)
+	case f.part.IsMultipart() && boundary != "":
+		f.boundary = append([]byte("--"), boundary[:min(len(boundary), maxBoundary)]...)
 	case f.part.IsMessage():
 		p.open(frameRoot)
 	}
@@ -255,11 +261,9 @@ func (p *parser) applyDefaults(f *frame) {
 	}
 }
 
-// IsMultipart reports a multipart that can be taken apart: it names a
-// boundary. It may still have no Parts.
-func (p *Part) IsMultipart() bool {
-	return strings.EqualFold(p.Type, "multipart") && param(p.Params, "boundary") != ""
-}
+// IsMultipart reports a multipart. It may have no Parts: no boundary is named
+// or found, or the limits are reached.
+func (p *Part) IsMultipart() bool { return strings.EqualFold(p.Type, "multipart") }
 
 // IsMessage reports a message/rfc822. Beyond the depth limit it has no Parts.
 func (p *Part) IsMessage() bool {

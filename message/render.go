@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,7 +16,7 @@ func (e *Envelope) Append(dst []byte) []byte {
 	dst = append(dst, '(')
 	dst = appendNString(dst, e.Date)
 	dst = append(dst, ' ')
-	dst = appendNString(dst, e.Subject)
+	dst = appendNString(dst, oneBlank(e.Subject))
 	for _, list := range [][]Mailbox{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc} {
 		dst = append(dst, ' ')
 		dst = appendMailboxes(dst, list)
@@ -41,7 +42,7 @@ func appendMailboxes(dst []byte, list []Mailbox) []byte {
 			m.Domain = orElse(m.Domain, "MISSING_DOMAIN")
 		}
 		dst = append(dst, '(')
-		dst = appendNString(dst, m.Name)
+		dst = appendNString(dst, oneBlank(m.Name))
 		for _, s := range []string{m.Route, m.Local, m.Domain} {
 			dst = append(dst, ' ')
 			dst = appendNString(dst, s)
@@ -49,6 +50,16 @@ func appendMailboxes(dst []byte, list []Mailbox) []byte {
 		dst = append(dst, ')')
 	}
 	return append(dst, ')')
+}
+
+// oneBlank makes one blank of each run of blanks: text for people, which often
+// was folded.
+func oneBlank(s string) string { return strings.Join(strings.FieldsFunc(s, isBlank), " ") }
+
+func isBlank(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }
+
+func hasParam(params []Param, name string) bool {
+	return slices.ContainsFunc(params, func(v Param) bool { return strings.EqualFold(v.Name, name) })
 }
 
 func orElse(s, or string) string {
@@ -96,7 +107,7 @@ func (p *Part) appendMultipart(dst []byte, extended bool) []byte {
 func (p *Part) appendSingle(dst []byte, extended bool) []byte {
 	params := p.Params
 	isText := strings.EqualFold(p.Type, "text")
-	if isText && param(params, "charset") == "" {
+	if isText && !hasParam(params, "charset") {
 		// RFC 2045 section 5.2: the default, said aloud as Dovecot does.
 		params = append(params[:len(params):len(params)], Param{"charset", "us-ascii"})
 	}
