@@ -1,0 +1,109 @@
+package config
+
+import "time"
+
+// DefaultPath is where the commands look for the file when none is named.
+const DefaultPath = "/etc/gomaild/gomaild.toml"
+
+// Default is what an empty file gives, apart from the listeners (see
+// Config.Listeners), which Parse adds.
+func Default() *Config {
+	return &Config{
+		RunDir: "/run/gomaild",
+		Grace:  Duration(20 * time.Second),
+		Storage: Storage{
+			Root:        "/var/mail",
+			Path:        "{domain}/{address}",
+			UID:         -1,
+			GID:         -1,
+			SpoolMemory: 256_000,
+			Spool:       ".gomaild/spool",
+			Special:     Special{Sent: "Sent", Drafts: "Drafts", Trash: "Trash", Junk: "Junk"},
+		},
+		Accounts: Accounts{
+			Driver:        SQLite,
+			Path:          "/var/lib/gomaild/accounts.sqlite",
+			Address:       "127.0.0.1:3306",
+			Database:      "postfix",
+			User:          "postfix",
+			Timeout:       Duration(5 * time.Second),
+			ConnLifetime:  Duration(3 * time.Minute),
+			MaxConns:      16,
+			DefaultScheme: "MD5-CRYPT",
+		},
+		Routing: Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},
+		Auth: Auth{
+			ThrottleClient:  10,
+			ThrottleAccount: 10,
+			MaxDelay:        Duration(15 * time.Second),
+			Cache:           Duration(5 * time.Minute),
+		},
+		TLS: TLS{MinVersion: TLS12},
+		Limits: Limits{
+			MessageSize:  50_000_000,
+			Recipients:   1000,
+			Hops:         100,
+			Errors:       10,
+			SMTPTimeout:  Duration(5 * time.Minute),
+			IMAPTimeout:  Duration(30 * time.Minute),
+			LoginTimeout: Duration(time.Minute),
+		},
+		Log: Log{Level: LogInfo, Format: TextLog, Destination: "stderr"},
+	}
+}
+
+// defaultListener is what an empty [[listener]] gives; address and tls depend
+// on the type and are filled in later.
+func defaultListener() Listener {
+	return Listener{MaxConnections: 2000, MaxPerClient: 50, Mode: 0o660}
+}
+
+// defaultListeners are those of a file that has none.
+func defaultListeners() []Listener {
+	var all []Listener
+	for _, l := range []struct {
+		kind ListenerType
+		tls  TLSMode
+	}{
+		{MX, StartTLS}, {Submission, StartTLS}, {Submission, Implicit},
+		{IMAP, StartTLS}, {IMAP, Implicit}, {LMTP, NoTLS}, {LDA, NoTLS},
+	} {
+		one := defaultListener()
+		one.Type, one.TLS = l.kind, l.tls
+		all = append(all, one)
+	}
+	return all
+}
+
+// complete gives a listener the address and the TLS mode of its type.
+func (l *Listener) complete(runDir string) {
+	if l.TLS == "" {
+		l.TLS = StartTLS
+		if l.Type == LMTP || l.Type == LDA {
+			l.TLS = NoTLS
+		}
+	}
+	if l.Address == "" {
+		l.Address = l.defaultAddress(runDir)
+	}
+}
+
+func (l *Listener) defaultAddress(runDir string) string {
+	implicit := l.TLS == Implicit
+	switch l.Type {
+	case MX:
+		return ":25"
+	case Submission:
+		if implicit {
+			return ":465"
+		}
+		return ":587"
+	case IMAP:
+		if implicit {
+			return ":993"
+		}
+		return ":143"
+	default:
+		return unixPrefix + runDir + "/" + string(l.Type)
+	}
+}

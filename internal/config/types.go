@@ -1,0 +1,229 @@
+package config
+
+import "net/netip"
+
+// Config is the whole configuration. Take it from Default, Load or Parse: the
+// zero value has no defaults in it.
+type Config struct {
+	// The name of this host in greetings, Received fields and message ids; it
+	// should be the name that its address resolves to. Empty: what the system
+	// calls itself.
+	Hostname string `toml:"hostname"`
+	// Where the unix sockets of listeners lie that name no other path. It is
+	// made when it is missing. `gomaild deliver` looks for the socket of the
+	// lda listener here.
+	RunDir string `toml:"run_dir"`
+	// How long a session may go on with the command or message it is in when
+	// the server stops or reloads. Afterwards it is cut off.
+	Grace Duration `toml:"grace"`
+
+	// Where the mail lies.
+	Storage Storage `toml:"storage"`
+	// Where domains, mailboxes and aliases are looked up.
+	Accounts Accounts `toml:"accounts"`
+	// Where a recipient's mail goes.
+	Routing Routing `toml:"routing"`
+	// Logging in.
+	Auth Auth `toml:"auth"`
+	// Certificates and TLS.
+	TLS TLS `toml:"tls"`
+	// What one client may ask for.
+	Limits Limits `toml:"limits"`
+	// What is written about it.
+	Log Log `toml:"log"`
+	// Addresses to listen on, one table each. Without any there are: mx on
+	// port 25, submission on 587 (STARTTLS) and 465 (implicit TLS), imap on
+	// 143 (STARTTLS) and 993 (implicit TLS), and lmtp and lda on unix sockets
+	// in run_dir.
+	Listeners []Listener `toml:"listener"`
+
+	source source
+}
+
+// Storage is the table [storage].
+type Storage struct {
+	// The directory below which all mail lies: the mount of the cluster. It
+	// must exist. Nothing is written outside it but sockets and the log.
+	Root string `toml:"root"`
+	// The directory of an account below root: `{domain}`, `{local}` and
+	// `{address}` are the parts of the mailbox's address, `{maildir}` is the
+	// column mailbox.maildir as postfixadmin wrote it.
+	Path string `toml:"path"`
+	// The numeric owner of what is made below root. -1: the user that gomaild
+	// runs as.
+	UID int `toml:"uid"`
+	// The numeric group of what is made below root. -1: the group that gomaild
+	// runs as.
+	GID int `toml:"gid"`
+	// A message up to this size is held in memory while it comes in; a larger
+	// one goes to a file in spool.
+	SpoolMemory Size `toml:"spool_memory"`
+	// The directory for messages that are coming in and are too large for
+	// memory, below root. What is left there after a crash is removed at start.
+	Spool string `toml:"spool"`
+	// Folders that clients are told to use for a purpose (RFC 6154), by their
+	// names; a name left empty is not offered. They are listed and subscribed
+	// from the beginning and made when they are first used.
+	Special Special `toml:"special"`
+}
+
+// Special is the table [storage.special].
+type Special struct {
+	// Copies of what was sent (`\Sent`).
+	Sent string `toml:"sent"`
+	// Messages that are being written (`\Drafts`).
+	Drafts string `toml:"drafts"`
+	// Deleted messages (`\Trash`).
+	Trash string `toml:"trash"`
+	// Unwanted messages (`\Junk`).
+	Junk string `toml:"junk"`
+	// Messages put away (`\Archive`).
+	Archive string `toml:"archive"`
+}
+
+// Accounts is the table [accounts].
+type Accounts struct {
+	// The database that holds the postfixadmin tables.
+	Driver Driver `toml:"driver"`
+	// The file of an sqlite database. `gomaild account` makes it.
+	Path string `toml:"path"`
+	// The MySQL server: `host:port`, or the absolute path of its socket.
+	Address string `toml:"address"`
+	// The MySQL database.
+	Database string `toml:"database"`
+	// The MySQL user. It needs SELECT on the tables, no more.
+	User string `toml:"user"`
+	// A file whose first line is the password of the MySQL user. Empty: no
+	// password.
+	PasswordFile string `toml:"password_file"`
+	// How long one question to the database may take, a retry on a broken
+	// connection included. Then the answer is "try again later".
+	Timeout Duration `toml:"timeout"`
+	// A connection to MySQL is not used for longer than this. It must be below
+	// what ProxySQL or the server allow an idle connection.
+	ConnLifetime Duration `toml:"conn_lifetime"`
+	// Connections to MySQL at the same time.
+	MaxConns int `toml:"max_conns"`
+	// The scheme of stored passwords that do not name theirs (`{SCHEME}`).
+	DefaultScheme string `toml:"default_scheme"`
+	// The domain of a login name without one. Empty: such a name is refused.
+	DefaultDomain string `toml:"default_domain"`
+	// Let an account in with any of its rows in mailbox_app_password too
+	// (postfixadmin 4.0 and later).
+	AppPasswords bool `toml:"app_passwords"`
+	// Answer as the SQL of the replaced deployment did where that ignored what
+	// postfixadmin means: inactive alias domains still resolve, an alias domain
+	// does not inherit the catch-all, and so on. docs/routing.md lists each
+	// difference.
+	DeployedAnswers bool `toml:"deployed_answers"`
+}
+
+// Routing is the table [routing].
+type Routing struct {
+	// The character between an address and its detail (alice+lists). Empty:
+	// addresses have no detail.
+	RecipientDelimiter string `toml:"recipient_delimiter"`
+	// Where mail with a detail goes: `inbox`; `existing`, the folder of that
+	// name if there is one; `create`, the folder of that name, made and
+	// subscribed when it is missing.
+	DetailFolder DetailFolder `toml:"detail_folder"`
+	// Who gets mail to the bare `<postmaster>` (RFC 5321 section 4.5.1) and to
+	// aliases without a domain. Empty: postmaster at hostname.
+	Postmaster string `toml:"postmaster"`
+}
+
+// Auth is the table [auth].
+type Auth struct {
+	// Wrong passwords from one address (IPv4, or an IPv6 /64) before the next
+	// tries are made to wait.
+	ThrottleClient int `toml:"throttle_client"`
+	// Wrong passwords for one account, from anywhere, before the next tries
+	// are made to wait.
+	ThrottleAccount int `toml:"throttle_account"`
+	// The longest that a login is made to wait. The wait doubles with each
+	// further wrong password.
+	MaxDelay Duration `toml:"max_delay"`
+	// How long a verified login is remembered, so that webmail's login for each
+	// page costs no password hash. A changed password ends it at once. "0s":
+	// nothing is remembered.
+	Cache Duration `toml:"cache"`
+}
+
+// TLS is the table [tls].
+type TLS struct {
+	// Certificates, one table each; the client's server name chooses, the first
+	// is for clients that name none that fits. They are read again at SIGHUP.
+	// Without any, a self-signed certificate for hostname is made at each
+	// start, which is good for trying things out only.
+	Certificates []Certificate `toml:"certificate"`
+	// The oldest version of TLS to speak.
+	MinVersion TLSVersion `toml:"min_version"`
+}
+
+// Certificate is a table [[tls.certificate]].
+type Certificate struct {
+	// The PEM file with the certificate and its chain.
+	Cert string `toml:"cert"`
+	// The PEM file with the private key. It may be the same file as cert.
+	Key string `toml:"key"`
+}
+
+// Limits is the table [limits].
+type Limits struct {
+	// The largest message, announced as SIZE (RFC 1870) and APPENDLIMIT.
+	MessageSize Size `toml:"message_size"`
+	// Recipients of one message (RFC 5321 section 4.5.3.1.8: at least 100).
+	Recipients int `toml:"recipients"`
+	// Received fields in a message that arrives, after which it is refused as
+	// caught in a loop (RFC 5321 section 6.3: at least 100).
+	Hops int `toml:"hops"`
+	// Wrong commands of one session before it is ended.
+	Errors int `toml:"errors"`
+	// How long an SMTP or LMTP client may be silent (RFC 5321 section 4.5.3.2:
+	// at least 5 minutes).
+	SMTPTimeout Duration `toml:"smtp_timeout"`
+	// How long an IMAP client that has logged in may be silent (RFC 9051
+	// section 5.4: at least 30 minutes).
+	IMAPTimeout Duration `toml:"imap_timeout"`
+	// How long an IMAP client may take to log in.
+	LoginTimeout Duration `toml:"login_timeout"`
+}
+
+// Log is the table [log].
+type Log struct {
+	// The least that is written.
+	Level LogLevel `toml:"level"`
+	// `text` or `json`, one line an event.
+	Format LogFormat `toml:"format"`
+	// `stderr`, `stdout`, or the absolute path of a file to add to, which is
+	// opened again at SIGHUP.
+	Destination string `toml:"destination"`
+}
+
+// Listener is a table [[listener]].
+type Listener struct {
+	// What is spoken: `mx` takes mail from anybody for our addresses;
+	// `submission` takes mail from users who have logged in; `lmtp` takes mail
+	// from another MTA; `lda` is what `gomaild deliver` talks to, on a unix
+	// socket; `imap` is for reading.
+	Type ListenerType `toml:"type"`
+	// `host:port`, `:port` for every address of the host, or `unix:/path`.
+	// Empty: the port of the type (25, 587 or with implicit TLS 465, 143 or
+	// with implicit TLS 993), or the unix socket run_dir/lmtp or run_dir/lda.
+	Address string `toml:"address"`
+	// `implicit`: TLS from the first octet; `starttls`: the client may ask for
+	// it, and must before it logs in; `none`. Empty: `starttls`, but `none` for
+	// lmtp and lda.
+	TLS TLSMode `toml:"tls"`
+	// Networks that are trusted. On submission they may send without logging
+	// in and log in without TLS, on imap they may log in without TLS; they are
+	// exempt from max_per_client. Do not list what strangers can use.
+	TrustedNetworks []netip.Prefix `toml:"trusted_networks"`
+	// Connections at the same time.
+	MaxConnections int `toml:"max_connections"`
+	// Connections at the same time from one address (IPv4, or an IPv6 /64). 0:
+	// no limit.
+	MaxPerClient int `toml:"max_per_client"`
+	// Permissions of a unix socket, in octal.
+	Mode FileMode `toml:"mode"`
+}

@@ -1,0 +1,233 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/idna"
+)
+
+// unixPrefix marks the address of a unix socket.
+const unixPrefix = "unix:"
+
+// Endpoint is the network ("tcp" or "unix") and address to listen on.
+func (l *Listener) Endpoint() (network, address string) {
+	if p, ok := strings.CutPrefix(l.Address, unixPrefix); ok {
+		return "unix", p
+	}
+	return "tcp", l.Address
+}
+
+// validator collects the faults of values that are of the right kind.
+type validator struct {
+	c      *Config
+	failed func(path string) bool // has a fault already
+	errs   Errors
+}
+
+// validate looks at what a type cannot say: ranges, and keys that need each
+// other.
+func (c *Config) validate(failed func(path string) bool) Errors {
+	v := &validator{c: c, failed: failed}
+	v.hostname()
+	v.storage()
+	v.accounts()
+	v.routing()
+	v.ranges()
+	v.certificates()
+	v.log()
+	for i := range c.Listeners {
+		v.listener(&c.Listeners[i], index("listener", i))
+	}
+	v.twice()
+	return v.errs
+}
+
+// unless reports a fault when ok is false and the key has none yet.
+func (v *validator) unless(ok bool, path, format string, args ...any) {
+	if !ok && !v.failed(path) {
+		v.errs = append(v.errs, v.c.source.at(path, fmt.Sprintf(format, args...), nil))
+	}
+}
+
+func (v *validator) hostname() {
+	h := v.c.Hostname
+	v.unless(h == "" || isDomain(h), "hostname", "%q is not a host name; write one such as %q", h, "mail.example.org")
+	v.unless(v.c.RunDir != "", "run_dir", "is empty; name a directory such as %q", "/run/gomaild")
+}
+
+func (v *validator) storage() {
+	s := &v.c.Storage
+	v.unless(s.Root != "", "storage.root", "is empty; name the directory that holds the mail")
+	v.template(s.Path)
+	v.unless(s.UID >= -1, "storage.uid", "%d is not a user id; write a number from 0 up, or -1 for the user that gomaild runs as", s.UID)
+	v.unless(s.GID >= -1, "storage.gid", "%d is not a group id; write a number from 0 up, or -1 for the group that gomaild runs as", s.GID)
+	v.unless(isInside(s.Spool), "storage.spool", "%q is not a path below root; write one such as %q", s.Spool, ".gomaild/spool")
+	for name, folder := range map[string]string{
+		"sent": s.Special.Sent, "drafts": s.Special.Drafts, "trash": s.Special.Trash,
+		"junk": s.Special.Junk, "archive": s.Special.Archive,
+	} {
+		ok := !strings.ContainsAny(folder, ".\x00\n") && !strings.HasPrefix(folder, "~") && !strings.EqualFold(folder, "INBOX")
+		v.unless(ok, "storage.special."+name, "%q cannot be the name of a folder; write one without dots, such as %q", folder, "Sent")
+	}
+}
+
+// template checks a path template: what it may name, and that two accounts
+// cannot get the same directory.
+func (v *validator) template(t string) {
+	const key, help = "storage.path", "write it of {domain}, {local}, {address} or {maildir}, such as"
+	left := t
+	for _, name := range []string{"{domain}", "{local}", "{address}", "{maildir}"} {
+		left = strings.ReplaceAll(left, name, "x")
+	}
+	unique := strings.Contains(t, "{address}") || strings.Contains(t, "{maildir}") ||
+		strings.Contains(t, "{domain}") && strings.Contains(t, "{local}")
+	switch {
+	case strings.ContainsAny(left, "{}"):
+		v.unless(false, key, "%q has an unknown part in braces; %s %q", t, help, "{domain}/{address}")
+	case !isInside(left):
+		v.unless(false, key, "%q does not lie below root; %s %q", t, help, "{domain}/{address}")
+	default:
+		v.unless(unique, key, "%q gives two accounts one directory; %s %q", t, help, "{domain}/{local}")
+	}
+}
+
+// isInside reports a relative path that stays where it begins.
+func isInside(p string) bool {
+	return p != "" && filepath.IsLocal(p) && path.Clean(p) != "."
+}
+
+func (v *validator) accounts() {
+	a := &v.c.Accounts
+	v.unless(a.Driver != SQLite || a.Path != "", "accounts.path", "is empty; name the SQLite file")
+	if a.Driver == MySQL {
+		v.unless(a.Address != "" && (filepath.IsAbs(a.Address) || isHostPort(a.Address)), "accounts.address",
+			"%q is not a MySQL server; write %q or the absolute path of its socket", a.Address, "host:3306")
+		v.unless(a.Database != "", "accounts.database", "is empty; name the database with postfixadmin's tables")
+		v.unless(a.User != "", "accounts.user", "is empty; name the MySQL user")
+	}
+	v.unless(a.Timeout > 0, "accounts.timeout", `is "0s"; write how long a look-up may take, such as "5s"`)
+	v.unless(a.ConnLifetime >= Duration(time.Second), "accounts.conn_lifetime", "%q is too short; write at least %q", a.ConnLifetime, "1s")
+	v.unless(a.MaxConns > 0, "accounts.max_conns", "%d connections cannot work; write at least 1", a.MaxConns)
+	v.unless(a.DefaultDomain == "" || isDomain(a.DefaultDomain), "accounts.default_domain",
+		"%q is not a domain; write one such as %q, or nothing", a.DefaultDomain, "example.org")
+	v.unless(a.DefaultScheme != "", "accounts.default_scheme", "is empty; name a password scheme such as %q", "MD5-CRYPT")
+}
+
+func (v *validator) routing() {
+	r := &v.c.Routing
+	d := r.RecipientDelimiter
+	v.unless(d == "" || len(d) == 1 && strings.ContainsAny(d, "!#$%&'*+-/=?^_`{|}~."), "routing.recipient_delimiter",
+		"%q is not one character that an address may hold; write %q, or nothing", d, "+")
+	local, domain, found := strings.Cut(r.Postmaster, "@")
+	v.unless(r.Postmaster == "" || found && local != "" && isDomain(domain), "routing.postmaster",
+		"%q is not an address; write one such as %q, or nothing", r.Postmaster, "admin@example.org")
+}
+
+// ranges checks numbers that only have a least value.
+func (v *validator) ranges() {
+	l, a := &v.c.Limits, &v.c.Auth
+	for _, n := range []struct {
+		path      string
+		is, least int
+	}{
+		{"limits.recipients", l.Recipients, 1},
+		{"limits.hops", l.Hops, 1},
+		{"limits.errors", l.Errors, 1},
+		{"auth.throttle_client", a.ThrottleClient, 1},
+		{"auth.throttle_account", a.ThrottleAccount, 1},
+	} {
+		v.unless(n.is >= n.least, n.path, "%d is too small; write %d or more", n.is, n.least)
+	}
+	for _, d := range []struct {
+		path      string
+		is, least Duration
+	}{
+		{"limits.smtp_timeout", l.SMTPTimeout, Duration(time.Second)},
+		{"limits.imap_timeout", l.IMAPTimeout, Duration(time.Second)},
+		{"limits.login_timeout", l.LoginTimeout, Duration(time.Second)},
+	} {
+		v.unless(d.is >= d.least, d.path, "%q is too short; write %q or more", d.is, d.least)
+	}
+	v.unless(l.MessageSize >= 64_000, "limits.message_size",
+		"%q is too small (RFC 5321 section 4.5.3.1.7); write %q or more", l.MessageSize, "64kB")
+}
+
+func (v *validator) certificates() {
+	for i, c := range v.c.TLS.Certificates {
+		at := index("tls.certificate", i)
+		v.unless(c.Cert != "", at+".cert", "is missing; name the PEM file with the certificate and its chain")
+		v.unless(c.Key != "", at+".key", "is missing; name the PEM file with the private key")
+	}
+}
+
+func (v *validator) log() {
+	d := v.c.Log.Destination
+	v.unless(d == "stderr" || d == "stdout" || filepath.IsAbs(d), "log.destination",
+		"%q is not a destination; write %q, %q or the absolute path of a file", d, "stderr", "stdout")
+}
+
+func (v *validator) listener(l *Listener, at string) {
+	if l.Type == "" {
+		v.unless(false, at+".type", "is missing; use %s", quotedList(l.Type.choices()))
+		return
+	}
+	network, address := l.Endpoint()
+	if network == "unix" {
+		v.unless(address != "", at+".address", "names no socket; write %q", "unix:/run/gomaild/lmtp")
+	} else {
+		v.unless(isHostPort(address), at+".address", "%q is not an address to listen on; write %q, %q or %q",
+			address, "127.0.0.1:2525", ":25", "unix:/path")
+	}
+	v.unless(l.Type != LDA || network == "unix", at+".address",
+		"%q would let anybody on the network deliver; the lda listener needs a unix socket, such as %q", l.Address, "unix:/run/gomaild/lda")
+	v.unless(network == "tcp" || l.TLS == NoTLS, at+".tls", "%q is for TCP; on a unix socket write %q", l.TLS, NoTLS)
+	v.unless(len(l.TrustedNetworks) == 0 || l.Type == Submission || l.Type == IMAP, at+".trusted_networks",
+		"is for submission and imap; %s trusts nobody, take the key away", l.Type)
+	v.unless(l.Type != Submission || l.TLS != NoTLS || len(l.TrustedNetworks) > 0, at+".tls",
+		"%q leaves users no way to log in; write %q or %q, or list trusted_networks", l.TLS, Implicit, StartTLS)
+	v.unless(l.Type != IMAP || l.TLS != NoTLS || len(l.TrustedNetworks) > 0, at+".tls",
+		"%q leaves users no way to log in; write %q or %q, or list trusted_networks", l.TLS, Implicit, StartTLS)
+	v.unless(l.MaxConnections > 0, at+".max_connections", "%d is too small; write 1 or more", l.MaxConnections)
+	v.unless(l.MaxPerClient >= 0, at+".max_per_client", "%d is negative; write 0 for no limit", l.MaxPerClient)
+}
+
+// twice finds two listeners on one address; port 0 is never the same twice.
+func (v *validator) twice() {
+	first := map[string]int{}
+	for i := range v.c.Listeners {
+		network, address := v.c.Listeners[i].Endpoint()
+		at := index("listener", i) + ".address"
+		if network == "tcp" && strings.HasSuffix(address, ":0") {
+			continue
+		}
+		if j, taken := first[network+address]; taken {
+			v.unless(false, at, "%q is the address of another listener too (line %d); give each its own",
+				v.c.Listeners[i].Address, v.c.source.lines[index("listener", j)])
+			continue
+		}
+		first[network+address] = i
+	}
+}
+
+func isHostPort(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func isDomain(s string) bool {
+	if s == "" || strings.HasPrefix(s, ".") || strings.HasSuffix(s, ".") || len(s) > 253 {
+		return false
+	}
+	_, err := idna.Lookup.ToASCII(s)
+	return err == nil
+}
