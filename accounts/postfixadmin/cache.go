@@ -42,6 +42,10 @@ func cached[T any](ctx, shared context.Context, c *cache, key string, ask func(c
 	if v, ok := c.get(key); ok {
 		return v.(T), nil
 	}
+	if err := ctx.Err(); err != nil {
+		var zero T
+		return zero, err
+	}
 	c.running.Add(1)
 	result := c.flights.DoChan(key, func() (any, error) {
 		v, err := ask(shared)
