@@ -1,0 +1,167 @@
+// Package receive holds the four ways in: MX (port 25), Submission (587, 465),
+// LMTP, and the LDA's socket. Each is a smtp.Receiver, and all share one
+// transaction, which asks routing where a recipient's mail goes, writes the
+// trace fields and hands the message to delivery/local before it answers.
+//
+// Who answers for the mail: nobody here until Commit returns nil, and then the
+// message is durable in every mailbox that the recipient leads to. The content
+// is read to its end before the first delivery, so a client that goes away in
+// the middle leaves nothing behind.
+//
+// One reply for several recipients (SMTP). RFC 5321 gives end-of-data a single
+// reply, and without a queue a failure for one recipient cannot be owed. The
+// rules, in this order:
+//
+//  1. A temporary failure for any recipient is the reply (4xx): the client
+//     keeps the message and comes again. What was delivered already is noted,
+//     and the second time those mailboxes are passed over; the notes are in
+//     memory, so a restart in between costs a duplicate, never a loss.
+//  2. Otherwise a permanent failure for any recipient is the reply (5xx), and
+//     its text names the recipient, so that the bounce says who is missing.
+//  3. Only when nobody is missing is the reply 250.
+//
+// LMTP has a reply for each recipient and needs none of this.
+//
+// Recipients elsewhere are refused at RCPT, as long as there is no queue to
+// hold their mail: an alias that leads outside with 451, so that its mail waits
+// with the sender, a submission to another host with 550.
+package receive
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"gomaild/accounts"
+	"gomaild/delivery/local"
+	"gomaild/delivery/routing"
+	"gomaild/mail"
+	"gomaild/message"
+	"gomaild/smtp"
+)
+
+// Router is the part of routing.Router that is needed here.
+type Router interface {
+	Resolve(ctx context.Context, to mail.Address) ([]routing.Destination, error)
+	MaySendAs(ctx context.Context, login, from mail.Address) (bool, error)
+}
+
+// Mailboxes is the part of accounts.Lookup that is needed here.
+type Mailboxes interface {
+	Mailbox(ctx context.Context, a mail.Address) (accounts.Mailbox, error)
+}
+
+// Agent is the local delivery agent: one result for each recipient, in order.
+type Agent interface {
+	Deliver(ctx context.Context, m local.Message, to []local.Recipient) []error
+}
+
+// Content is a message that was read to its end and is held until Close.
+type Content interface {
+	message.Content
+	io.Closer
+}
+
+// Config is what a Receiver is made of. Hostname, Router, Local and Spool are
+// required.
+type Config struct {
+	Hostname string // in Received and Message-ID fields
+	Router   Router
+	Local    Agent
+
+	// Spool reads a message to its end, in memory or on disk. An error of the
+	// reader is returned as it is.
+	Spool func(r io.Reader) (Content, error)
+
+	// Mailboxes is asked first by LMTP and the LDA, whose recipients the MTA
+	// before us has expanded already: alice who forwards and keeps a copy would
+	// forward twice. An address that is no mailbox is routed. Required there.
+	Mailboxes Mailboxes
+	Delimiter byte // begins the detail of alice+lists for Mailboxes; 0 for none
+
+	// Trusted lets clients submit without a login, as whoever they say: for a
+	// submission listener that only trusted hosts can reach.
+	Trusted bool
+
+	MaxReceived int          // Received fields that a message may have; default 50
+	Logger      *slog.Logger // default: none
+	Now         func() time.Time
+}
+
+// defaultMaxReceived is what Postfix's hopcount_limit is. RFC 5321 section 6.3
+// asks for at least 100 where the count is the only defence against loops;
+// Delivered-To is ours besides.
+const defaultMaxReceived = 50
+
+// way is what tells one way in from another.
+type way struct {
+	name         string
+	needsLogin   bool // and the sender must be the login's own
+	isFinal      bool // the MTA before us has expanded aliases
+	perRecipient bool // one reply for each recipient
+	addsTrace    bool // Return-Path, Delivered-To, Received
+	completes    bool // adds Date and Message-ID where they are missing
+	isLMTP       bool // Received and Delivered-To as Dovecot's LMTP writes them
+}
+
+// NewMX takes mail from strangers for recipients of ours.
+func NewMX(c Config) smtp.Receiver {
+	return newReceiver(c, way{name: "mx", addsTrace: true})
+}
+
+// NewSubmission takes mail from our users (RFC 6409): only after a login (or
+// on a trusted listener), only with a sender that the login owns. The null
+// reverse-path is allowed, as Postfix allows it: receipts (RFC 8098 section 3)
+// are sent with it.
+func NewSubmission(c Config) smtp.Receiver {
+	return newReceiver(c, way{name: "submission", needsLogin: !c.Trusted, addsTrace: true, completes: true})
+}
+
+// NewLMTP takes mail from an MTA that is responsible for it until each
+// recipient has its reply (RFC 2033).
+func NewLMTP(c Config) smtp.Receiver {
+	return newReceiver(c, way{name: "lmtp", isFinal: true, perRecipient: true, addsTrace: true, isLMTP: true})
+}
+
+// NewLDA is LMTP for `gomaild deliver`: Postfix's pipe has written Return-Path
+// and Delivered-To, so nothing is added and nothing taken away.
+func NewLDA(c Config) smtp.Receiver {
+	return newReceiver(c, way{name: "lda", isFinal: true, perRecipient: true})
+}
+
+// receiver implements smtp.Receiver.
+type receiver struct {
+	Config
+	way
+	notes *notes
+}
+
+func newReceiver(c Config, w way) *receiver {
+	if c.MaxReceived <= 0 {
+		c.MaxReceived = defaultMaxReceived
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &receiver{Config: c, way: w, notes: newNotes()}
+}
+
+// Begin implements smtp.Receiver.
+func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePath) (smtp.Transaction, error) {
+	t := &transaction{
+		r: r, client: c, from: from,
+		log: r.Logger.With("session", c.Session, "way", r.name, "from", from.Address.String()),
+	}
+	if c.Identity != nil {
+		t.log = t.log.With("account", c.Identity.Account.String())
+	}
+	if err := r.admitSender(ctx, c, from); err != nil {
+		t.logRefusal(ctx, "sender rejected", "", err)
+		return nil, err
+	}
+	return t, nil
+}

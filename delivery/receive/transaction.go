@@ -1,0 +1,244 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"syscall"
+
+	"gomaild/delivery/local"
+	"gomaild/delivery/routing"
+	"gomaild/mail"
+	"gomaild/message"
+	"gomaild/smtp"
+)
+
+// transaction implements smtp.Transaction.
+type transaction struct {
+	r      *receiver
+	client smtp.Client
+	from   mail.ReversePath
+	to     []accepted
+	log    *slog.Logger
+
+	messageID string // after Commit, for the log: the message's or the one given to it
+}
+
+// accepted is a recipient whose RCPT was answered 250.
+type accepted struct {
+	address mail.Address // as the client wrote it
+	leadsTo []routing.Destination
+}
+
+// AddRecipient implements smtp.Transaction.
+func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error {
+	list, err := t.r.resolve(ctx, to.Address)
+	if err != nil {
+		t.logRefusal(ctx, "recipient rejected", to.Address.String(), err)
+		return err
+	}
+	t.to = append(t.to, accepted{to.Address, list})
+	return nil
+}
+
+// Abort implements smtp.Transaction. Nothing is held before Commit.
+func (t *transaction) Abort() {}
+
+// Commit implements smtp.Transaction.
+func (t *transaction) Commit(ctx context.Context, content io.Reader) []error {
+	var head message.Trace
+	c, err := t.spool(content)
+	if err == nil {
+		defer c.Close()
+		head, err = t.inspect(c)
+		t.messageID = head.MessageID
+	}
+	var results []error
+	if err != nil {
+		results = slices.Repeat([]error{err}, len(t.to))
+	} else {
+		results = t.deliver(ctx, c, head)
+	}
+	t.logResults(ctx, c, results)
+	if !t.r.perRecipient {
+		results = t.oneReply(results)
+	}
+	return results
+}
+
+// spool reads the content to its end. A Return-Path that the sender wrote goes
+// (RFC 5321 section 4.4): ours is the only one.
+func (t *transaction) spool(content io.Reader) (Content, error) {
+	if t.r.addsTrace {
+		content = message.EditHeader(content, nil, "Return-Path")
+	}
+	c, err := t.r.Spool(content)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return nil, &mail.Status{Code: 452, Enhanced: "4.3.1", Text: "Insufficient system storage", Cause: err}
+	}
+	return c, err
+}
+
+// inspect reads the header and refuses a message that has been through too
+// many hands (RFC 5321 section 6.3).
+func (t *transaction) inspect(c Content) (message.Trace, error) {
+	head, err := message.ReadTrace(c)
+	if err != nil {
+		return head, err
+	}
+	if head.Received > t.r.MaxReceived {
+		return head, &mail.Status{Code: 554, Enhanced: "5.4.6", Text: "Too many hops: this message is going round in a circle"}
+	}
+	return head, nil
+}
+
+// attempt is one mailbox to deliver to, for one or more recipients.
+type attempt struct {
+	to  local.Recipient
+	key noteKey
+	err error
+}
+
+// place names a mailbox within one transaction.
+type place struct {
+	mailbox mail.Address
+	detail  string
+}
+
+// deliver brings the message into every mailbox that the recipients lead to,
+// once into each, and returns a result for each recipient.
+func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace) []error {
+	attempts, of := t.attempts(head)
+	var digest [digestSize]byte
+	if !t.r.perRecipient && !t.r.notes.isEmpty() {
+		d, err := contentDigest(c)
+		if err != nil {
+			return slices.Repeat([]error{err}, len(t.to))
+		}
+		digest = d
+		t.passOverNoted(attempts, digest)
+	}
+	t.run(ctx, local.Message{From: t.from, Trace: t.trace(head), Content: c}, attempts)
+	results := make([]error, len(t.to))
+	for i, list := range of {
+		for _, a := range list {
+			if isWorse(a.err, results[i]) {
+				results[i] = a.err
+			}
+		}
+	}
+	if !t.r.perRecipient {
+		t.note(c, digest, attempts)
+	}
+	return results
+}
+
+// attempts are the distinct mailboxes, and for each recipient those it leads to.
+func (t *transaction) attempts(head message.Trace) (all []*attempt, of [][]*attempt) {
+	met := make(map[place]*attempt)
+	of = make([][]*attempt, len(t.to))
+	for i, rcpt := range t.to {
+		for _, d := range rcpt.leadsTo {
+			p := place{d.Mailbox.Address.Fold(), d.Detail}
+			a := met[p]
+			if a == nil {
+				a = &attempt{to: t.recipient(rcpt, d)}
+				if t.isLoop(d, head) {
+					a.err = loopStatus(d.Address)
+				}
+				met[p] = a
+				all = append(all, a)
+			}
+			of[i] = append(of[i], a)
+		}
+	}
+	return all, of
+}
+
+// recipient is the order to the delivery agent. Delivered-To is the final
+// address, as Postfix writes it; over LMTP it is the address of RCPT, and only
+// when there is no other recipient, as Dovecot does it: one must not learn of
+// another.
+func (t *transaction) recipient(rcpt accepted, d routing.Destination) local.Recipient {
+	to := local.Recipient{Mailbox: d.Mailbox, Detail: d.Detail, ReturnPath: t.r.addsTrace}
+	switch {
+	case t.r.isLMTP && len(t.to) == 1:
+		to.DeliveredTo = rcpt.address
+	case t.r.addsTrace && !t.r.isLMTP:
+		to.DeliveredTo = d.Address
+	}
+	return to
+}
+
+// isLoop reports that the message has been delivered to this very address
+// before: it was forwarded and came back.
+func (t *transaction) isLoop(d routing.Destination, head message.Trace) bool {
+	if !t.r.addsTrace || t.r.isLMTP {
+		return false
+	}
+	return slices.ContainsFunc(head.DeliveredTo, func(v string) bool {
+		return strings.EqualFold(strings.Trim(v, "<> "), d.Address.String())
+	})
+}
+
+func loopStatus(a mail.Address) error {
+	return &mail.Status{Code: 554, Enhanced: "5.4.6", Text: "mail forwarding loop for <" + a.String() + ">"}
+}
+
+// run makes the attempts that are not settled.
+func (t *transaction) run(ctx context.Context, m local.Message, attempts []*attempt) {
+	var open []*attempt
+	var to []local.Recipient
+	for _, a := range attempts {
+		if a.err == nil {
+			open = append(open, a)
+			to = append(to, a.to)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	results := t.r.Local.Deliver(ctx, m, to)
+	for i, a := range open {
+		a.err = fmt.Errorf("delivery to %s: no result", a.to.Mailbox.Address)
+		if i < len(results) {
+			a.err = results[i]
+		}
+	}
+}
+
+// isWorse reports that the client must hear of err rather than of than:
+// temporary before permanent before none.
+func isWorse(err, than error) bool {
+	switch {
+	case err == nil || errors.Is(err, errNoted):
+		return false
+	case than == nil:
+		return true
+	}
+	return mail.StatusOf(err).Temporary() && !mail.StatusOf(than).Temporary()
+}
+
+// oneReply makes the results one, by the rules of the package comment.
+func (t *transaction) oneReply(results []error) []error {
+	var worst error
+	var who string
+	for i, err := range results {
+		if isWorse(err, worst) {
+			worst, who = err, t.to[i].address.String()
+		}
+	}
+	if worst == nil || len(results) == 1 {
+		return results
+	}
+	s := *mail.StatusOf(worst)
+	if !strings.Contains(s.Text, who) {
+		s.Text = "<" + who + ">: " + s.Text
+	}
+	s.Cause = worst
+	return slices.Repeat([]error{&s}, len(results))
+}
