@@ -105,6 +105,7 @@ func TestMalformed(t *testing.T) {
 	t.Parallel()
 	for _, stored := range []string{
 		"$1$", "$1$salt", "$6$", "$6$rounds=$salt$hash", "$6$rounds=x$salt$hash", "$6$rounds=0$salt$hash",
+		"$6$,rounds=999999999$salt$hash", "$6$rounds=5,rounds=999999999$salt$hash", "$6$x=1,rounds=999999999$salt$hash", "$md5,rounds=5,rounds=4294967295$salt$$hash",
 		"$2y$", "$2y$12$short", "$2y$xx$abcdefghijklmnopqrstuuEaA1X0JkTSpGLU/P6wCzDP.FsyUcICe", "$2x$",
 		"$y$", "$y$j9T$", "$y$j9T$ab!$hash", "$gy$j9T$abcdefgh$short", "$7$", "$7$CU..../....", "$7$!U..../....salt$" + strings.Repeat("a", 43),
 		"$sha1$", "$sha1$x$salt$hash", "$md5,rounds=x$salt$$hash", "_", "_J9..abcd", "ab", "a!ABvSeev8zEU",
