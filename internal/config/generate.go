@@ -181,8 +181,10 @@ Relative paths are taken from the directory of the file. ` + "`gomaild.example.t
 its default, in comments.
 
 After a change send SIGHUP: the file is read again, checked, and taken over without a break; when something is wrong with it the
-server goes on with the old one and logs why. Open sessions end as at a stop: idle ones at once, busy ones when they are done, at
-most ` + "`grace`" + ` later. ` + "`storage`" + ` and ` + "`run_dir`" + ` can only change with a restart.
+server goes on with the old one and logs why. Certificates are read again even when the file is the same. Where something did
+change, open sessions end as at a stop: idle ones at once, busy ones when they are done, at most ` + "`grace`" + ` later. The top-level
+` + "`hostname`, all of `[storage]`, and `format` and `destination` of `[log]`" + ` change with a restart only, and a file that
+changes them is refused.
 `
 
 func (s section) title() string {

@@ -91,7 +91,8 @@ type Accounts struct {
 	Address string `toml:"address"`
 	// The MySQL database.
 	Database string `toml:"database"`
-	// The MySQL user. It needs SELECT on the tables, no more.
+	// The MySQL user. It needs SELECT on the tables; `gomaild account` needs to
+	// write them.
 	User string `toml:"user"`
 	// A file whose first line is the password of the MySQL user. Empty: no
 	// password.
@@ -104,7 +105,8 @@ type Accounts struct {
 	ConnLifetime Duration `toml:"conn_lifetime"`
 	// Connections to MySQL at the same time.
 	MaxConns int `toml:"max_conns"`
-	// The scheme of stored passwords that do not name theirs (`{SCHEME}`).
+	// The scheme of stored passwords that do not name theirs (`{SCHEME}`),
+	// as in Dovecot's default_pass_scheme. docs/passwords.md lists the schemes.
 	DefaultScheme string `toml:"default_scheme"`
 	// The domain of a login name without one. Empty: such a name is refused.
 	DefaultDomain string `toml:"default_domain"`
@@ -127,21 +129,29 @@ type Routing struct {
 	// name if there is one; `create`, the folder of that name, made and
 	// subscribed when it is missing.
 	DetailFolder DetailFolder `toml:"detail_folder"`
-	// Who gets mail to the bare `<postmaster>` (RFC 5321 section 4.5.1) and to
-	// aliases without a domain. Empty: postmaster at hostname.
+	// Who gets mail to the bare `<postmaster>` (RFC 5321 section 4.5.1), to
+	// postmaster and abuse at hostname, and at a domain here where those lead to
+	// nobody: an address here. Empty: such mail is refused, and `gomaild check`
+	// warns.
 	Postmaster string `toml:"postmaster"`
+	// The domain of alias entries that have none (Postfix calls it myorigin).
+	// Empty: hostname.
+	Origin string `toml:"origin"`
+	// The VACATION_DOMAIN of postfixadmin: alias entries there are left out.
+	VacationDomain string `toml:"vacation_domain"`
 }
 
 // Auth is the table [auth].
 type Auth struct {
-	// Wrong passwords from one address (IPv4, or an IPv6 /64) before the next
-	// tries are made to wait.
+	// Wrong passwords from one address (IPv4, or an IPv6 /64) before its next
+	// tries are made to wait. Trusted networks are not counted.
 	ThrottleClient int `toml:"throttle_client"`
-	// Wrong passwords for one account, from anywhere, before the next tries
-	// are made to wait.
+	// Wrong passwords for one account from addresses that are new to it, before
+	// the next such tries are made to wait.
 	ThrottleAccount int `toml:"throttle_account"`
-	// The longest that a login is made to wait. The wait doubles with each
-	// further wrong password.
+	// The longest that a login is made to wait behind another. The wait doubles
+	// with each further wrong password, and wrong passwords are forgotten in
+	// time.
 	MaxDelay Duration `toml:"max_delay"`
 	// How long a verified login is remembered, so that webmail's login for each
 	// page costs no password hash. A changed password ends it at once. "0s":
@@ -153,8 +163,8 @@ type Auth struct {
 type TLS struct {
 	// Certificates, one table each; the client's server name chooses, the first
 	// is for clients that name none that fits. They are read again at SIGHUP.
-	// Without any, a self-signed certificate for hostname is made at each
-	// start, which is good for trying things out only.
+	// Without any, a self-signed certificate for hostname is made and kept in
+	// .gomaild/tls below storage.root, which is good for trying things out only.
 	Certificates []Certificate `toml:"certificate"`
 	// The oldest version of TLS to speak.
 	MinVersion TLSVersion `toml:"min_version"`
@@ -174,10 +184,11 @@ type Limits struct {
 	MessageSize Size `toml:"message_size"`
 	// Recipients of one message (RFC 5321 section 4.5.3.1.8: at least 100).
 	Recipients int `toml:"recipients"`
-	// Received fields in a message that arrives, after which it is refused as
-	// caught in a loop (RFC 5321 section 6.3: at least 100).
+	// Received fields in a message that arrives, above which it is refused as
+	// caught in a loop. Postfix's default is 50; RFC 5321 section 6.3 asks for
+	// 100 where nothing else ends a loop, and Delivered-To does here.
 	Hops int `toml:"hops"`
-	// Wrong commands of one session before it is ended.
+	// Commands of one session that are refused in a row before it is ended.
 	Errors int `toml:"errors"`
 	// How long an SMTP or LMTP client may be silent (RFC 5321 section 4.5.3.2:
 	// at least 5 minutes).

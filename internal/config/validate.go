@@ -127,6 +127,9 @@ func (v *validator) routing() {
 	local, domain, found := strings.Cut(r.Postmaster, "@")
 	v.unless(r.Postmaster == "" || found && local != "" && isDomain(domain), "routing.postmaster",
 		"%q is not an address; write one such as %q, or nothing", r.Postmaster, "admin@example.org")
+	for path, d := range map[string]string{"routing.origin": r.Origin, "routing.vacation_domain": r.VacationDomain} {
+		v.unless(d == "" || isDomain(d), path, "%q is not a domain; write one such as %q, or nothing", d, "example.org")
+	}
 }
 
 // ranges checks numbers that only have a least value.
