@@ -127,8 +127,10 @@ func NewLMTP(c Config) smtp.Receiver {
 // NewLDA is LMTP for `gomaild deliver`: Postfix's pipe has written Return-Path
 // and Delivered-To, so nothing is added and nothing taken away.
 func NewLDA(c Config) smtp.Receiver {
-	return newReceiver(c, way{name: "lda", isFinal: true, perRecipient: true})
+	return newReceiver(c, ldaWay())
 }
+
+func ldaWay() way { return way{name: "lda", isFinal: true, perRecipient: true} }
 
 // receiver implements smtp.Receiver.
 type receiver struct {
@@ -152,16 +154,18 @@ func newReceiver(c Config, w way) *receiver {
 
 // Begin implements smtp.Receiver.
 func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePath) (smtp.Transaction, error) {
-	t := &transaction{
-		r: r, client: c, from: from,
-		log: r.Logger.With("session", c.Session, "way", r.name, "from", from.Address.String()),
-	}
-	if c.Identity != nil {
-		t.log = t.log.With("account", c.Identity.Account.String())
-	}
+	t := r.newTransaction(c, from)
 	if err := r.admitSender(ctx, c, from); err != nil {
 		t.logRefusal(ctx, "sender rejected", "", err)
 		return nil, err
 	}
 	return t, nil
+}
+
+func (r *receiver) newTransaction(c smtp.Client, from mail.ReversePath) *transaction {
+	log := r.Logger.With("session", c.Session, "way", r.name, "from", from.Address.String())
+	if c.Identity != nil {
+		log = log.With("account", c.Identity.Account.String())
+	}
+	return &transaction{r: r, client: c, from: from, log: log}
 }

@@ -124,6 +124,9 @@ func (w *world) Deliver(_ context.Context, m local.Message, to []local.Recipient
 		if r.Detail != "" {
 			b.WriteString(r.Detail + "|")
 		}
+		if r.Folder != "" {
+			b.WriteString(r.Folder + "!")
+		}
 		if r.ReturnPath {
 			b.WriteString("Return-Path: " + m.From.String() + "\r\n")
 		}
@@ -436,6 +439,20 @@ func TestNotesAreLimited(t *testing.T) {
 	}
 	if len(n.known) != maxNotes || n.has(key(9)) || !n.has(key(10)) || !n.has(key(maxNotes+9)) {
 		t.Errorf("%d notes, oldest kept %v, %v", len(n.known), n.has(key(9)), n.has(key(10)))
+	}
+}
+
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	o := Order{Session: "pid", From: mail.ReversePath{Address: address("s@r.test")}, To: address("alice@example.org"), Folder: "Lists"}
+	o.Content = strings.NewReader(hello)
+	if err := Deliver(t.Context(), b.config, o); err != nil || b.got["alice@example.org"][0] != "Lists!"+hello || len(b.got) != 1 {
+		t.Errorf("%v, %q", err, b.got)
+	}
+	o.To = address("nobody@example.org")
+	if err := Deliver(t.Context(), b.config, o); !strings.HasPrefix(reply(err), "550 5.1.1") {
+		t.Errorf("unknown: %v", err)
 	}
 }
 

@@ -25,6 +25,7 @@ type transaction struct {
 	to     []accepted
 	log    *slog.Logger
 
+	folder    string // for an Order
 	messageID string // after Commit, for the log: the message's or the one given to it
 }
 
@@ -164,7 +165,7 @@ func (t *transaction) attempts(head message.Trace) (all []*attempt, of [][]*atte
 // when there is no other recipient, as Dovecot does it: one must not learn of
 // another.
 func (t *transaction) recipient(rcpt accepted, d routing.Destination) local.Recipient {
-	to := local.Recipient{Mailbox: d.Mailbox, Detail: d.Detail, ReturnPath: t.r.addsTrace}
+	to := local.Recipient{Mailbox: d.Mailbox, Detail: d.Detail, Folder: t.folder, ReturnPath: t.r.addsTrace}
 	switch {
 	case t.r.isLMTP && len(t.to) == 1:
 		to.DeliveredTo = rcpt.address

@@ -1,0 +1,36 @@
+package receive
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"gomaild/mail"
+	"gomaild/smtp"
+)
+
+// Order is one message for one recipient that comes by no connection.
+type Order struct {
+	Session string // in the log
+	From    mail.ReversePath
+	To      mail.Address
+	Folder  string    // mailbox to deliver to, made when it is missing; "" for INBOX
+	Content io.Reader // wire form (CRLF)
+}
+
+// Deliver does for `gomaild deliver` what the LDA's socket does, in this
+// process: nil means that the message survives a power cut, other errors have
+// a status as those of a Transaction.
+func Deliver(ctx context.Context, c Config, o Order) error {
+	r := newReceiver(c, ldaWay())
+	t := r.newTransaction(smtp.Client{Session: o.Session}, o.From)
+	t.folder = o.Folder
+	if err := t.AddRecipient(ctx, mail.Recipient{Address: o.To}); err != nil {
+		return err
+	}
+	results := t.Commit(ctx, o.Content)
+	if len(results) != 1 {
+		return fmt.Errorf("deliver to %s: %d results", o.To, len(results))
+	}
+	return results[0]
+}
