@@ -47,7 +47,7 @@ func suiteWorld() World {
 			{Domain: accounts.Domain{Name: "relay.test", Class: accounts.Relay, Transport: "smtp:[192.0.2.1]"}},
 		},
 		Mailboxes: []Mailbox{
-			{Mailbox: box("alice", "one.test", 1 << 40)},
+			{Mailbox: box("alice", "one.test", 1<<40)},
 			{Mailbox: box("Bob.Mixed", "Mixed.Test", 0)},
 			{Mailbox: box("gone", "one.test", 0), Inactive: true},
 			{Mailbox: box("negative", "one.test", -1)},

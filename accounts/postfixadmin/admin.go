@@ -109,7 +109,7 @@ func (db *DB) AddMailbox(ctx context.Context, a mail.Address, hash, name string,
 			{"username", key}, {"password", hash}, {"name", name}, {"maildir", maildir}, {"quota", quota},
 			{"local_part", a.Local}, {"domain", a.Domain}, {"created", tx.now}, {"modified", tx.now}, {"active", 1},
 		}
-		if s.has("mailbox", "password_expiry") {
+		if s.has("mailbox", "password_expiry") && s.has("domain", "password_expiry") {
 			row = append(row, column{"password_expiry", tx.passwordExpiry(a.Domain)})
 		}
 		tx.insert("mailbox", row)

@@ -40,11 +40,11 @@ type senderCheck struct {
 }
 
 func (s *senderCheck) leads(ctx context.Context, a mail.Address, depth int) (bool, error) {
-	if base, _, _ := a.CutDetail(s.r.config.Delimiter); a == s.login || base == s.login {
-		return true, nil
-	}
 	if s.met[a] || depth > s.r.config.MaxDepth || len(s.met) >= s.r.config.MaxExpansion {
 		return false, nil
+	}
+	if base, _, _ := a.CutDetail(s.r.config.Delimiter); a == s.login || base == s.login {
+		return true, nil
 	}
 	s.met[a] = true
 	next, err := s.next(ctx, a)

@@ -126,7 +126,7 @@ func (s *Server) run() error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db",
+	args := []string{"--no-defaults", "--datadir=" + data, s.tmpArg(), "--auth-root-authentication-method=normal", "--skip-test-db",
 		"--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M"}
 	if out, err := exec.CommandContext(ctx, install, append(args, s.userArgs()...)...).CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
@@ -152,6 +152,10 @@ func (s *Server) userArgs() []string {
 	return []string{"--user=root"}
 }
 
+// tmpArg keeps temporary tables of servers that start at the same time apart:
+// each removes what it takes for leftovers in its temporary directory.
+func (s *Server) tmpArg() string { return "--tmpdir=" + s.dir }
+
 // launch starts the process so that the kernel ends it with the test binary,
 // even one that is killed. That is tied to the thread that started it, so the
 // thread stays until the process is gone.
@@ -164,7 +168,7 @@ func (s *Server) launch(data string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--no-defaults", "--datadir=" + data, "--socket=" + s.Socket, "--bind-address=" + s.Host,
+	args := []string{"--no-defaults", "--datadir=" + data, s.tmpArg(), "--socket=" + s.Socket, "--bind-address=" + s.Host,
 		"--port=" + strconv.Itoa(s.Port), "--pid-file=" + filepath.Join(s.dir, "pid"), "--skip-name-resolve",
 		"--innodb-buffer-pool-size=24M", "--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=0",
 		"--skip-innodb-doublewrite", "--performance-schema=OFF", "--skip-log-bin", "--max-connections=200"}
