@@ -53,6 +53,9 @@ func TestVectors(t *testing.T) {
 		t.Run(strconv.Itoa(part), func(t *testing.T) {
 			t.Parallel()
 			for i := part; i < len(rows); i += parts {
+				if s, err := Parse(rows[i].stored, rows[i].defaultScheme); underRace && err == nil && s.Heavy() && i%20 != 0 {
+					continue
+				}
 				checkVector(t, rows[i])
 			}
 		})
