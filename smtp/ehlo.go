@@ -1,0 +1,128 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"gomaild/mail"
+)
+
+// maxHelo is the longest name a client may give itself: a domain.
+const maxHelo = mail.MaxDomain
+
+var errHelo = &mail.Status{Code: 501, Enhanced: "5.5.4", Text: "A domain name or address literal is needed"}
+
+// greet sends the banner to a client that waits for it (RFC 5321 section 3.1:
+// it MUST), and sends away one that talked first.
+func (s *session) greet() error {
+	early, err := s.wire.talksFirst(s.srv.cfg.GreetDelay)
+	if err != nil {
+		return err
+	}
+	if early {
+		return s.end(errAhead)
+	}
+	s.reply(220, "", s.hostname()+" "+s.srv.cfg.Greeting)
+	return nil
+}
+
+// talksFirst waits for d and reports whether the client sent anything.
+func (w *wire) talksFirst(d time.Duration) (bool, error) {
+	if d <= 0 {
+		return false, nil
+	}
+	err := w.fill(time.Now().Add(d))
+	if errors.Is(err, errTimeout) {
+		w.err = nil // the one timeout that is good news
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// parseHelo reads the argument of EHLO, HELO and LHLO: a domain or an address
+// literal (RFC 5321 section 4.1.1.1). Real clients give all sorts of names, so
+// any of the letters of such names will do; what could disturb a Received
+// field or a log will not.
+func parseHelo(arg string) (string, error) {
+	if arg == "" || len(arg) > maxHelo {
+		return "", errHelo
+	}
+	for i := range len(arg) {
+		if !isHeloOctet(arg[i]) {
+			return "", errHelo
+		}
+	}
+	return arg, nil
+}
+
+func isHeloOctet(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || strings.IndexByte(".-_:[]+", c) >= 0
+}
+
+// ehlo also serves LHLO, which is EHLO by another name (RFC 2033 section 4.1).
+func (s *session) ehlo(_ context.Context, name string) error {
+	s.hello(name, true)
+	s.reply(250, "", append([]string{s.hostname()}, s.extensions()...)...)
+	return nil
+}
+
+func (s *session) helo(_ context.Context, name string) error {
+	s.hello(name, false)
+	s.reply(250, "", s.hostname())
+	return nil
+}
+
+// hello begins the session anew, as RSET does (RFC 5321 section 4.1.4).
+func (s *session) hello(name string, extended bool) {
+	s.abort()
+	s.client.Helo = name
+	s.extended = extended
+	s.state = stateReady
+}
+
+// extensions are the lines of EHLO after the first. BINARYMIME is not among
+// them: content without line ends cannot be handed on as the lines it must be.
+func (s *session) extensions() []string {
+	lines := []string{"PIPELINING"}
+	if size := s.srv.cfg.Limits.MaxMessageSize; size > 0 {
+		lines = append(lines, "SIZE "+strconv.FormatInt(size, 10))
+	} else {
+		lines = append(lines, "SIZE")
+	}
+	if s.mayStartTLS() {
+		lines = append(lines, "STARTTLS")
+	}
+	if s.mayAuth() {
+		if names := s.srv.cfg.Auth.Mechanisms(); len(names) > 0 {
+			lines = append(lines, "AUTH "+strings.Join(names, " "))
+		}
+	}
+	return append(lines, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING")
+}
+
+// protocol is the name of what is spoken in a Received field: RFC 3848, and
+// RFC 6531 section 4.3 for messages with SMTPUTF8.
+func (s *session) protocol(utf8 bool) string {
+	if !s.extended {
+		return "SMTP"
+	}
+	name := "ESMTP"
+	switch {
+	case s.srv.cfg.LMTP && utf8:
+		name = "UTF8LMTP"
+	case s.srv.cfg.LMTP:
+		name = "LMTP"
+	case utf8:
+		name = "UTF8SMTP"
+	}
+	if s.onTLS() {
+		name += "S"
+	}
+	if s.client.Identity != nil {
+		name += "A"
+	}
+	return name
+}

@@ -1,0 +1,160 @@
+package smtp
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"gomaild/mail"
+)
+
+var errPath = errors.New("no path in angle brackets")
+
+// parsePath cuts the path of MAIL or RCPT from its angle brackets and returns
+// the mailbox in it, "" for <>, and the parameters after it. Blanks before the
+// path, which RFC 5321 forbids and many clients send, are passed over. A source
+// route is passed over too (section 4.1.1.3 and appendix C), as Postfix does.
+// A ">" inside a quoted local part does not end the path.
+func parsePath(s string) (mailbox, params string, err error) {
+	s, ok := strings.CutPrefix(strings.TrimLeft(s, " "), "<")
+	if !ok {
+		return "", "", errPath
+	}
+	if s, err = skipRoute(s); err != nil {
+		return "", "", err
+	}
+	end := pathEnd(s)
+	if end < 0 {
+		return "", "", errPath
+	}
+	mailbox, params = s[:end], s[end+1:]
+	if params != "" && params[0] != ' ' {
+		return "", "", errPath
+	}
+	return mailbox, params, nil
+}
+
+// pathEnd is where the ">" is that ends the path, -1 if nowhere.
+func pathEnd(s string) int {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == '>' && !quoted:
+			return i
+		}
+	}
+	return -1
+}
+
+// skipRoute passes over A-d-l ":" (RFC 5321 section 4.1.2), whose domains must
+// be domains all the same.
+func skipRoute(s string) (string, error) {
+	for strings.HasPrefix(s, "@") {
+		end := routeDomainEnd(s)
+		if end < 0 {
+			return "", errPath
+		}
+		if _, err := mail.ParseDomain(s[1:end]); err != nil {
+			return "", errPath
+		}
+		if s[end] == ':' {
+			return s[end+1:], nil
+		}
+		if s = s[end+1:]; !strings.HasPrefix(s, "@") {
+			return "", errPath
+		}
+	}
+	return s, nil
+}
+
+// routeDomainEnd is where a domain of a route ends in "," or ":". The colons
+// of an IPv6 literal stand in brackets.
+func routeDomainEnd(s string) int {
+	literal := false
+	for i := range len(s) {
+		switch s[i] {
+		case '[', ']':
+			literal = s[i] == '['
+		case ',', ':':
+			if !literal {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// eachParam calls take for each parameter (RFC 5321 section 4.1.2, esmtp-param)
+// with its name in upper case. One that comes twice, or that take does not
+// know, is 555.
+func eachParam(params string, take func(name, value string) error) error {
+	var seen []string
+	for word := range strings.FieldsSeq(params) {
+		name, value, hasValue := strings.Cut(word, "=")
+		name = strings.ToUpper(name)
+		if !isKeyword(name) || hasValue && !isParamValue(value) {
+			return &mail.Status{Code: 501, Enhanced: "5.5.4", Text: "Malformed parameter"}
+		}
+		for _, s := range seen {
+			if s == name {
+				return &mail.Status{Code: 555, Enhanced: "5.5.4", Text: name + " given twice"}
+			}
+		}
+		seen = append(seen, name)
+		if err := take(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func badParam(name string) error {
+	return &mail.Status{Code: 501, Enhanced: "5.5.4", Text: "Malformed value of " + name}
+}
+
+func unknownParam(name string) error {
+	return &mail.Status{Code: 555, Enhanced: "5.5.4", Text: "Unknown parameter " + name}
+}
+
+// isKeyword is esmtp-keyword, and atom enough for an addr-type.
+func isKeyword(s string) bool {
+	for i := range len(s) {
+		c := s[i] | 0x20
+		alnum := 'a' <= c && c <= 'z' || '0' <= s[i] && s[i] <= '9'
+		if !alnum && (s[i] != '-' || i == 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isParamValue is esmtp-value: printable, without "=" and blank; RFC 6531
+// section 3.3 adds what is not ASCII.
+func isParamValue(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == '=' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+func cutPrefixFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
