@@ -7,19 +7,9 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
-)
-
-// Two ways lead to the disk. fsync(2) of one file waits for one journal commit
-// and is the fastest for a few callers, whose commits the kernel joins.
-// syncfs(2) writes back the whole file system, and one pass serves everybody
-// who was waiting when it started. Measured on ext4 (BenchmarkDelivery), fsync
-// leads up to about a dozen callers and loses beyond; so a caller looks how
-// many wait and goes with the crowd.
-const (
-	shareFrom  = 20 // callers in flight from which a pass is shared
-	shareAgain = 12 // the same while passes are being shared: mixing the ways is slower than either
 )
 
 // commits is the group commit of one file system, shared by a Root and its
@@ -28,7 +18,7 @@ type commits struct {
 	syncfs   func() error
 	dir      *os.File // open as long as the Root: see syncfs
 	inFlight atomic.Int64
-	sharing  atomic.Bool
+	pace     *pace
 
 	gate   sync.RWMutex // read-locked by those at work, so that close can wait for them
 	closed bool
@@ -46,7 +36,7 @@ type commits struct {
 // was opened, and each once. So one descriptor is opened at the start and asked
 // for ever: no error can fall between two of them.
 func newCommits(dir *os.File) *commits {
-	c := &commits{dir: dir}
+	c := &commits{dir: dir, pace: newPace()}
 	c.ended.L = &c.mu
 	c.syncfs = func() error { return syncfs(dir) }
 	return c
@@ -135,9 +125,23 @@ func (c *commits) commit(fsync func() error) error {
 	}
 	n := c.inFlight.Add(1)
 	defer c.inFlight.Add(-1)
-	if c.share(n) {
-		return c.sharedPass()
+	if n < crowd {
+		return c.alone(fsync)
 	}
+	w, start := c.pace.choose(), time.Now()
+	var err error
+	if w == sharedPass {
+		err = c.sharedPass()
+	} else {
+		err = c.alone(fsync)
+	}
+	c.pace.took(w, time.Since(start), n)
+	return err
+}
+
+// alone calls fsync for one file. An input/output error is one of the disk: it
+// breaks the tree, as in a pass.
+func (c *commits) alone(fsync func() error) error {
 	if err := c.state(); err != nil {
 		return err
 	}
@@ -148,18 +152,6 @@ func (c *commits) commit(fsync func() error) error {
 		c.mu.Unlock()
 	}
 	return err
-}
-
-func (c *commits) share(inFlight int64) bool {
-	limit := int64(shareFrom)
-	if c.sharing.Load() {
-		limit = shareAgain
-	}
-	share := inFlight >= limit
-	if share != c.sharing.Load() {
-		c.sharing.Store(share)
-	}
-	return share
 }
 
 // state is the error that broke the file system, or nil.

@@ -119,7 +119,7 @@ func TestCommitGoesWithTheCrowd(t *testing.T) {
 		fsyncs := 0
 		var mu sync.Mutex
 		var wg sync.WaitGroup
-		crowd := func(n int) {
+		burst := func(n int) {
 			for range n {
 				wg.Go(func() {
 					err := c.commit(func() error {
@@ -136,13 +136,53 @@ func TestCommitGoesWithTheCrowd(t *testing.T) {
 			}
 			wg.Wait()
 		}
-		crowd(shareFrom - 1)
-		if fsyncs != shareFrom-1 || *passes != 0 {
+		burst(crowd - 1)
+		if fsyncs != crowd-1 || *passes != 0 {
 			t.Errorf("few callers: %d fsyncs, %d passes", fsyncs, *passes)
 		}
-		crowd(100)
-		if fsyncs != 2*(shareFrom-1) || *passes != 2 {
+		burst(100)
+		if fsyncs != 2*(crowd-1) || *passes != 2 {
 			t.Errorf("many callers: %d fsyncs, %d passes", fsyncs, *passes)
 		}
 	})
+}
+
+// TestPace feeds the costs of the two ways and counts how often each is taken.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	p := newPace()
+	run := func(windows int, fsyncCost, sharedCost time.Duration) (shared int) {
+		cost := [numWays]time.Duration{fsyncCost, sharedCost}
+		for range windows {
+			w := p.choose()
+			for range window {
+				p.took(w, 20*cost[w], 20)
+			}
+			if w == sharedPass {
+				shared++
+			}
+		}
+		return shared
+	}
+	for _, tt := range []struct {
+		rule          string
+		fsync, shared time.Duration
+		min, max      int // windows of 160 that are shared
+	}{
+		{"sharing is faster", 2 * time.Millisecond, time.Millisecond, 148, 150},
+		{"fsync is faster, for instance while somebody else fills the disk", time.Millisecond, 5 * time.Millisecond, 10, 16},
+		{"sharing is faster again", 2 * time.Millisecond, time.Millisecond, 50, 150},
+	} {
+		if got := run(160, tt.fsync, tt.shared); got < tt.min || got > tt.max {
+			t.Errorf("%s: shared in %d of 160 windows, want %d to %d", tt.rule, got, tt.min, tt.max)
+		}
+	}
+	late := ownFsync
+	if p.choose() == ownFsync {
+		late = sharedPass
+	}
+	p.took(late, time.Hour, 1)
+	if p.cost != 0 {
+		t.Error("a commit of an earlier window counts in this one")
+	}
 }
