@@ -82,8 +82,11 @@ func (e *expansion) visit(ctx context.Context, a mail.Address, depth int) error 
 
 // next is where a leads, qualified; nil if a is an end.
 func (e *expansion) next(ctx context.Context, a mail.Address) ([]mail.Address, error) {
-	if a.Domain == "" || e.r.isSystem(a.Domain) {
+	if a.Domain == "" {
 		return nil, nil
+	}
+	if e.r.isSystem(a.Domain) {
+		return e.r.systemAlias(a), nil
 	}
 	next, err := e.r.rules.next(ctx, a)
 	if err != nil {
@@ -93,6 +96,15 @@ func (e *expansion) next(ctx context.Context, a mail.Address) ([]mail.Address, e
 		next[i] = e.r.qualify(next[i])
 	}
 	return next, nil
+}
+
+// systemAlias is where an address at this host itself leads: the roles to the
+// postmaster, all others nowhere.
+func (r *Router) systemAlias(a mail.Address) []mail.Address {
+	if !isRole(a) || r.config.Postmaster.IsZero() {
+		return nil
+	}
+	return []mail.Address{r.config.Postmaster}
 }
 
 // end adds the destination a, which leads no further.

@@ -375,3 +375,34 @@ func TestSourceRoute(t *testing.T) {
 		t.Errorf("a source route parses: %v", err)
 	}
 }
+
+// TestDocumented: docs/routing.md names every difference, and no other.
+func TestDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/routing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]bool)
+	_, differences, _ := strings.Cut(string(text), "| name | deployed | default |\n|---|---|---|\n")
+	for line := range strings.Lines(differences) {
+		if !strings.HasPrefix(line, "| ") {
+			break
+		}
+		name, _, _ := strings.Cut(line[2:], " |")
+		documented[name] = false
+	}
+	for _, table := range []map[string]change{meant, meantSeed, meantPlus} {
+		for address, c := range table {
+			if _, ok := documented[c.why]; !ok {
+				t.Errorf("%s: docs/routing.md does not explain %q", address, c.why)
+			}
+			documented[c.why] = true
+		}
+	}
+	for name, used := range documented {
+		if !used {
+			t.Errorf("docs/routing.md explains %q, which no row shows", name)
+		}
+	}
+}

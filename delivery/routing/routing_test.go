@@ -79,15 +79,17 @@ func TestRoles(t *testing.T) {
 		{"nobody else is at this host", "pm@x.test", one("root@host.test"), "550 5.1.1"},
 		{"other roles are ordinary names", "pm@x.test", one("hostmaster@x.test"), "550 5.1.1"},
 		{"a named one that does not exist", "none@x.test", one("postmaster@x.test"), "550 5.1.1"},
+		{"an alias entry without a domain", "pm@x.test", one("list@x.test"), pm},
+		{"one that is this host's own", "postmaster@host.test", one("postmaster@x.test"), "550 5.1.1"},
 		{"may be elsewhere", "pm@far.test", one("postmaster@x.test"), "remote:pm@far.test"},
 		{"of a relay domain is relayed", "pm@x.test", one("postmaster@relay.test"), "relay:postmaster@relay.test"},
 		{"not of strangers", "pm@x.test", one("postmaster@far.test"), "554 5.7.1"},
 	} {
-		m := world("pm@x.test alice@x.test", "postmaster@own.test: alice@x.test", "abuse@lost.test: root@lost.test")
+		m := world("pm@x.test alice@x.test", "postmaster@own.test: alice@x.test", "abuse@lost.test: root@lost.test", "list@x.test: postmaster")
 		for _, name := range []string{"own.test", "lost.test"} {
 			m.Add(accountstest.World{Domains: []accountstest.Domain{{Domain: accounts.Domain{Name: name}}}})
 		}
-		c := Config{Lookup: m, SystemDomains: []string{"host.test", "[192.0.2.1]"}}
+		c := Config{Lookup: m, Origin: "host.test", SystemDomains: []string{"host.test", "[192.0.2.1]"}}
 		if tt.postmaster != "" {
 			c.Postmaster = one(tt.postmaster)
 		}

@@ -73,7 +73,7 @@ var errNotInstalled = errors.New("package " + Package + " is not installed")
 // otherwise.
 func (s *Shared) Server(t testing.TB) *Server {
 	t.Helper()
-	s.once.Do(func() { s.server, s.err = start() })
+	s.once.Do(func() { s.server, s.err = start(context.WithoutCancel(t.Context())) })
 	switch {
 	case errors.Is(s.err, errNotInstalled) && os.Geteuid() != 0 && os.Getenv("CI") == "":
 		t.Skipf("SKIPPED: %v", s.err)
@@ -90,7 +90,7 @@ func (s *Shared) Stop() {
 	}
 }
 
-func start() (*Server, error) {
+func start(ctx context.Context) (*Server, error) {
 	for _, program := range []string{"mariadbd", "mariadb-install-db"} {
 		if _, err := find(program); err != nil {
 			return nil, errNotInstalled
@@ -101,7 +101,7 @@ func start() (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Host: "127.0.0.1", Socket: filepath.Join(dir, "s"), dir: dir, log: filepath.Join(dir, "log"), exited: make(chan struct{})}
-	if err := s.run(); err != nil {
+	if err := s.run(ctx); err != nil {
 		said, _ := os.ReadFile(s.log)
 		s.stop()
 		return nil, fmt.Errorf("%w\n%s", err, said)
@@ -118,8 +118,8 @@ func find(program string) (string, error) {
 }
 
 // run installs the system tables, starts the server and waits until it answers.
-func (s *Server) run() error {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+func (s *Server) run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	data := filepath.Join(s.dir, "data")
 	install, err := find("mariadb-install-db")
@@ -252,8 +252,9 @@ func (s *Server) Database(t testing.TB, scripts ...string) string {
 	name := "test" + strconv.Itoa(s.databases)
 	s.mu.Unlock()
 	s.Exec(t, "", "CREATE DATABASE "+name+" CHARACTER SET utf8 COLLATE utf8_general_ci")
+	after := context.WithoutCancel(t.Context()) // the test's own ends before its clean-up
 	t.Cleanup(func() {
-		if _, err := s.admin.ExecContext(context.Background(), "DROP DATABASE "+name); err != nil {
+		if _, err := s.admin.ExecContext(after, "DROP DATABASE "+name); err != nil {
 			t.Errorf("drop database %s: %v", name, err)
 		}
 	})
