@@ -23,6 +23,7 @@ const (
 // How a wire ends. Every other error of a wire is one of the network.
 var (
 	errTimeout  = errors.New("the client was silent for too long")
+	errUnread   = errors.New("the client does not take our replies")
 	errTooSlow  = errors.New("content came too slowly")
 	errDraining = errors.New("the server is stopping")
 )
@@ -227,13 +228,13 @@ func (w *wire) replied() {
 
 // flush sends the replies that wait.
 func (w *wire) flush() error {
-	if len(w.out) == 0 {
-		return w.err
-	}
-	if w.err != nil {
+	if w.err != nil || len(w.out) == 0 {
 		return w.err
 	}
 	err := w.send(time.Now().Add(w.limits.WriteTimeout))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return w.fail(errUnread)
+	}
 	if err != nil {
 		return w.fail(fmt.Errorf("send replies: %w", err))
 	}
