@@ -1,0 +1,39 @@
+package imap
+
+import (
+	"context"
+	"strings"
+)
+
+// extensions are offered in every state, in this order after IMAP4rev1.
+const extensions = "LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE " +
+	"ESEARCH SPECIAL-USE LIST-EXTENDED LIST-STATUS"
+
+// capability is CAPABILITY, RFC 3501 section 6.1.1.
+type capability struct{}
+
+func (capability) run(_ context.Context, s *session) (reply, error) {
+	s.enc.Raw("* CAPABILITY ")
+	s.printCapabilities()
+	s.enc.CRLF()
+	return reply{}, nil
+}
+
+// printCapabilities prints what holds in the present state.
+func (s *session) printCapabilities() {
+	s.enc.Raw("IMAP4rev1 " + extensions)
+	if s.state != notAuthenticated {
+		return
+	}
+	if s.mayStartTLS() {
+		s.enc.Raw(" STARTTLS")
+	}
+	if !s.mayUsePlaintext() {
+		s.enc.Raw(" LOGINDISABLED")
+	}
+	for _, m := range s.srv.cfg.Auth.Mechanisms() {
+		if s.mayUse(m) {
+			s.enc.Raw(" AUTH=" + strings.ToUpper(m))
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package imap
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gomaild/storage"
+)
+
+// TestDialogs runs the files of testdata/dialogs/imap. A file is a dialog with
+// a new server that knows alice; its lines are
+//
+//	# text        a comment
+//	! raw         do not log in and read the greeting first (at the top)
+//	! no-plain    passwords are not allowed (at the top)
+//	! limit N     largest message of APPEND (at the top)
+//	! message M   the lines up to "! end" are a message in mailbox M
+//	C: text       the client sends a line; C2: is a second client
+//	Cq: "text"    the client sends exactly this Go string
+//	S: text       the server sends this line; S2: to the second client
+//	S/ regex      the server sends a line that matches all of this
+//	S...          any lines may come before the next one expected
+//	S. closed     the server closes the connection
+//
+// Every line that the server sends must be expected.
+func TestDialogs(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../testdata/dialogs/imap/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no dialogs: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := &dialog{t: t, lines: strings.Split(string(text), "\n"), clients: map[string]*client{}}
+			d.run()
+		})
+	}
+}
+
+type dialog struct {
+	t       *testing.T
+	lines   []string
+	at      int // index of the present line
+	raw     bool
+	world   *world
+	address string
+	clients map[string]*client
+	skip    bool // after "S..."
+}
+
+func (d *dialog) run() {
+	d.world = newWorld(d.t, func(c *Config) {
+		for d.option(c, d.lines[d.at]) {
+			d.at++
+		}
+	})
+	d.address = d.world.listen()
+	for ; d.at < len(d.lines); d.at++ {
+		d.step(d.lines[d.at])
+	}
+	for _, c := range d.clients {
+		c.conn.Close()
+	}
+}
+
+// option reads a line of the top of the file; false is its end.
+func (d *dialog) option(c *Config, line string) bool {
+	verb, arg, _ := strings.Cut(strings.TrimPrefix(line, "! "), " ")
+	switch {
+	case strings.HasPrefix(line, "#"):
+	case verb == "raw":
+		d.raw = true
+	case verb == "no-plain":
+		c.PlaintextAuth = false
+	case verb == "limit":
+		n, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil {
+			d.fatalf("%v", err)
+		}
+		c.Limits.Message = n
+	default:
+		return false
+	}
+	return true
+}
+
+func (d *dialog) step(line string) {
+	verb, arg, _ := strings.Cut(line, " ")
+	switch {
+	case line == "" || strings.HasPrefix(line, "#"):
+	case strings.HasPrefix(line, "! message "):
+		d.message(strings.TrimPrefix(line, "! message "))
+	case strings.HasSuffix(verb, "..."):
+		d.skip = true
+	case strings.HasPrefix(verb, "Cq"):
+		text, err := strconv.Unquote(arg)
+		if err != nil {
+			d.fatalf("not a Go string: %v", err)
+		}
+		d.client(verb).send(text)
+	case verb[0] == 'C':
+		d.client(verb).send(arg + "\r\n")
+	case verb[0] == 'S':
+		d.expect(verb, arg)
+	default:
+		d.fatalf("what is %q?", line)
+	}
+}
+
+func (d *dialog) fatalf(format string, args ...any) {
+	d.t.Helper()
+	d.t.Fatalf("line %d: "+format, append([]any{d.at + 1}, args...)...)
+}
+
+// client finds the connection of a verb by its digit.
+func (d *dialog) client(verb string) *client {
+	name := strings.Trim(verb, "CSq:/.")
+	c := d.clients[name]
+	if c == nil {
+		if d.raw {
+			c = d.world.dial(d.address)
+		} else {
+			c = d.world.login(d.address)
+		}
+		d.clients[name] = c
+	}
+	return c
+}
+
+func (d *dialog) expect(verb, want string) {
+	d.t.Helper()
+	c := d.client(verb)
+	if verb[len(verb)-1] == '.' {
+		for line := c.line(); line != "" || !c.ended(); line = c.line() {
+			if !d.skip {
+				d.fatalf("connection should be closed, got %q", line)
+			}
+		}
+		return
+	}
+	matches := func(got string) bool { return got == want }
+	if verb[len(verb)-1] == '/' {
+		re := regexp.MustCompile("^(?:" + want + ")$")
+		matches = re.MatchString
+	}
+	got := c.line()
+	for d.skip && !matches(got) && (got != "" || !c.ended()) {
+		got = c.line()
+	}
+	d.skip = false
+	if !matches(got) {
+		d.fatalf("got  %q\nwant %q\nlog:\n%s", got, want, d.world.log)
+	}
+}
+
+func (d *dialog) message(mailbox string) {
+	var lines []string
+	for d.at++; d.lines[d.at] != "! end"; d.at++ {
+		lines = append(lines, d.lines[d.at])
+	}
+	var flags storage.SystemFlag
+	d.world.put(mailbox, strings.Join(lines, "\n")+"\n", flags)
+}

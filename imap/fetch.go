@@ -1,0 +1,291 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+
+	"gomaild/imap/wire"
+	"gomaild/message"
+	"gomaild/storage"
+)
+
+// fetch is FETCH and UID FETCH, RFC 3501 section 6.4.5.
+type fetch struct {
+	set   wire.NumSet
+	byUID bool
+	items []fetchItem
+	needs fetchNeeds
+	seen  bool // some item sets \Seen
+}
+
+// fetchNeeds is what must be asked of the store for a message.
+type fetchNeeds uint8
+
+const (
+	needsInfo fetchNeeds = 1 << iota
+	needsSummary
+	needsContent
+)
+
+// fetchItem is one item. Items with a section are BODY[...] and its older
+// names.
+type fetchItem struct {
+	name    string // as the response names it
+	print   func(s *session, m *fetched)
+	section *section
+}
+
+// fetched is one message while its response is printed.
+type fetched struct {
+	number  int
+	view    *storage.View // whose keywords msg has
+	msg     storage.Message
+	info    storage.Info
+	summary *message.Summary
+	content storage.Content
+	flagged bool // FLAGS has been printed
+}
+
+// simpleItems are the items that are one word.
+var simpleItems = map[string]struct {
+	needs fetchNeeds
+	print func(s *session, m *fetched)
+}{
+	"FLAGS":         {0, func(s *session, m *fetched) { s.printFlags(m.view, m.msg); m.flagged = true }},
+	"UID":           {0, func(s *session, m *fetched) { s.enc.Raw("UID "); s.enc.Number(uint64(m.msg.UID)) }},
+	"INTERNALDATE":  {needsInfo, func(s *session, m *fetched) { s.enc.Raw("INTERNALDATE "); s.enc.DateTime(m.info.InternalDate) }},
+	"RFC822.SIZE":   {needsInfo, func(s *session, m *fetched) { s.enc.Raw("RFC822.SIZE "); s.enc.Number(uint64(m.info.WireSize)) }},
+	"ENVELOPE":      {needsSummary, func(s *session, m *fetched) { s.enc.Raw("ENVELOPE "); s.enc.Append(m.summary.Root.Envelope.Append) }},
+	"BODY":          {needsSummary, func(s *session, m *fetched) { s.printStructure("BODY ", m, false) }},
+	"BODYSTRUCTURE": {needsSummary, func(s *session, m *fetched) { s.printStructure("BODYSTRUCTURE ", m, true) }},
+}
+
+// olderItems are the names that RFC822 had for sections.
+var olderItems = map[string]struct {
+	text sectionText
+	peek bool
+}{
+	"RFC822":        {wholeBody, false},
+	"RFC822.HEADER": {headerText, true},
+	"RFC822.TEXT":   {bodyText, false},
+}
+
+// macros: RFC 3501 section 6.4.5.
+var macros = map[string][]string{
+	"FAST": {"FLAGS", "INTERNALDATE", "RFC822.SIZE"},
+	"ALL":  {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"},
+	"FULL": {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY"},
+}
+
+func (s *session) printStructure(name string, m *fetched, extended bool) {
+	s.enc.Raw(name)
+	s.enc.Append(func(dst []byte) []byte { return m.summary.Root.AppendBodyStructure(dst, extended) })
+}
+
+func parseFetch(byUID bool) func(*grammar) request {
+	return func(g *grammar) request {
+		r := fetch{byUID: byUID}
+		if byUID {
+			r.addSimple("UID") // RFC 3501 section 6.4.8: in every response
+		}
+		g.SP()
+		r.set = g.NumSet()
+		g.SP()
+		if g.Peek() == '(' {
+			g.List(func() { r.parseItem(g) })
+		} else {
+			r.parseMacro(g)
+		}
+		g.End()
+		return r
+	}
+}
+
+func (r *fetch) parseMacro(g *grammar) {
+	word := g.FetchWord()
+	names, isMacro := macros[word]
+	if !isMacro {
+		r.add(g, word)
+		return
+	}
+	for _, name := range names {
+		r.addSimple(name)
+	}
+}
+
+func (r *fetch) parseItem(g *grammar) {
+	r.add(g, g.FetchWord())
+	if len(r.items) > g.limits.FetchItems {
+		g.Fail("more than %d FETCH items", g.limits.FetchItems)
+	}
+}
+
+func (r *fetch) add(g *grammar, word string) {
+	if (word == "BODY" || word == "BODY.PEEK") && g.Peek() == '[' {
+		sec := parseSection(g)
+		r.addSection("BODY", sec, word == "BODY.PEEK")
+		return
+	}
+	if older, ok := olderItems[word]; ok {
+		r.addSection(word, section{text: older.text, length: math.MaxInt64}, older.peek)
+		return
+	}
+	if !r.addSimple(word) {
+		g.Fail("unknown FETCH item")
+	}
+}
+
+func (r *fetch) addSimple(name string) bool {
+	item, ok := simpleItems[name]
+	if !ok {
+		return false
+	}
+	if !slices.ContainsFunc(r.items, func(i fetchItem) bool { return i.name == name && i.section == nil }) {
+		r.items = append(r.items, fetchItem{name: name, print: item.print})
+		r.needs |= item.needs
+	}
+	return true
+}
+
+func (r *fetch) addSection(name string, sec section, peek bool) {
+	r.items = append(r.items, fetchItem{name: name, section: &sec})
+	r.needs |= needsContent | needsInfo
+	if sec.needsStructure() {
+		r.needs |= needsSummary
+	}
+	r.seen = r.seen || !peek
+}
+
+func (r fetch) run(ctx context.Context, s *session) (reply, error) {
+	where, err := resolve(s.box.known, r.set, r.byUID)
+	if err != nil {
+		return reply{}, err
+	}
+	told := s.box.known
+	if r.seen && !s.box.readOnly {
+		if err := s.markSeen(ctx, where); err != nil {
+			return reply{}, err
+		}
+	}
+	var failed error
+	for i := range where.all() {
+		m := &fetched{number: i + 1, view: s.box.known, msg: s.box.known.Messages[i]}
+		changed := m.msg.Flags != told.Messages[i].Flags
+		if err := r.message(ctx, s, m, changed); err != nil {
+			if failed == nil || !errors.Is(err, storage.ErrExpunged) {
+				failed = err
+			}
+		}
+		if s.enc.Err() != nil {
+			return reply{}, s.enc.Err()
+		}
+	}
+	return reply{}, failed
+}
+
+// markSeen sets \Seen on those messages that lack it, all at once, and moves
+// the known View to what that made of them; the responses will say so.
+func (s *session) markSeen(ctx context.Context, where positions) error {
+	var uids []storage.UID
+	for i := range where.all() {
+		if m := s.box.known.Messages[i]; unseen(m) {
+			uids = append(uids, m.UID)
+		}
+	}
+	if len(uids) == 0 {
+		return nil
+	}
+	edit := storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}
+	if _, err := s.box.mailbox.SetFlags(ctx, uids, edit, 0); err != nil {
+		return err
+	}
+	now, err := s.box.mailbox.View(ctx)
+	if err != nil {
+		return err
+	}
+	var changed []storage.Message
+	for _, uid := range uids {
+		if i, found := now.Index(uid); found {
+			changed = append(changed, now.Messages[i])
+		}
+	}
+	s.box.absorb(now, changed)
+	return nil
+}
+
+// message prints the FETCH response of one message. What can fail is asked of
+// the store first; a response that was begun and cannot be finished is taken
+// back.
+func (r fetch) message(ctx context.Context, s *session, m *fetched, tellFlags bool) error {
+	if err := r.gather(ctx, s.box.mailbox, m); err != nil {
+		return err
+	}
+	if m.content != nil {
+		defer func() { s.warn("close message", m.content.Close()) }()
+	}
+	mark := s.enc.Mark()
+	s.enc.Raw("* ")
+	s.enc.Number(uint64(m.number))
+	s.enc.Raw(" FETCH (")
+	for i, item := range r.items {
+		if i > 0 {
+			s.enc.Byte(' ')
+		}
+		if err := item.printTo(s, m); err != nil {
+			if !s.enc.Rollback(mark) {
+				s.ended = true // half a response is sent: only silence is honest
+			}
+			return err
+		}
+	}
+	if tellFlags && !m.flagged {
+		s.enc.Byte(' ')
+		s.printFlags(m.view, m.msg)
+	}
+	s.enc.Byte(')')
+	s.enc.CRLF()
+	return nil
+}
+
+// gather asks the store for what the items need.
+func (r fetch) gather(ctx context.Context, mailbox storage.Mailbox, m *fetched) (err error) {
+	uid := m.msg.UID
+	if r.needs&needsInfo != 0 {
+		if m.info, err = mailbox.Info(ctx, uid); err != nil {
+			return err
+		}
+	}
+	if r.needs&needsSummary != 0 {
+		if m.summary, err = mailbox.Summary(ctx, uid); err != nil {
+			return err
+		}
+	}
+	if r.needs&needsContent != 0 {
+		m.content, err = mailbox.Content(ctx, uid)
+	}
+	return err
+}
+
+func (item fetchItem) printTo(s *session, m *fetched) error {
+	if item.section == nil {
+		item.print(s, m)
+		return nil
+	}
+	r, size, ok, err := item.section.extract(m.content, m.summary, m.info)
+	if err != nil {
+		return err
+	}
+	s.enc.Raw(item.name)
+	if item.name == "BODY" {
+		s.printSection(item.section)
+	}
+	s.enc.Byte(' ')
+	if !ok {
+		s.enc.Raw("NIL")
+		return nil
+	}
+	s.enc.Literal(size, r)
+	return nil
+}

@@ -1,0 +1,117 @@
+package imap
+
+import (
+	"slices"
+	"strings"
+
+	"gomaild/storage"
+)
+
+// systemFlags are the flags of RFC 3501 section 2.3.2, in the order they are
+// printed.
+var systemFlags = []struct {
+	name string
+	flag storage.SystemFlag
+}{
+	{`\Answered`, storage.Answered},
+	{`\Flagged`, storage.Flagged},
+	{`\Deleted`, storage.Deleted},
+	{`\Seen`, storage.Seen},
+	{`\Draft`, storage.Drafted},
+}
+
+// flagSet is the flags of a STORE or APPEND.
+type flagSet struct {
+	system   storage.SystemFlag
+	keywords []string
+}
+
+// flagSetOf sorts the names a client sent. \Recent cannot be changed by a
+// client; other names with a backslash are not flags (RFC 3501 section 9,
+// flag-extension is for the future).
+func flagSetOf(g *grammar, names []string) flagSet {
+	var set flagSet
+	for _, name := range names {
+		switch flag, isSystem := systemFlag(name); {
+		case isSystem:
+			set.system |= flag
+		case strings.HasPrefix(name, `\`):
+			g.Fail("%s is not a flag that can be set", name)
+		case !slices.Contains(set.keywords, name):
+			set.keywords = append(set.keywords, name)
+		}
+	}
+	return set
+}
+
+func systemFlag(name string) (storage.SystemFlag, bool) {
+	for _, f := range systemFlags {
+		if strings.EqualFold(f.name, name) {
+			return f.flag, true
+		}
+	}
+	return 0, false
+}
+
+// keywordBits is the bit of a keyword in v, or nothing. Keywords are the same
+// in any case of letters.
+func keywordBits(v *storage.View, name string) storage.KeywordSet {
+	for i, k := range v.Keywords {
+		if k != "" && strings.EqualFold(k, name) {
+			return 1 << i
+		}
+	}
+	return 0
+}
+
+// printFlags prints `FLAGS (...)` of a message.
+func (s *session) printFlags(v *storage.View, m storage.Message) {
+	s.enc.Raw("FLAGS (")
+	first := true
+	item := func(name string) {
+		if !first {
+			s.enc.Byte(' ')
+		}
+		first = false
+		s.enc.Raw(name)
+	}
+	for _, f := range systemFlags {
+		if m.Flags&f.flag != 0 {
+			item(f.name)
+		}
+	}
+	if _, recent := s.box.recent[m.UID]; recent {
+		item(`\Recent`)
+	}
+	for i, set := 0, m.Keywords; set != 0 && i < len(v.Keywords); i, set = i+1, set>>1 {
+		if set&1 != 0 && v.Keywords[i] != "" {
+			item(v.Keywords[i])
+		}
+	}
+	s.enc.Byte(')')
+}
+
+// printKeywords tells which flags there are, if that changed.
+func (s *session) printKeywords(old, now *storage.View) {
+	if old != nil && slices.Equal(old.Keywords, now.Keywords) && old.MoreKeywords == now.MoreKeywords {
+		return
+	}
+	names := make([]string, 0, len(systemFlags)+len(now.Keywords)+1)
+	for _, f := range systemFlags {
+		names = append(names, f.name)
+	}
+	for _, k := range now.Keywords {
+		if k != "" {
+			names = append(names, k)
+		}
+	}
+	s.enc.Raw("* FLAGS (" + strings.Join(names, " ") + ")\r\n")
+	if s.box.readOnly {
+		s.printOK("PERMANENTFLAGS ()", "No flags can be changed here")
+		return
+	}
+	if now.MoreKeywords {
+		names = append(names, `\*`)
+	}
+	s.printOK("PERMANENTFLAGS ("+strings.Join(names, " ")+")", "Flags that can be changed")
+}

@@ -1,0 +1,224 @@
+package imap
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"gomaild/imap/wire"
+	"gomaild/storage"
+)
+
+// maxPatterns is far more than any client sends in one LIST.
+const maxPatterns = 100
+
+// list is LIST, RFC 3501 section 6.3.8, with the options of RFC 5258
+// (LIST-EXTENDED), RFC 6154 (SPECIAL-USE) and RFC 5819 (LIST-STATUS).
+type list struct {
+	patterns []string // with the reference before each
+	extended bool
+
+	subscribed, recursive, special  bool // select these
+	returnSubscribed, returnSpecial bool
+	status                          []string
+}
+
+func parseList(g *grammar) request {
+	var r list
+	g.SP()
+	if g.Peek() == '(' {
+		r.parseSelection(g)
+		g.SP()
+	}
+	reference := g.ListMailbox()
+	g.SP()
+	add := func() { r.addPattern(g, reference) }
+	if g.Peek() == '(' {
+		r.extended = true
+		g.List(add)
+	} else {
+		add()
+	}
+	if g.Accept(' ') {
+		r.parseReturn(g)
+	}
+	g.End()
+	return r
+}
+
+func (r *list) addPattern(g *grammar, reference string) {
+	pattern, err := wire.DecodeUTF7(reference + g.ListMailbox())
+	if err != nil {
+		g.FailCode("CANNOT", "pattern is not in modified UTF-7")
+	}
+	r.patterns = append(r.patterns, pattern)
+	if len(r.patterns) > maxPatterns {
+		g.Fail("more than %d patterns", maxPatterns)
+	}
+}
+
+// parseSelection: RFC 5258 section 3.1.
+func (r *list) parseSelection(g *grammar) {
+	r.extended = true
+	g.List(func() {
+		switch g.Word() {
+		case "SUBSCRIBED":
+			r.subscribed, r.returnSubscribed = true, true
+		case "RECURSIVEMATCH":
+			r.recursive = true
+		case "REMOTE":
+		case "SPECIAL-USE":
+			r.special, r.returnSpecial = true, true
+		default:
+			g.Fail("unknown LIST selection option")
+		}
+	})
+	if r.recursive && !r.subscribed {
+		g.Fail("RECURSIVEMATCH needs another selection option")
+	}
+}
+
+// parseReturn: RFC 5258 section 3.2.
+func (r *list) parseReturn(g *grammar) {
+	r.extended = true
+	if g.Word() != "RETURN" {
+		g.Fail("RETURN expected")
+	}
+	g.SP()
+	g.List(func() {
+		switch g.Word() {
+		case "SUBSCRIBED":
+			r.returnSubscribed = true
+		case "CHILDREN": // told always
+		case "SPECIAL-USE":
+			r.returnSpecial = true
+		case "STATUS":
+			g.SP()
+			r.status = parseStatusItems(g)
+		default:
+			g.Fail("unknown LIST return option")
+		}
+	})
+}
+
+func (r list) run(ctx context.Context, s *session) (reply, error) {
+	if !r.extended && len(r.patterns) == 1 && r.patterns[0] == "" {
+		s.enc.Raw(`* LIST (\Noselect) "/" ""` + "\r\n") // asks for the separator
+		return reply{}, nil
+	}
+	tree, err := s.mailboxTree(ctx, r.subscribed)
+	if err != nil {
+		return reply{}, err
+	}
+	for _, info := range tree.infos {
+		if !slices.ContainsFunc(r.patterns, func(p string) bool { return matches(p, info.Name) }) {
+			continue
+		}
+		childInfo := r.recursive && tree.subscribedBelow[info.Name]
+		if r.subscribed && !info.Subscribed && !childInfo || r.special && info.SpecialUse == "" {
+			continue
+		}
+		s.printMailbox("LIST", info.Name, r.attributes(info, tree), childInfo)
+		if r.status != nil && !info.NoSelect {
+			if err := s.printStatus(ctx, info.Name, r.status); err != nil {
+				s.warn("status of "+info.Name, err) // RFC 5819 section 2: LIST goes on
+			}
+		}
+	}
+	return reply{}, nil
+}
+
+func (r list) attributes(info storage.MailboxInfo, tree *mailboxTree) []string {
+	var attrs []string
+	switch {
+	case info.NoSelect && info.NonExist && r.extended:
+		attrs = append(attrs, `\NonExistent`)
+	case info.NoSelect:
+		attrs = append(attrs, `\Noselect`)
+	}
+	if tree.parents[info.Name] {
+		attrs = append(attrs, `\HasChildren`)
+	} else {
+		attrs = append(attrs, `\HasNoChildren`)
+	}
+	if info.NewMail {
+		attrs = append(attrs, `\Marked`)
+	}
+	if r.returnSubscribed && info.Subscribed {
+		attrs = append(attrs, `\Subscribed`)
+	}
+	// RFC 6154 section 2: a plain LIST may tell them too; Dovecot does, and
+	// clients that do not ask find their folders by it.
+	if info.SpecialUse != "" && (r.returnSpecial || !r.extended) {
+		attrs = append(attrs, info.SpecialUse)
+	}
+	return attrs
+}
+
+func (s *session) printMailbox(verb, name string, attrs []string, childInfo bool) {
+	s.enc.Raw("* " + verb + " (" + strings.Join(attrs, " ") + `) "/" `)
+	s.enc.Mailbox(name)
+	if childInfo {
+		s.enc.Raw(` ("CHILDINFO" ("SUBSCRIBED"))`)
+	}
+	s.enc.CRLF()
+}
+
+// mailboxTree is all mailboxes with what depends on others.
+type mailboxTree struct {
+	infos           []storage.MailboxInfo // sorted
+	parents         map[string]bool
+	subscribedBelow map[string]bool
+}
+
+// mailboxTree lists the account; with subscriptions, names that are
+// subscribed and do not exist are in it too.
+func (s *session) mailboxTree(ctx context.Context, subscriptions bool) (*mailboxTree, error) {
+	infos, err := s.account.Mailboxes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &mailboxTree{infos: slices.Clone(infos), parents: map[string]bool{}, subscribedBelow: map[string]bool{}}
+	if subscriptions {
+		names, err := s.account.Subscriptions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.addMissing(names)
+	}
+	for _, info := range t.infos {
+		for parent := range ancestors(info.Name) {
+			if !info.NonExist {
+				t.parents[parent] = true
+			}
+			if info.Subscribed {
+				t.subscribedBelow[parent] = true
+			}
+		}
+	}
+	return t, nil
+}
+
+func (t *mailboxTree) addMissing(names []string) {
+	known := make(map[string]bool, len(t.infos))
+	for _, info := range t.infos {
+		known[info.Name] = true
+	}
+	for _, name := range names {
+		if !known[name] {
+			t.infos = append(t.infos, storage.MailboxInfo{Name: name, NoSelect: true, NonExist: true, Subscribed: true})
+		}
+	}
+	slices.SortFunc(t.infos, func(a, b storage.MailboxInfo) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// ancestors goes over the names above a name, nearest first.
+func ancestors(name string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name[:i], '/') {
+			if !yield(name[:i]) {
+				return
+			}
+		}
+	}
+}

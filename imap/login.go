@@ -1,0 +1,105 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gomaild/auth"
+)
+
+// login is LOGIN, RFC 3501 section 6.2.3.
+type login struct {
+	username, password string
+}
+
+func parseLogin(g *grammar) request {
+	g.SP()
+	username := g.AString()
+	g.SP()
+	password := g.AString()
+	g.End()
+	return login{username, password}
+}
+
+func (r login) run(ctx context.Context, s *session) (reply, error) {
+	if !s.mayUsePlaintext() {
+		return reply{}, errPrivacy
+	}
+	id, err := s.srv.cfg.Auth.Login(ctx, s.authClient(), r.username, r.password)
+	if err != nil {
+		return reply{}, s.loginFailed(err)
+	}
+	return s.loggedIn(ctx, id)
+}
+
+// errPrivacy: RFC 5530, PRIVACYREQUIRED.
+var errPrivacy = no("PRIVACYREQUIRED", "Passwords are not taken without TLS")
+
+// mayUsePlaintext reports whether a password may be sent as it is.
+func (s *session) mayUsePlaintext() bool {
+	cfg := &s.srv.cfg
+	if cfg.PlaintextAuth || isTLS(s.conn) {
+		return true
+	}
+	addr := peerAddr(s.conn)
+	for _, n := range cfg.TrustedNetworks {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayUse reports whether a SASL mechanism is offered. Those that never show
+// the password need no TLS.
+func (s *session) mayUse(mechanism string) bool {
+	return s.mayUsePlaintext() || strings.HasPrefix(strings.ToUpper(mechanism), "SCRAM-")
+}
+
+func (s *session) authClient() auth.Client {
+	return auth.Client{Addr: peerAddr(s.conn), Protocol: "imap", Session: s.id, OnTLS: isTLS(s.conn)}
+}
+
+// loggedIn opens the account of an identity that was granted.
+func (s *session) loggedIn(ctx context.Context, id auth.Identity) (reply, error) {
+	account, err := s.srv.cfg.Accounts(ctx, id)
+	if err != nil {
+		s.log.Error("open account", "account", id.Account.String(), "error", err)
+		return reply{}, no("UNAVAILABLE", "Account cannot be opened now")
+	}
+	s.identity, s.account, s.state = id, account, authenticated
+	s.log = s.log.With("account", id.Account.String())
+	s.log.Info("login", "tls", isTLS(s.conn))
+	return reply{code: "CAPABILITY IMAP4rev1 " + extensions, text: "Logged in"}, nil
+}
+
+// loginFailed counts a refusal and ends the session when there were too many;
+// how long each takes is the Authenticator's business.
+func (s *session) loginFailed(err error) error {
+	if !isLoginError(err) {
+		err = fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
+	}
+	if errors.Is(err, auth.ErrUnavailable) {
+		s.log.Error("login could not be checked", "error", err)
+		return err
+	}
+	s.loginFailures++
+	s.log.Info("login refused", "error", err)
+	if s.loginFailures >= s.limits.LoginFailures {
+		s.bye("Too many failed logins")
+	}
+	return err
+}
+
+// isLoginError reports the errors that package auth defines; any other is
+// treated as ErrUnavailable.
+func isLoginError(err error) bool {
+	for _, known := range []error{auth.ErrDenied, auth.ErrUnavailable, auth.ErrCancelled, auth.ErrMalformed, auth.ErrMechanism} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}

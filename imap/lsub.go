@@ -1,0 +1,58 @@
+package imap
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// lsub is LSUB, RFC 3501 section 6.3.9.
+type lsub struct{ pattern string }
+
+func parseLsub(g *grammar) request {
+	var r list
+	g.SP()
+	reference := g.ListMailbox()
+	g.SP()
+	r.addPattern(g, reference)
+	g.End()
+	return lsub{r.patterns[0]}
+}
+
+func (r lsub) run(ctx context.Context, s *session) (reply, error) {
+	names, err := s.account.Subscriptions(ctx)
+	if err != nil {
+		return reply{}, err
+	}
+	// A name that does not match, but whose parent does, shows the parent with
+	// \Noselect: so the RFC wants it for "%".
+	shown := map[string][]string{}
+	for _, name := range names {
+		if matches(r.pattern, name) {
+			shown[name] = nil
+			continue
+		}
+		if !strings.HasSuffix(r.pattern, "%") {
+			continue
+		}
+		for parent := range ancestors(name) {
+			if matches(r.pattern, parent) && !slices.Contains(names, parent) {
+				shown[parent] = []string{`\Noselect`}
+				break
+			}
+		}
+	}
+	for _, name := range sortedKeys(shown) {
+		s.printMailbox("LSUB", name, shown[name], false)
+	}
+	return reply{}, nil
+}
+
+func sortedKeys(m map[string][]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,247 @@
+package imap
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"gomaild/imap/wire"
+	"gomaild/message"
+	"gomaild/storage"
+)
+
+// What it costs to match a key, so that of several the cheap ones decide
+// first.
+const (
+	costFlags  = iota // the View knows
+	costInfo          // the store knows without opening the message
+	costHeader        // the header is read
+	costBody          // the message is read
+)
+
+// searchKey is a condition on one message.
+type searchKey struct {
+	cost  int
+	match func(ctx context.Context, c *candidate) (bool, error)
+}
+
+// nothing stands where a key could not be parsed.
+var nothing = searchKey{costFlags, func(context.Context, *candidate) (bool, error) { return false, nil }}
+
+// candidate is a message being looked at. What is asked of the store is kept
+// for the next key.
+type candidate struct {
+	box     *selected
+	index   int
+	msg     storage.Message
+	opened  storage.Content
+	summary *message.Summary
+}
+
+func (c *candidate) info(ctx context.Context) (storage.Info, error) {
+	return c.box.mailbox.Info(ctx, c.msg.UID)
+}
+
+func (c *candidate) content(ctx context.Context) (storage.Content, error) {
+	if c.opened != nil {
+		return c.opened, nil
+	}
+	content, err := c.box.mailbox.Content(ctx, c.msg.UID)
+	if err != nil {
+		return nil, err
+	}
+	c.opened = content
+	return content, nil
+}
+
+func (c *candidate) structure(ctx context.Context) (_ *message.Summary, err error) {
+	if c.summary == nil {
+		c.summary, err = c.box.mailbox.Summary(ctx, c.msg.UID)
+	}
+	return c.summary, err
+}
+
+func (c *candidate) close() error {
+	if c.opened == nil {
+		return nil
+	}
+	return c.opened.Close()
+}
+
+// setKey is a sequence set or UID set.
+type setKey struct {
+	set   wire.NumSet
+	byUID bool
+	where positions
+}
+
+func (k *setKey) bind(v *storage.View) (err error) {
+	k.where, err = resolve(v, k.set, k.byUID)
+	return err
+}
+
+func (k *setKey) match(_ context.Context, c *candidate) (bool, error) {
+	return k.where.has(c.index), nil
+}
+
+// allOf is the AND of keys, cheap ones first.
+func allOf(keys []searchKey) searchKey {
+	if len(keys) == 1 {
+		return keys[0]
+	}
+	slices.SortStableFunc(keys, func(a, b searchKey) int { return cmp.Compare(a.cost, b.cost) })
+	most := costFlags
+	for _, k := range keys {
+		most = max(most, k.cost)
+	}
+	return searchKey{most, func(ctx context.Context, c *candidate) (bool, error) {
+		for _, k := range keys {
+			if ok, err := k.match(ctx, c); !ok || err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	}}
+}
+
+func anyOf(a, b searchKey) searchKey {
+	if b.cost < a.cost {
+		a, b = b, a
+	}
+	return searchKey{b.cost, func(ctx context.Context, c *candidate) (bool, error) {
+		if ok, err := a.match(ctx, c); ok || err != nil {
+			return ok, err
+		}
+		return b.match(ctx, c)
+	}}
+}
+
+func noneOf(k searchKey) searchKey {
+	return searchKey{k.cost, func(ctx context.Context, c *candidate) (bool, error) {
+		ok, err := k.match(ctx, c)
+		return !ok && err == nil, err
+	}}
+}
+
+// byFlags is a condition on what the session knows of the message.
+func byFlags(cond func(c *candidate) bool) searchKey {
+	return searchKey{costFlags, func(_ context.Context, c *candidate) (bool, error) { return cond(c), nil }}
+}
+
+func byInfo(cond func(info storage.Info) bool) searchKey {
+	return searchKey{costInfo, func(ctx context.Context, c *candidate) (bool, error) {
+		info, err := c.info(ctx)
+		return err == nil && cond(info), err
+	}}
+}
+
+func flagKey(f storage.SystemFlag, set bool) searchKey {
+	return byFlags(func(c *candidate) bool { return c.msg.Flags&f != 0 == set })
+}
+
+func keywordKey(name string, set bool) searchKey {
+	return byFlags(func(c *candidate) bool { return c.msg.Keywords&keywordBits(c.box.known, name) != 0 == set })
+}
+
+func isRecent(c *candidate) bool {
+	_, recent := c.box.recent[c.msg.UID]
+	return recent
+}
+
+// plainKeys are the keys without arguments, RFC 3501 section 6.4.4.
+var plainKeys = map[string]searchKey{
+	"ALL":        byFlags(func(*candidate) bool { return true }),
+	"ANSWERED":   flagKey(storage.Answered, true),
+	"DELETED":    flagKey(storage.Deleted, true),
+	"DRAFT":      flagKey(storage.Drafted, true),
+	"FLAGGED":    flagKey(storage.Flagged, true),
+	"SEEN":       flagKey(storage.Seen, true),
+	"UNANSWERED": flagKey(storage.Answered, false),
+	"UNDELETED":  flagKey(storage.Deleted, false),
+	"UNDRAFT":    flagKey(storage.Drafted, false),
+	"UNFLAGGED":  flagKey(storage.Flagged, false),
+	"UNSEEN":     flagKey(storage.Seen, false),
+	"RECENT":     byFlags(isRecent),
+	"OLD":        byFlags(func(c *candidate) bool { return !isRecent(c) }),
+	"NEW":        byFlags(func(c *candidate) bool { return isRecent(c) && unseen(c.msg) }),
+}
+
+// headerKeys are the keys that stand for a header field.
+var headerKeys = map[string]bool{"BCC": true, "CC": true, "FROM": true, "SUBJECT": true, "TO": true}
+
+// dateKeys compare the day of a message with the day given: the sign of the
+// comparison must be among those listed.
+var dateKeys = map[string]struct {
+	sent  bool // the Date field, not INTERNALDATE
+	signs []int
+}{
+	"BEFORE":     {false, []int{-1}},
+	"ON":         {false, []int{0}},
+	"SINCE":      {false, []int{0, 1}},
+	"SENTBEFORE": {true, []int{-1}},
+	"SENTON":     {true, []int{0}},
+	"SENTSINCE":  {true, []int{0, 1}},
+}
+
+// keyParser finds how the arguments of a key are read.
+func (p *searchParser) keyParser(word string) (func() searchKey, bool) {
+	if k, ok := plainKeys[word]; ok {
+		return func() searchKey { return k }, true
+	}
+	if headerKeys[word] {
+		return func() searchKey { return headerKey(word, p.text()) }, true
+	}
+	if d, ok := dateKeys[word]; ok {
+		return func() searchKey { return p.date(d.sent, d.signs) }, true
+	}
+	parse, ok := map[string]func() searchKey{
+		"BODY":      func() searchKey { return textKey(p.text(), false) },
+		"TEXT":      func() searchKey { return textKey(p.text(), true) },
+		"HEADER":    func() searchKey { name := p.fieldName(); return headerKey(name, p.text()) },
+		"KEYWORD":   func() searchKey { return keywordKey(p.flag(), true) },
+		"UNKEYWORD": func() searchKey { return keywordKey(p.flag(), false) },
+		"LARGER":    func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize > n }) },
+		"SMALLER":   func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize < n }) },
+		"NOT":       func() searchKey { p.g.SP(); return noneOf(p.key()) },
+		"OR":        p.or,
+		"UID":       func() searchKey { p.g.SP(); return p.set(p.g.NumSet(), true) },
+	}[word]
+	return parse, ok
+}
+
+func (p *searchParser) or() searchKey {
+	p.g.SP()
+	a := p.key()
+	p.g.SP()
+	return anyOf(a, p.key())
+}
+
+func (p *searchParser) flag() string {
+	p.g.SP()
+	return p.g.Flag()
+}
+
+func (p *searchParser) number() int64 {
+	p.g.SP()
+	return p.g.Number()
+}
+
+func (p *searchParser) date(sent bool, signs []int) searchKey {
+	p.g.SP()
+	day := p.g.Date()
+	matches := func(t time.Time) bool { return slices.Contains(signs, dayOf(t).Compare(day)) }
+	if !sent {
+		return byInfo(func(i storage.Info) bool { return matches(i.InternalDate) })
+	}
+	return searchKey{costHeader, func(ctx context.Context, c *candidate) (bool, error) {
+		t, err := c.sentDate(ctx)
+		return err == nil && !t.IsZero() && matches(t), err
+	}}
+}
+
+// dayOf is the date of t where it was written, at midnight UTC: "disregarding
+// time and timezone".
+func dayOf(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+}

@@ -1,0 +1,191 @@
+package imap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"gomaild/message"
+	"gomaild/storage"
+)
+
+// textBuffer is what is read of a body at a time while it is searched.
+const textBuffer = 16 << 10
+
+// fold makes strings equal that differ in case only.
+func fold(s string) string { return strings.Map(foldRune, s) }
+
+func foldRune(r rune) rune {
+	if r < utf8.RuneSelf {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}
+	// By way of the capital: final sigma and long s have the same one.
+	return unicode.ToLower(unicode.ToUpper(r))
+}
+
+// toUTF8 decodes text in a charset; false if nobody knows it.
+func toUTF8(charset, text string) (string, bool) {
+	r, ok := message.CharsetReader(charset, strings.NewReader(text))
+	if !ok {
+		return text, false
+	}
+	decoded, err := io.ReadAll(r) // no longer than a command may be
+	return string(decoded), err == nil
+}
+
+// contains reports whether the text of r, folded, contains needle, which is
+// folded. It holds a buffer and the length of needle.
+func contains(r io.Reader, needle string) (bool, error) {
+	raw := make([]byte, 0, textBuffer)
+	var window []byte // folded text in which needle is looked for
+	for {
+		n, err := r.Read(raw[len(raw):cap(raw)])
+		raw = raw[:len(raw)+n]
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
+			return false, err
+		}
+		used := 0
+		window, used = appendFolded(window, raw, ended)
+		if bytes.Contains(window, []byte(needle)) {
+			return true, nil
+		}
+		if ended {
+			return false, nil
+		}
+		raw = raw[:copy(raw, raw[used:])]
+		window = window[:copy(window, window[max(0, len(window)-len(needle)):])]
+	}
+}
+
+// appendFolded folds the whole characters of raw; at the end of the text the
+// last one need not be whole.
+func appendFolded(dst, raw []byte, ended bool) (_ []byte, used int) {
+	for used < len(raw) {
+		if c := raw[used]; c < utf8.RuneSelf {
+			dst = append(dst, byte(foldRune(rune(c))))
+			used++
+			continue
+		}
+		if !ended && !utf8.FullRune(raw[used:]) {
+			break
+		}
+		r, n := utf8.DecodeRune(raw[used:])
+		dst = utf8.AppendRune(dst, foldRune(r))
+		used += n
+	}
+	return dst, used
+}
+
+// headerKey is HEADER and its short forms: a field whose decoded value
+// contains text. Without text the field must exist.
+func headerKey(name, text string) searchKey {
+	return searchKey{costHeader, func(ctx context.Context, c *candidate) (bool, error) {
+		content, err := c.content(ctx)
+		if err != nil {
+			return false, err
+		}
+		for f, err := range message.Fields(content, message.Span{Len: content.Size()}) {
+			if err != nil {
+				return false, err
+			}
+			if f.Is(name) && strings.Contains(fold(message.DecodeHeader(f.Text())), text) {
+				return true, nil
+			}
+		}
+		return false, nil
+	}}
+}
+
+// sentDate is the day of the Date field, zero without one.
+func (c *candidate) sentDate(ctx context.Context) (time.Time, error) {
+	content, err := c.content(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for f, err := range message.Fields(content, message.Span{Len: content.Size()}) {
+		if err != nil {
+			return time.Time{}, err
+		}
+		if !f.Is("Date") {
+			continue
+		}
+		if t, err := message.ParseDate(f.Text()); err == nil {
+			return t, nil
+		}
+		return time.Time{}, nil // unreadable is as good as absent
+	}
+	return time.Time{}, nil
+}
+
+// textKey is BODY, and with header TEXT: decoded text of the message contains
+// text. Attachments that are no text are not searched.
+func textKey(text string, header bool) searchKey {
+	return searchKey{costBody, func(ctx context.Context, c *candidate) (bool, error) {
+		sum, err := c.structure(ctx)
+		if err != nil {
+			return false, err
+		}
+		content, err := c.content(ctx)
+		if err != nil {
+			return false, err
+		}
+		t := textSearch{content, text}
+		return t.part(&sum.Root, header)
+	}}
+}
+
+type textSearch struct {
+	content storage.Content
+	needle  string
+}
+
+// part searches a part and those in it. The depth is limited by the parser.
+func (t textSearch) part(p *message.Part, header bool) (bool, error) {
+	if header {
+		if ok, err := t.header(p); ok || err != nil {
+			return ok, err
+		}
+	}
+	for i := range p.Parts {
+		if ok, err := t.part(&p.Parts[i], true); ok || err != nil {
+			return ok, err
+		}
+	}
+	if len(p.Parts) > 0 || !strings.EqualFold(p.Type, "text") && !p.IsMessage() {
+		return false, nil
+	}
+	body := message.DecodeBody(message.NewWireReader(t.content, p.Body), p.Encoding)
+	body, _ = message.CharsetReader(charsetOf(p), body) // unknown: as it stands
+	return contains(body, t.needle)
+}
+
+func (t textSearch) header(p *message.Part) (bool, error) {
+	for f, err := range message.Fields(t.content, p.Header) {
+		if err != nil {
+			return false, err
+		}
+		line := f.Name + ": " + message.DecodeHeader(f.Text())
+		if strings.Contains(fold(line), t.needle) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func charsetOf(p *message.Part) string {
+	for _, param := range p.Params {
+		if strings.EqualFold(param.Name, "charset") {
+			return param.Value
+		}
+	}
+	return ""
+}

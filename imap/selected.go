@@ -1,0 +1,182 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"gomaild/storage"
+)
+
+// selected is the mailbox that a session has selected.
+type selected struct {
+	mailbox  storage.Mailbox
+	readOnly bool
+	// known is what the client was told; message numbers are positions in it.
+	known *storage.View
+	// base is the store's View that known was made from. They differ while
+	// messages that are gone are held for the client.
+	base   *storage.View
+	recent map[storage.UID]struct{} // messages that are \Recent in this session
+}
+
+// deselect leaves the selected mailbox.
+func (s *session) deselect() {
+	s.warn("close mailbox", s.box.mailbox.Close())
+	s.box = nil
+	s.state = authenticated
+}
+
+// syncAfter tells the client what changed, at the end of a command. A fault
+// of the store changes nothing about the command that is done; the next one
+// looks again.
+func (s *session) syncAfter(ctx context.Context, cmd *command) {
+	err := s.sync(ctx, cmd.usesNumbers)
+	switch {
+	case errors.Is(err, storage.ErrNoMailbox):
+		s.bye("Selected mailbox is gone")
+	case err != nil:
+		s.log.Error("look at mailbox", "mailbox", s.box.mailbox.Name(), "error", err)
+	}
+}
+
+// sync takes the mailbox's present View and prints what the client must hear.
+// With hold, messages that are gone stay in the held View.
+func (s *session) sync(ctx context.Context, hold bool) error {
+	box := s.box
+	now, err := box.mailbox.View(ctx)
+	if err != nil {
+		return err
+	}
+	if now == box.base && (hold || box.known == now) {
+		return nil
+	}
+	next := now
+	if hold {
+		next = withHeld(box.known, now)
+	}
+	s.printKeywords(box.known, next)
+	for _, c := range storage.Diff(box.known, next) {
+		s.printChange(ctx, c, now, next)
+	}
+	box.known, box.base = next, now
+	return nil
+}
+
+func (s *session) printChange(ctx context.Context, c storage.Change, now, next *storage.View) {
+	switch c.Kind {
+	case storage.Expunged:
+		delete(s.box.recent, c.UID)
+		s.printNumber(c.Number, "EXPUNGE")
+	case storage.Arrived:
+		s.claimRecent(ctx, now)
+		s.printNumber(c.Number, "EXISTS")
+		s.printNumber(len(s.box.recent), "RECENT")
+	case storage.Flags:
+		s.printFlagUpdate(c.Number, next, c.Message, false)
+	}
+}
+
+// printNumber prints `* n NAME`.
+func (s *session) printNumber(n int, name string) {
+	s.enc.Raw("* ")
+	s.enc.Number(uint64(n))
+	s.enc.Byte(' ')
+	s.enc.Raw(name)
+	s.enc.CRLF()
+}
+
+// printFlagUpdate prints a FETCH response with a message's flags.
+func (s *session) printFlagUpdate(number int, v *storage.View, m storage.Message, withUID bool) {
+	s.enc.Raw("* ")
+	s.enc.Number(uint64(number))
+	s.enc.Raw(" FETCH (")
+	if withUID {
+		s.enc.Raw("UID ")
+		s.enc.Number(uint64(m.UID))
+		s.enc.Byte(' ')
+	}
+	s.printFlags(v, m)
+	s.enc.Byte(')')
+	s.enc.CRLF()
+}
+
+// claimRecent makes new messages \Recent in this session, unless it may not
+// change the mailbox. That it fails costs nothing but the mark.
+func (s *session) claimRecent(ctx context.Context, v *storage.View) {
+	if s.box.readOnly {
+		return
+	}
+	uids, err := s.box.mailbox.ClaimRecent(ctx, v)
+	s.warn("claim recent messages", err)
+	for _, uid := range uids {
+		s.box.recent[uid] = struct{}{}
+	}
+}
+
+// withHeld is now with the messages of known that are gone still in it, so
+// that numbers of known keep their meaning.
+func withHeld(known, now *storage.View) *storage.View {
+	merged := make([]storage.Message, 0, max(len(known.Messages), len(now.Messages)))
+	j, held := 0, false
+	for _, m := range known.Messages {
+		if j < len(now.Messages) && now.Messages[j].UID == m.UID {
+			merged = append(merged, now.Messages[j])
+			j++
+			continue
+		}
+		m.Keywords = translateKeywords(m.Keywords, known, now)
+		merged = append(merged, m)
+		held = true
+	}
+	if !held {
+		return now
+	}
+	v := *now
+	v.Messages = append(merged, now.Messages[j:]...)
+	return &v
+}
+
+// translateKeywords is a set of one view's keywords in the bits of another;
+// names that are no more are left out.
+func translateKeywords(set storage.KeywordSet, from, to *storage.View) storage.KeywordSet {
+	if set == 0 || slices.Equal(from.Keywords, to.Keywords) {
+		return set
+	}
+	var out storage.KeywordSet
+	for _, name := range from.KeywordNames(set) {
+		out |= keywordBits(to, name)
+	}
+	return out
+}
+
+// absorb replaces messages in the known View by what they are in now, as the
+// client has been told of it or knows it by itself: Diff will not repeat it.
+func (b *selected) absorb(now *storage.View, changed []storage.Message) {
+	if len(changed) == 0 || !slices.Equal(b.known.Keywords, now.Keywords) {
+		return // with other keywords every flag is told again
+	}
+	v := *b.known
+	v.Messages = slices.Clone(b.known.Messages)
+	for _, m := range changed {
+		if i, found := v.Index(m.UID); found {
+			v.Messages[i] = m
+		}
+	}
+	b.known = &v
+}
+
+// adoptKeywords moves the known View to the keywords of now, of which the
+// client has just been told.
+func (b *selected) adoptKeywords(now *storage.View) {
+	if slices.Equal(b.known.Keywords, now.Keywords) {
+		return
+	}
+	v := *b.known
+	v.Messages = slices.Clone(b.known.Messages)
+	for i := range v.Messages {
+		v.Messages[i].Keywords = translateKeywords(v.Messages[i].Keywords, b.known, now)
+	}
+	v.Keywords, v.MoreKeywords = now.Keywords, now.MoreKeywords
+	b.known = &v
+}

@@ -1,0 +1,108 @@
+package imap
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"gomaild/auth"
+	"gomaild/imap/wire"
+	"gomaild/storage"
+)
+
+// Config is what a Server works with. Auth and Accounts are required.
+type Config struct {
+	Hostname string // in the greeting
+
+	// TLS makes STARTTLS possible on connections without TLS. It may change
+	// its certificate through GetCertificate or GetConfigForClient.
+	TLS *tls.Config
+
+	Auth auth.Authenticator
+	// Accounts opens the home of a login; the session closes it.
+	Accounts func(ctx context.Context, id auth.Identity) (storage.Account, error)
+
+	// PlaintextAuth allows passwords on connections without TLS. Otherwise
+	// only clients in TrustedNetworks may log in there, and the others are
+	// told LOGINDISABLED (RFC 3501 section 6.2.3).
+	PlaintextAuth   bool
+	TrustedNetworks []netip.Prefix
+
+	Limits Limits
+	Logger *slog.Logger // default: discards
+}
+
+// Limits bound what a client can cost. A zero field stands for its default.
+type Limits struct {
+	Line    int   // octets of a command line; default 65536
+	Literal int64 // octets of a literal that is not a message; default 65536
+	Command int64 // octets of a command without messages; default 262144
+	Message int64 // octets of a message in APPEND; default 104857600
+	Discard int64 // octets of a refused command to read past; default Message + 1048576
+
+	LoginTimeout time.Duration // from connection to login; default 3 min
+	IdleTimeout  time.Duration // between commands after login; default 30 min (RFC 3501 section 5.4)
+	StallTimeout time.Duration // without an octet inside a command; default 5 min
+	WriteTimeout time.Duration // for a client to take what is written; default 5 min
+	IdleNotify   time.Duration // between signs of life during IDLE; default 2 min
+
+	BadCommands   int // BAD in a row before BYE; default 20
+	LoginFailures int // refused logins before BYE; default 10
+	SearchDepth   int // nested NOT, OR and parentheses; default 500
+	SearchKeys    int // keys of one SEARCH; default 5000
+	FetchItems    int // items of one FETCH; default 100
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Line = cmp.Or(l.Line, 64<<10)
+	l.Literal = cmp.Or(l.Literal, 64<<10)
+	l.Command = cmp.Or(l.Command, 256<<10)
+	l.Message = cmp.Or(l.Message, 100<<20)
+	l.Discard = cmp.Or(l.Discard, l.Message+1<<20)
+	l.LoginTimeout = cmp.Or(l.LoginTimeout, 3*time.Minute)
+	l.IdleTimeout = cmp.Or(l.IdleTimeout, 30*time.Minute)
+	l.StallTimeout = cmp.Or(l.StallTimeout, 5*time.Minute)
+	l.WriteTimeout = cmp.Or(l.WriteTimeout, 5*time.Minute)
+	l.IdleNotify = cmp.Or(l.IdleNotify, 2*time.Minute)
+	l.BadCommands = cmp.Or(l.BadCommands, 20)
+	l.LoginFailures = cmp.Or(l.LoginFailures, 10)
+	l.SearchDepth = cmp.Or(l.SearchDepth, 500)
+	l.SearchKeys = cmp.Or(l.SearchKeys, 5000)
+	l.FetchItems = cmp.Or(l.FetchItems, 100)
+	return l
+}
+
+func (l Limits) wire() wire.Limits {
+	return wire.Limits{Line: l.Line, Literal: l.Literal, Command: l.Command, Discard: l.Discard}
+}
+
+// Server serves IMAP sessions. It is safe for concurrent use.
+type Server struct {
+	cfg    Config
+	drains drains
+}
+
+// New makes a Server.
+func New(cfg Config) *Server {
+	cfg.Limits = cfg.Limits.withDefaults()
+	cfg.Hostname = cmp.Or(cfg.Hostname, "localhost")
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Server{cfg: cfg}
+}
+
+// Serve serves one connection and returns when it is done with. When drain
+// closes, an idle client hears BYE at once and a running command is finished
+// first. The caller closes conn, also to end the session by force.
+func (srv *Server) Serve(ctx context.Context, drain <-chan struct{}, conn net.Conn) {
+	s := srv.newSession(drain, conn)
+	defer s.close()
+	leave := srv.drains.join(drain, s.gate.wake)
+	defer leave()
+	s.serve(ctx)
+}

@@ -1,0 +1,203 @@
+// Package memory is a mail store that holds everything in memory and forgets
+// it at the end: the fake that tests of the protocols run on. It keeps the
+// rules of package storage except durability.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"gomaild/mail"
+	"gomaild/storage"
+)
+
+// Store is a storage.Store. Its zero value is ready.
+type Store struct {
+	mu       sync.Mutex
+	accounts map[mail.Address]*account
+}
+
+// Account implements storage.Store. A new account has an INBOX.
+func (s *Store) Account(_ context.Context, o storage.Owner) (storage.Account, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[o.Address]
+	if a == nil {
+		a = &account{boxes: map[string]*box{}, subscribed: map[string]bool{}}
+		a.boxes["INBOX"] = a.newBox("INBOX")
+		if s.accounts == nil {
+			s.accounts = map[mail.Address]*account{}
+		}
+		s.accounts[o.Address] = a
+	}
+	return a, nil
+}
+
+// Close implements storage.Store.
+func (s *Store) Close() error { return nil }
+
+// account is a storage.Account; all its state is under one lock.
+type account struct {
+	mu         sync.Mutex
+	boxes      map[string]*box
+	subscribed map[string]bool
+	validity   uint32 // last UIDVALIDITY given out
+}
+
+// newBox is called with the lock held, or before anybody can hold it.
+func (a *account) newBox(name string) *box {
+	a.validity++
+	b := &box{account: a, name: name, changed: make(chan struct{}), contents: map[storage.UID]*stored{}}
+	b.view = &storage.View{UIDValidity: a.validity, UIDNext: 1, HighestModSeq: 1, MoreKeywords: true}
+	b.recentFrom = 1
+	return b
+}
+
+// specialUse is by name, as a server is configured by default.
+var specialUse = map[string]string{"Sent": `\Sent`, "Drafts": `\Drafts`, "Trash": `\Trash`, "Junk": `\Junk`}
+
+// Mailboxes implements storage.Account.
+func (a *account) Mailboxes(context.Context) ([]storage.MailboxInfo, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := map[string]storage.MailboxInfo{}
+	for name := range a.boxes {
+		all[name] = storage.MailboxInfo{Name: name, SpecialUse: specialUse[name], Subscribed: a.subscribed[name]}
+		for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name[:i], '/') {
+			parent := name[:i]
+			if a.boxes[parent] == nil {
+				all[parent] = storage.MailboxInfo{Name: parent, NoSelect: true, NonExist: true, Subscribed: a.subscribed[parent]}
+			}
+		}
+	}
+	infos := slices.Collect(maps.Values(all))
+	slices.SortFunc(infos, func(x, y storage.MailboxInfo) int { return strings.Compare(x.Name, y.Name) })
+	return infos, nil
+}
+
+// Open implements storage.Account.
+func (a *account) Open(_ context.Context, name string) (storage.Mailbox, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := a.boxes[name]
+	if b == nil {
+		return nil, fmt.Errorf("open %q: %w", name, storage.ErrNoMailbox)
+	}
+	return b, nil
+}
+
+// checkName refuses what a directory tree could not hold.
+func checkName(name string) error {
+	for level := range strings.SplitSeq(name, "/") {
+		if level == "" || level == "." || level == ".." || strings.ContainsAny(level, "\x00\r\n") {
+			return fmt.Errorf("name %q: %w", name, storage.ErrName)
+		}
+	}
+	return nil
+}
+
+// Create implements storage.Account.
+func (a *account) Create(_ context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.boxes[name] != nil {
+		return fmt.Errorf("create %q: %w", name, storage.ErrExists)
+	}
+	a.boxes[name] = a.newBox(name)
+	return nil
+}
+
+// Delete implements storage.Account.
+func (a *account) Delete(_ context.Context, name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := a.boxes[name]
+	switch {
+	case name == "INBOX":
+		return fmt.Errorf("delete %q: %w", name, storage.ErrName)
+	case b == nil:
+		return fmt.Errorf("delete %q: %w", name, storage.ErrNoMailbox)
+	}
+	delete(a.boxes, name)
+	b.gone = true
+	b.announce()
+	return nil
+}
+
+// Rename implements storage.Account.
+func (a *account) Rename(_ context.Context, from, to string) error {
+	if err := checkName(to); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.boxes[to] != nil:
+		return fmt.Errorf("rename to %q: %w", to, storage.ErrExists)
+	case strings.HasPrefix(to, from+"/"):
+		return fmt.Errorf("rename to %q: %w", to, storage.ErrName)
+	case from == "INBOX":
+		return a.moveINBOX(to)
+	}
+	moved := false
+	for name, b := range maps.Clone(a.boxes) {
+		if name == from || strings.HasPrefix(name, from+"/") {
+			delete(a.boxes, name)
+			b.name = to + name[len(from):]
+			a.boxes[b.name] = b
+			moved = true
+		}
+	}
+	if !moved {
+		return fmt.Errorf("rename %q: %w", from, storage.ErrNoMailbox)
+	}
+	return nil
+}
+
+// moveINBOX moves the messages and leaves INBOX.
+func (a *account) moveINBOX(to string) error {
+	inbox, b := a.boxes["INBOX"], a.newBox(to)
+	a.boxes[to] = b
+	uids := make([]storage.UID, 0, len(inbox.view.Messages))
+	for _, m := range inbox.view.Messages {
+		uids = append(uids, m.UID)
+	}
+	b.take(inbox, uids)
+	inbox.remove(uids)
+	return nil
+}
+
+// Subscribe implements storage.Account.
+func (a *account) Subscribe(_ context.Context, name string, on bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !on {
+		delete(a.subscribed, name)
+		return nil
+	}
+	if a.boxes[name] == nil {
+		return fmt.Errorf("subscribe %q: %w", name, storage.ErrNoMailbox)
+	}
+	a.subscribed[name] = true
+	return nil
+}
+
+// Subscriptions implements storage.Account.
+func (a *account) Subscriptions(context.Context) ([]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.subscribed)), nil
+}
+
+// Close implements storage.Account.
+func (a *account) Close() error { return nil }
