@@ -1,5 +1,20 @@
 // Package local is the local delivery agent: it writes a message into the
-// mailbox of one recipient, durably, before it returns.
+// mailboxes of its recipients, durably, before it returns.
+//
+// Which mailbox: INBOX, the folder that the recipient names (deliver -m), made
+// and subscribed when it is missing, or the one of the address's +detail. A
+// name that cannot be a mailbox falls back to INBOX: mail is not lost for it.
+//
+// What is written: Return-Path, Delivered-To, the trace fields, the content.
+// A message whose header has this very Delivered-To already was forwarded and
+// came back; it is refused (554 5.4.6), as Postfix does.
+//
+// Each entry of a call is a delivery of its own: a mailbox that is listed twice
+// gets two copies, as it may be listed for two folders or two addresses. Who
+// wants one (delivery/receive does) merges them before.
+//
+// A mailbox that cannot be reached is a fault for now (4xx): that the account
+// exists was decided before, so the answer here is never "no such user".
 package local
 
 import (

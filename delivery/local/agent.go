@@ -1,0 +1,215 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"gomaild/mail"
+	"gomaild/message"
+	"gomaild/storage"
+)
+
+// DetailFolder says what the +detail of a recipient does.
+type DetailFolder int
+
+// The choices for Config.Detail.
+const (
+	DetailInbox    DetailFolder = iota // nothing: mail goes to INBOX
+	DetailExisting                     // names a folder, if there is one
+	DetailCreate                       // names a folder, made and subscribed when it is missing
+)
+
+const (
+	inbox = "INBOX"
+
+	defaultConcurrency = 8
+
+	// maxHeader is how far into a message the look for loops goes, in octets.
+	// What stations on the way added stands at the top.
+	maxHeader = 1 << 20
+)
+
+// Config is what an Agent is made of. Store is required.
+type Config struct {
+	Store       storage.Store
+	Detail      DetailFolder // default DetailInbox
+	Concurrency int          // recipients of one message at once, default 8
+	Logger      *slog.Logger // default: none
+}
+
+// Agent delivers. It is safe for concurrent use.
+type Agent struct {
+	store       storage.Store
+	detail      DetailFolder
+	concurrency int
+	log         *slog.Logger
+}
+
+// New makes an Agent.
+func New(c Config) *Agent {
+	if c.Concurrency <= 0 {
+		c.Concurrency = defaultConcurrency
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Agent{store: c.Store, detail: c.Detail, concurrency: c.Concurrency, log: c.Logger}
+}
+
+// Deliver writes m into the mailbox of each recipient and returns one result
+// for each, in order. nil means that the message survives a power cut. Other
+// results are mail.Statuses or faults to be taken as temporary; they are the
+// caller's to log.
+func (a *Agent) Deliver(ctx context.Context, m Message, to []Recipient) []error {
+	results := make([]error, len(to))
+	seen, err := deliveredTo(m.Content, to)
+	if err != nil {
+		for i := range results {
+			results[i] = err
+		}
+		return results
+	}
+	if len(to) == 1 {
+		results[0] = a.deliverOne(ctx, m, to[0], seen)
+		return results
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, a.concurrency)
+	for i, r := range to {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			results[i] = a.deliverOne(ctx, m, r, seen)
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// deliveredTo is the Delivered-To fields of the message, read only if a
+// recipient asks for one.
+func deliveredTo(c message.Content, to []Recipient) ([]string, error) {
+	for _, r := range to {
+		if !r.DeliveredTo.IsZero() {
+			head, err := message.ReadTrace(io.NewSectionReader(c, 0, min(c.Size(), maxHeader)))
+			return head.DeliveredTo, err
+		}
+	}
+	return nil, nil
+}
+
+func (a *Agent) deliverOne(ctx context.Context, m Message, r Recipient, seen []string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if isLoop(r.DeliveredTo, seen) {
+		return &mail.Status{Code: 554, Enhanced: "5.4.6", Text: "mail forwarding loop for <" + r.DeliveredTo.String() + ">"}
+	}
+	return classify(a.write(ctx, m, r))
+}
+
+// isLoop compares without regard to letter case, and takes the field's value
+// with brackets or without.
+func isLoop(to mail.Address, seen []string) bool {
+	if to.IsZero() {
+		return false
+	}
+	for _, v := range seen {
+		if strings.EqualFold(strings.Trim(v, "<> \t"), to.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+// write opens what the message goes to and writes it.
+func (a *Agent) write(ctx context.Context, m Message, r Recipient) error {
+	log := a.log.With("account", r.Mailbox.Address.String())
+	account, err := a.store.Account(ctx, storage.Owner{Address: r.Mailbox.Address, Maildir: r.Mailbox.Maildir})
+	if err != nil {
+		return err
+	}
+	defer closeLogged(ctx, log, account)
+	box, err := a.open(ctx, log, account, r)
+	if err != nil {
+		return err
+	}
+	defer closeLogged(ctx, log, box)
+	return box.Deliver(ctx, storage.Draft{Content: content(m, r)})
+}
+
+// closeLogged closes what was used. By then the message is durable or the
+// client has heard of the fault, so an error here changes neither.
+func closeLogged(ctx context.Context, log *slog.Logger, c io.Closer) {
+	if err := c.Close(); err != nil {
+		log.WarnContext(ctx, "close after delivery", "error", err)
+	}
+}
+
+// content is the message as it is stored for one recipient.
+func content(m Message, r Recipient) io.Reader {
+	body := io.Reader(io.NewSectionReader(m.Content, 0, m.Content.Size()))
+	var head strings.Builder
+	if r.ReturnPath {
+		head.WriteString("Return-Path: " + m.From.String() + "\r\n")
+		body = message.EditHeader(body, nil, "Return-Path") // RFC 5321 section 4.4: ours is the only one
+	}
+	if !r.DeliveredTo.IsZero() {
+		head.WriteString("Delivered-To: " + r.DeliveredTo.String() + "\r\n")
+	}
+	head.Write(m.Trace)
+	return io.MultiReader(strings.NewReader(head.String()), body)
+}
+
+// open opens the mailbox that r means, INBOX if that is not possible.
+func (a *Agent) open(ctx context.Context, log *slog.Logger, account storage.Account, r Recipient) (storage.Mailbox, error) {
+	name, mayCreate := a.folder(r)
+	if name == inbox {
+		return account.Open(ctx, inbox)
+	}
+	box, err := account.Open(ctx, name)
+	if errors.Is(err, storage.ErrNoMailbox) && mayCreate {
+		box, err = create(ctx, log, account, name)
+	}
+	if isNoName(err) {
+		log.InfoContext(ctx, "folder is not possible, delivering to INBOX", "folder", name, "error", err)
+		return account.Open(ctx, inbox)
+	}
+	return box, err
+}
+
+// folder is the name of the mailbox for r, and whether it may be made.
+func (a *Agent) folder(r Recipient) (name string, mayCreate bool) {
+	switch {
+	case r.Folder != "":
+		name, mayCreate = r.Folder, true
+	case r.Detail != "" && a.detail != DetailInbox:
+		name, mayCreate = r.Detail, a.detail == DetailCreate
+	}
+	if name == "" || strings.EqualFold(name, inbox) { // RFC 9051 section 5.1: INBOX in any case
+		return inbox, false
+	}
+	return name, mayCreate
+}
+
+// create makes a folder and subscribes it, as users expect of mail that is
+// filed for them. Another delivery may do the same at the same time.
+func create(ctx context.Context, log *slog.Logger, account storage.Account, name string) (storage.Mailbox, error) {
+	if err := account.Create(ctx, name); err != nil && !errors.Is(err, storage.ErrExists) {
+		return nil, err
+	}
+	if err := account.Subscribe(ctx, name, true); err != nil {
+		log.WarnContext(ctx, "subscribe", "folder", name, "error", err)
+	}
+	return account.Open(ctx, name)
+}
+
+// isNoName reports that no mailbox of that name can be opened, today or
+// tomorrow, while nothing is wrong with the store.
+func isNoName(err error) bool {
+	return errors.Is(err, storage.ErrName) || errors.Is(err, storage.ErrNoSelect) || errors.Is(err, storage.ErrNoMailbox)
+}
