@@ -170,8 +170,9 @@ func (r fetch) run(ctx context.Context, s *session) (reply, error) {
 		}
 	}
 	var failed error
+	m := new(fetched)
 	for i := range where.all() {
-		m := &fetched{number: i + 1, view: s.box.known, msg: s.box.known.Messages[i]}
+		*m = fetched{number: i + 1, view: s.box.known, msg: s.box.known.Messages[i]}
 		changed := m.msg.Flags != told.Messages[i].Flags
 		if err := r.message(ctx, s, m, changed); err != nil {
 			if failed == nil || !errors.Is(err, storage.ErrExpunged) {

@@ -14,20 +14,18 @@ func (idle) run(ctx context.Context, s *session) (reply, error) {
 	s.enc.Raw("+ idling\r\n")
 	logoutAt := time.Now().Add(s.limits.IdleTimeout)
 	for {
-		if s.box != nil {
-			if err := s.sync(ctx, false); err != nil {
-				return reply{}, err
-			}
-		}
-		if s.draining() {
+		watch := s.box != nil && s.syncOrEnd(ctx, false)
+		if s.draining() && !s.ended {
 			s.bye("Server is shutting down")
+		}
+		if s.ended {
 			return reply{}, nil
 		}
 		notifyAt := time.Now().Add(s.limits.IdleNotify)
 		if logoutAt.Before(notifyAt) {
 			notifyAt = logoutAt
 		}
-		switch err := s.awaitChange(notifyAt); err {
+		switch err := s.awaitChange(notifyAt, watch); err {
 		case nil:
 			return reply{}, s.readDone()
 		case errWoken: // a change or the drain: looked at above
@@ -43,10 +41,12 @@ func (idle) run(ctx context.Context, s *session) (reply, error) {
 	}
 }
 
-// awaitChange is await that a change of the mailbox ends too, with errWoken.
-// A goroutine waits for the change meanwhile; it has ended on return.
-func (s *session) awaitChange(deadline time.Time) error {
-	if s.box == nil {
+// awaitChange is await that, with watch, a change of the mailbox ends too, with
+// errWoken. A goroutine waits for the change meanwhile; it has ended on return.
+// Without watch (nothing is selected, or the store failed just now) the next
+// look is at the deadline.
+func (s *session) awaitChange(deadline time.Time, watch bool) error {
+	if !watch {
 		return s.await(deadline)
 	}
 	changed := s.box.mailbox.Changed(s.box.base)

@@ -27,17 +27,24 @@ func (s *session) deselect() {
 	s.state = authenticated
 }
 
-// syncAfter tells the client what changed, at the end of a command. A fault
-// of the store changes nothing about the command that is done; the next one
-// looks again.
-func (s *session) syncAfter(ctx context.Context, cmd *command) {
-	err := s.sync(ctx, cmd.usesNumbers)
+// errRenumbered: the mailbox has another UIDVALIDITY than the one selected.
+// There is no response that tells a client so in mid-session.
+var errRenumbered = errors.New("UIDVALIDITY has changed")
+
+// syncOrEnd tells the client what changed. A mailbox that is no more ends the
+// session. Another fault of the store is logged, and the next command looks
+// again: it changes nothing about the command that is done.
+func (s *session) syncOrEnd(ctx context.Context, hold bool) (ok bool) {
+	err := s.sync(ctx, hold)
 	switch {
 	case errors.Is(err, storage.ErrNoMailbox):
 		s.bye("Selected mailbox is gone")
+	case errors.Is(err, errRenumbered):
+		s.bye("Messages of the selected mailbox have new UIDs")
 	case err != nil:
 		s.log.Error("look at mailbox", "mailbox", s.box.mailbox.Name(), "error", err)
 	}
+	return err == nil
 }
 
 // sync takes the mailbox's present View and prints what the client must hear.
@@ -50,6 +57,9 @@ func (s *session) sync(ctx context.Context, hold bool) error {
 	}
 	if now == box.base && (hold || box.known == now) {
 		return nil
+	}
+	if now.UIDValidity != box.known.UIDValidity {
+		return errRenumbered
 	}
 	next := now
 	if hold {

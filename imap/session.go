@@ -209,7 +209,7 @@ func (s *session) execute(ctx context.Context, tag string) error {
 		return finishErr
 	}
 	if s.box != nil && cmd != nil && !s.ended {
-		s.syncAfter(ctx, cmd)
+		s.syncOrEnd(ctx, cmd.usesNumbers)
 	}
 	if s.ended && !rep.lastWord {
 		return nil // BYE was the answer

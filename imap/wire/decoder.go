@@ -195,6 +195,7 @@ func (d *Decoder) keep(piece, tail []byte) []byte {
 	}
 	if tail == nil {
 		tail = append(make([]byte, 0, tailSize+readBuffer), d.line[max(0, len(d.line)-tailSize):]...)
+		d.line = append(d.line, piece[:max(0, min(len(piece), d.lim.Line-len(d.line)))]...) // has the tag
 	}
 	d.skipped += int64(len(piece))
 	if d.skipped > d.lim.Discard {
@@ -216,11 +217,11 @@ func (d *Decoder) endInput(err error, inside bool) {
 }
 
 func (d *Decoder) discard(n int64) {
-	d.skipped += n
-	if n < 0 || d.skipped > d.lim.Discard {
+	if n > d.lim.Discard-d.skipped {
 		d.endInput(ErrDiscard, true)
 		return
 	}
+	d.skipped += n
 	if _, err := io.CopyN(io.Discard, d.r, n); err != nil {
 		d.endInput(err, true)
 	}
