@@ -166,7 +166,8 @@ func newBench() *bench {
 				err = b.spooling
 			}
 			if err != nil {
-				return nil, err
+				var none *spooled
+				return none, err // as a function that returns a concrete type does
 			}
 			b.open++
 			return spooled{bytes.NewReader(text), &b.open}, nil

@@ -78,10 +78,13 @@ func (t *transaction) spool(content io.Reader) (Content, error) {
 		content = message.EditHeader(content, nil, "Return-Path")
 	}
 	c, err := t.r.Spool(content)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	switch {
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
 		return nil, &mail.Status{Code: 452, Enhanced: "4.3.1", Text: "Insufficient system storage", Cause: err}
+	case err != nil:
+		return nil, err // whatever c is, a nil pointer perhaps
 	}
-	return c, err
+	return c, nil
 }
 
 // inspect reads the header and refuses a message that has been through too
