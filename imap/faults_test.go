@@ -1,0 +1,182 @@
+package imap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gomaild/auth"
+	"gomaild/message"
+	"gomaild/storage"
+)
+
+var errDisk = errors.New("input/output error on /secret/path")
+
+// faultyStore wraps the mailboxes of an account; while broken, everything that
+// asks for a message or the view fails.
+type faultyAccount struct {
+	storage.Account
+	broken *atomic.Bool
+	short  *atomic.Bool // contents end early
+}
+
+func (a faultyAccount) Open(ctx context.Context, name string) (storage.Mailbox, error) {
+	m, err := a.Account.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return faultyMailbox{m, a}, nil
+}
+
+type faultyMailbox struct {
+	storage.Mailbox
+	account faultyAccount
+}
+
+func (m faultyMailbox) fault() error {
+	if m.account.broken.Load() {
+		return errDisk
+	}
+	return nil
+}
+
+func (m faultyMailbox) View(ctx context.Context) (*storage.View, error) {
+	if err := m.fault(); err != nil {
+		return nil, err
+	}
+	return m.Mailbox.View(ctx)
+}
+
+func (m faultyMailbox) Append(ctx context.Context, d storage.Draft) (storage.UID, error) {
+	if err := m.fault(); err != nil {
+		_, _ = d.Content.Read(make([]byte, 3)) // a full disk shows after some octets
+		return 0, err
+	}
+	return m.Mailbox.Append(ctx, d)
+}
+
+func (m faultyMailbox) Summary(ctx context.Context, uid storage.UID) (*message.Summary, error) {
+	if err := m.fault(); err != nil {
+		return nil, err
+	}
+	return m.Mailbox.Summary(ctx, uid)
+}
+
+func (m faultyMailbox) Content(ctx context.Context, uid storage.UID) (storage.Content, error) {
+	c, err := m.Mailbox.Content(ctx, uid)
+	if err == nil && m.account.short.Load() {
+		return shortContent{bytes.NewReader([]byte("S")), c}, nil
+	}
+	return c, err
+}
+
+type shortContent struct {
+	*bytes.Reader
+	io.Closer
+}
+
+func faultyWorld(t *testing.T) (w *world, broken, short *atomic.Bool) {
+	broken, short = new(atomic.Bool), new(atomic.Bool)
+	w = newWorld(t, func(c *Config) {
+		open := c.Accounts
+		c.Accounts = func(ctx context.Context, id auth.Identity) (storage.Account, error) {
+			a, err := open(ctx, id)
+			return faultyAccount{a, broken, short}, err
+		}
+	})
+	return w, broken, short
+}
+
+// TestStorageFaults holds that a fault of the store is NO and a line in the
+// log, its text not told, and that the session goes on when it is over.
+func TestStorageFaults(t *testing.T) {
+	t.Parallel()
+	w, broken, _ := faultyWorld(t)
+	c := w.login(w.listen())
+	w.put("INBOX", "Subject: x\n\nx\n", storage.Seen)
+	c.do("SELECT INBOX")
+	broken.Store(true)
+	for command, want := range map[string]string{
+		"FETCH 1 ENVELOPE":        "t NO [SERVERBUG]",
+		"FETCH 1 FLAGS":           "t OK",
+		"SELECT INBOX":            "t NO [SERVERBUG]",
+		"STATUS INBOX (MESSAGES)": "t NO [SERVERBUG]",
+		"APPEND INBOX {19+}\r\nE CREATE pwned\r\nx\r\n": "t NO [SERVERBUG]",
+	} {
+		broken.Store(false)
+		c.do("SELECT INBOX")
+		broken.Store(true)
+		lines := c.do(command)
+		if got := lines[len(lines)-1]; !strings.HasPrefix(got, want) || strings.Contains(got, "secret") {
+			t.Errorf("%s: %q, want %s", command, lines, want)
+		}
+	}
+	broken.Store(false)
+	if got := c.do(`LIST "" *`); len(got) != 2 {
+		t.Errorf("mailboxes afterwards: %q", got)
+	}
+	if !strings.Contains(w.log.String(), "secret") {
+		t.Error("the log says nothing of it")
+	}
+}
+
+// TestShortContent holds that a message that is shorter than the store said
+// ends the session: the client would take what follows for its text.
+func TestShortContent(t *testing.T) {
+	t.Parallel()
+	w, _, short := faultyWorld(t)
+	c := w.login(w.listen())
+	w.put("INBOX", "Subject: x\n\nx\n", storage.Seen)
+	c.do("SELECT INBOX")
+	short.Store(true)
+	lines := c.do("FETCH 1 BODY[]")
+	if slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "OK") }) {
+		t.Errorf("got %q", lines)
+	}
+	if !c.ended() || !strings.Contains(w.log.String(), "not of the size") {
+		t.Errorf("session goes on; log: %s", w.log)
+	}
+}
+
+// TestAccountUnavailable holds that a login whose account cannot be opened is
+// UNAVAILABLE, not refused, and may be tried again.
+func TestAccountUnavailable(t *testing.T) {
+	t.Parallel()
+	down := true
+	w := newWorld(t, func(c *Config) {
+		open := c.Accounts
+		c.Accounts = func(ctx context.Context, id auth.Identity) (storage.Account, error) {
+			if down {
+				down = false
+				return nil, errDisk
+			}
+			return open(ctx, id)
+		}
+	})
+	c := w.dial(w.listen())
+	c.line()
+	for _, want := range []string{"t NO [UNAVAILABLE]", "t OK [CAPABILITY"} {
+		if got := c.do("LOGIN alice secret"); !strings.HasPrefix(got[0], want) {
+			t.Errorf("got %q, want %s", got, want)
+		}
+	}
+}
+
+// TestLoginFailures holds that guessing ends.
+func TestLoginFailures(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.dial(w.listen())
+	c.line()
+	for range 9 {
+		c.do("LOGIN alice wrong")
+	}
+	if got := c.do("LOGIN alice wrong"); !slices.Contains(got, "* BYE Too many failed logins") || !c.ended() {
+		t.Errorf("after ten failures: %q", got)
+	}
+}

@@ -1,0 +1,120 @@
+package imap
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestHostileCommands holds that what cannot be right is refused within
+// limits, that nothing hidden in it runs, and that the session goes on.
+func TestHostileCommands(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		rule, command, want string
+	}{
+		{"a line of 10 MB", strings.Repeat("x", 10<<20), "BAD"},
+		{"a long set is cut nowhere", "UID FETCH " + strings.Repeat("100002,", 20000) + "1 FLAGS", "BAD"},
+		{"a set of 9 000 numbers is fine", "UID FETCH " + strings.Repeat("10002,", 9000) + "1 FLAGS", "OK"},
+		{"a long line that ends in a literal", strings.Repeat("x", 100000) + "{22+}\r\nEVIL CREATE pwned\r\nx\r\n", "BAD"},
+		{"10 000 nested keys", "SEARCH " + strings.Repeat("NOT ", 10000) + "ALL", "BAD"},
+		{"10 000 parentheses", "SEARCH " + strings.Repeat("(", 10000) + "ALL" + strings.Repeat(")", 10000), "BAD"},
+		{"300 nested keys are fine", "SEARCH " + strings.Repeat("OR SEEN ", 300) + "ALL", "OK"},
+		{"6 000 keys", "SEARCH" + strings.Repeat(" ALL", 6000), "BAD"},
+		{"1 000 items", "FETCH 1 (" + strings.Repeat("BODY.PEEK[] ", 1000) + "UID)", "BAD"},
+		{"a deep section", "FETCH 1 BODY[" + strings.Repeat("1.", 5000) + "1]", "BAD"},
+		{"many wildcards", `LIST "" "` + strings.Repeat("*%", 1000) + `x"`, "OK"},
+		{"many patterns", `LIST "" (` + strings.Repeat("* ", 1000) + "*)", "BAD"},
+		{"a 1 GB literal", "LOGIN {1073741824}", "BAD"},
+		{"a 1 GB name", "SELECT {1073741824}", "NO"},
+		{"unbalanced parentheses", "FETCH 1 (FLAGS", "BAD"},
+		{"a name that leaves the root", "SELECT ../bob", "NO"},
+		{"a name of 8-bit octets", "SELECT \"\xff\xfe\"", "NO"},
+		{"too many ID fields", "ID (" + strings.Repeat(`"a" "b" `, 40) + `"a" "b")`, "BAD"},
+		{"an empty list of items", "STATUS INBOX ()", "BAD"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil)
+			c := w.login(w.listen())
+			w.put("INBOX", "Subject: x\n\nx\n", 0)
+			c.do("SELECT INBOX")
+			start := time.Now()
+			lines := c.do(tt.command)
+			if got := lines[len(lines)-1]; !strings.HasPrefix(got, "t "+tt.want) {
+				t.Errorf("answer %.100q, want %s", got, tt.want)
+			}
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if got := c.do(`LIST "" *`); len(got) != 2 {
+				t.Errorf("mailboxes afterwards: %q", got)
+			}
+		})
+	}
+}
+
+// nested is a message of messages.
+func nested(depth int) string {
+	return strings.Repeat("Content-Type: message/rfc822\n\n", depth) + "Subject: x\n\nx\n"
+}
+
+// TestHostileMessages holds that no message locks its owner out.
+func TestHostileMessages(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ rule, message string }{
+		{"a multipart without parts", "Content-Type: multipart/mixed; boundary=x\n\nno parts\n"},
+		{"a multipart without boundary", "Content-Type: multipart/mixed\n\nno parts\n"},
+		{"20 000 nested messages", nested(20000)},
+		{"1 000 nested multiparts", strings.Repeat("Content-Type: multipart/mixed; boundary=x\n\n--x\n", 1000) + "\nx\n"},
+		{"100 000 parts", "Content-Type: multipart/mixed; boundary=x\n\n" + strings.Repeat("--x\n\n\n", 100000) + "--x--\n"},
+		{"100 000 fields", strings.Repeat("X-A: b\n", 100000) + "\nx\n"},
+		{"a malformed line in the header", "Subject: x\nthis is no field\nFrom: a@b\n\nx\n"},
+		{"octets of every kind", "Subject: \x00\x01\xff\"\\\nFrom: \xff <\x80@\x00>\n\n\x00\xff\n"},
+		{"no header", "\nx\n"},
+		{"nothing but a header", "Subject: x"},
+		{"an endless encoded-word", "Subject: " + strings.Repeat("=?utf-8?q?x", 10000) + "\n\nx\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil)
+			c := w.login(w.listen())
+			w.put("INBOX", tt.message, 0)
+			c.do("SELECT INBOX")
+			for _, command := range []string{
+				"FETCH 1 (ENVELOPE BODY BODYSTRUCTURE)", "FETCH 1 (BODY.PEEK[1] BODY[HEADER] BODY[TEXT] BODY[1.1.1.MIME])",
+				"FETCH 1 (BODY.PEEK[]<10.100> BODY[HEADER.FIELDS.NOT (Subject)])", "SEARCH TEXT nowhere", "SEARCH SUBJECT x",
+			} {
+				start := time.Now()
+				lines := c.do(command)
+				if got := lines[len(lines)-1]; !strings.HasPrefix(got, "t OK") {
+					t.Errorf("%s: %.200q", command, lines)
+				}
+				if took := time.Since(start); took > 5*time.Second {
+					t.Errorf("%s took %v", command, took)
+				}
+			}
+		})
+	}
+}
+
+// TestPipelining holds that commands sent without waiting are answered in
+// order.
+func TestPipelining(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.login(w.listen())
+	var all strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&all, "n%d NOOP\r\n", i)
+	}
+	c.send(all.String())
+	for i := range 500 {
+		if got, want := c.line(), fmt.Sprintf("n%d OK NOOP completed", i); got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+}
