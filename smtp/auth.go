@@ -89,7 +89,6 @@ func (s *session) auth(ctx context.Context, a authArg) error {
 	}
 	s.client.Identity = &id
 	s.log = s.log.With("account", id.Account)
-	s.log.InfoContext(ctx, "authenticated", "mechanism", strings.ToUpper(a.mechanism), "client", s.client.Addr)
 	s.reply(235, "2.7.0", "Authentication successful")
 	return nil
 }

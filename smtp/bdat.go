@@ -54,7 +54,7 @@ func (s *session) bdat(ctx context.Context, arg string) error {
 	if err := s.finishChunk(r, c, results); err != nil {
 		return err
 	}
-	s.forget()
+	defer s.forget()
 	switch {
 	case errors.Is(c.err, errAborted):
 		return nil // the command that did it is pending

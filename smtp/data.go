@@ -24,8 +24,9 @@ func (s *session) data(ctx context.Context, _ string) error {
 	if _, err := io.Copy(io.Discard, c.src); err != nil {
 		return s.lost(err)
 	}
+	err := s.answer(ctx, accepted, c, results)
 	s.forget()
-	return s.answer(ctx, accepted, c, results)
+	return err
 }
 
 func (s *session) newContent(src io.Reader) *content {
@@ -52,20 +53,23 @@ func (s *session) answer(ctx context.Context, accepted int, c *content, results 
 	if !s.srv.cfg.LMTP {
 		results = []error{worst(results)}
 	}
-	var refused bool
+	var taken, refused bool
 	for _, err := range results {
 		if err == nil {
 			s.reply(250, "2.0.0", "Ok, accepted as "+s.client.Session)
+			taken = true
 			continue
 		}
 		status := mail.StatusOf(err)
 		s.refuse(status)
 		refused = refused || status.Code >= 500
 	}
+	if taken {
+		s.errors, s.idle = 0, 0
+	}
 	if refused {
 		return s.countError(ctx)
 	}
-	s.errors, s.idle = 0, 0
 	return nil
 }
 

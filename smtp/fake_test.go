@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -234,12 +235,15 @@ func serve(t testing.TB, srv *Server, implicit *tls.Config) string {
 			if err != nil {
 				return
 			}
-			if implicit != nil {
-				conn = tls.Server(conn, implicit)
-			}
 			running.Go(func() {
 				defer conn.Close()
-				srv.Serve(context.Background(), drain, conn)
+				if implicit == nil {
+					srv.Serve(context.Background(), drain, conn)
+					return
+				}
+				if onTLS := tls.Server(conn, implicit); onTLS.Handshake() == nil {
+					srv.Serve(context.Background(), drain, onTLS)
+				}
 			})
 		}
 	})
@@ -250,3 +254,28 @@ func serve(t testing.TB, srv *Server, implicit *tls.Config) string {
 	})
 	return l.Addr().String()
 }
+
+// script is a connection whose client sends each segment in one piece and then
+// closes. It is not for use by several goroutines.
+type script struct {
+	net.Conn // no other method is called
+	segments [][]byte
+	out      bytes.Buffer
+}
+
+func (s *script) Read(p []byte) (int, error) {
+	if len(s.segments) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.segments[0])
+	if s.segments[0] = s.segments[0][n:]; len(s.segments[0]) == 0 {
+		s.segments = s.segments[1:]
+	}
+	return n, nil
+}
+
+func (s *script) Write(p []byte) (int, error)      { return s.out.Write(p) }
+func (s *script) SetReadDeadline(time.Time) error  { return nil }
+func (s *script) SetWriteDeadline(time.Time) error { return nil }
+func (s *script) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7} }
+func (s *script) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 25} }

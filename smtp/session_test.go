@@ -2,10 +2,8 @@ package smtp
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -190,6 +188,24 @@ func TestSteadySender(t *testing.T) {
 		time.Sleep(time.Minute)
 		c.send("x")
 		c.expect("421 4.4.2")
+		c.expectEnd()
+	})
+}
+
+// TestDrippingChunks holds that chunks are no way around the least rate.
+func TestDrippingChunks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t, Config{Receiver: &fakeReceiver{}})
+		c.toRcpt()
+		for _, want := range []string{"250", "250", "421 4.4.2"} {
+			c.send("BDAT 1\r\n")
+			if want == "250" {
+				c.send("x")
+			}
+			c.expect(want)
+			time.Sleep(2 * time.Minute)
+		}
 		c.expectEnd()
 	})
 }
@@ -486,127 +502,3 @@ func (r *panicReceiver) Begin(ctx context.Context, c Client, from mail.ReversePa
 type panicTransaction struct{ Transaction }
 
 func (panicTransaction) AddRecipient(context.Context, mail.Recipient) error { panic("out of luck") }
-
-// TestLineLimits holds the longest lines, and that what follows one that is too
-// long is read as it should be.
-func TestLineLimits(t *testing.T) {
-	t.Parallel()
-	pad := func(s string, n int) string { return s + strings.Repeat("x", n-len(s)-2) + "\r\n" }
-	for _, tt := range []struct{ rule, line, want string }{
-		{"a command of 2048 octets", pad("NOOP ", 2048), "250"},
-		{"a command of 2049 octets", pad("NOOP ", 2049), "500 5.5.2 Line too long"},
-		{"a command of 1 MB", pad("NOOP ", 1<<20), "500 5.5.2 Line too long"},
-		{"a long line that holds CRs", pad("NOOP "+strings.Repeat("\r", 5000), 10000), "500 5.5.2 Line too long"},
-		{"AUTH of 12288 octets", pad("AUTH PLAIN ", 12288), "501 5.5.2"},
-		{"AUTH of 12289 octets", pad("AUTH PLAIN ", 12289), "500 5.5.2 Line too long"},
-		{"a response of 12288 octets", "AUTH PLAIN\r\n" + pad("", 12288), "501 5.5.2"},
-		{"a response of 12289 octets", "AUTH PLAIN\r\n" + pad("", 12289), "500 5.5.6"},
-	} {
-		t.Run(tt.rule, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				c := dial(t, Config{Receiver: &fakeReceiver{}, Auth: fakeAuth{}, AllowPlaintextAuth: true})
-				c.say("HELO x", "250")
-				if first, rest, ok := strings.Cut(tt.line, "\r\n"); ok && rest != "" {
-					c.say(first, "334")
-					tt.line = rest
-				}
-				c.send(tt.line)
-				c.expect(tt.want)
-				c.say("NOOP", "250")
-			})
-		})
-	}
-}
-
-func TestRecipientLimit(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := &fakeReceiver{}
-		// RFC 5321 section 4.5.3.1.8: a lower limit is not honoured.
-		c := dial(t, Config{Receiver: r, Limits: Limits{MaxRecipients: 5}})
-		c.say("HELO x", "250")
-		c.say("MAIL FROM:<>", "250")
-		for i := range 100 {
-			c.say(fmt.Sprintf("RCPT TO:<u%d@example.org>", i), "250")
-		}
-		c.say("RCPT TO:<alice@example.org>", "452 4.5.3")
-		c.say("DATA", "354")
-		c.say(".", "250")
-		if m := r.all(); len(m) != 1 || len(m[0].to) != 100 {
-			t.Error("the message for the first hundred did not arrive")
-		}
-	})
-}
-
-// TestLongLineOfContent holds that content streams whatever its lines are like.
-func TestLongLineOfContent(t *testing.T) {
-	t.Parallel()
-	const size = 10 << 20
-	var longest int
-	r := &fakeReceiver{commit: func(_ context.Context, content io.Reader) error {
-		p := make([]byte, 1<<20)
-		for {
-			n, err := content.Read(p)
-			longest = max(longest, n)
-			if err == io.EOF {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}}
-	synctest.Test(t, func(t *testing.T) {
-		c := dial(t, Config{Receiver: r})
-		c.toData()
-		c.send(strings.Repeat("x", size))
-		c.say("\r\n.", "250")
-		if longest > bigBuffer {
-			t.Errorf("%d octets were held, want at most %d", longest, bigBuffer)
-		}
-	})
-}
-
-// TestIdleBuffer holds that a connection without content in flight gives its
-// big buffer back.
-func TestIdleBuffer(t *testing.T) {
-	t.Parallel()
-	conn := &script{segments: [][]byte{bytes.Repeat([]byte("x"), 10), []byte("NOOP\r\n")}}
-	srv := New(Config{})
-	w := newWire(conn, &srv.pool, srv.cfg.Limits)
-	w.beginContent()
-	if _, err := w.Peek(10); err != nil || w.big == nil {
-		t.Fatalf("content is not read into a big buffer: %v", err)
-	}
-	w.Discard(10)
-	w.endContent()
-	if line, err := w.readLine(lineLimit); string(line) != "NOOP" || err != nil || w.big != nil {
-		t.Errorf("readLine = %q, %v; big buffer kept: %v", line, err, w.big != nil)
-	}
-}
-
-// script is a connection whose client sends each segment in one piece and then
-// closes. It is not for use by several goroutines.
-type script struct {
-	net.Conn // no other method is called
-	segments [][]byte
-	out      bytes.Buffer
-}
-
-func (s *script) Read(p []byte) (int, error) {
-	if len(s.segments) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, s.segments[0])
-	if s.segments[0] = s.segments[0][n:]; len(s.segments[0]) == 0 {
-		s.segments = s.segments[1:]
-	}
-	return n, nil
-}
-
-func (s *script) Write(p []byte) (int, error)      { return s.out.Write(p) }
-func (s *script) SetReadDeadline(time.Time) error  { return nil }
-func (s *script) SetWriteDeadline(time.Time) error { return nil }
-func (s *script) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7} }
-func (s *script) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 25} }

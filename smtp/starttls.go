@@ -39,6 +39,7 @@ func (s *session) starttls(ctx context.Context, _ string) error {
 		return fmt.Errorf("STARTTLS: %w", err)
 	}
 	s.abort()
+	s.log = s.srv.log.With("session", s.client.Session)
 	s.client.Helo, s.client.Identity, s.extended = "", nil, false
 	s.client.TLS = tlsState(conn)
 	s.state = stateStart

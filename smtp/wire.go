@@ -83,13 +83,7 @@ func (w *wire) Buffered() int { return w.w - w.r }
 // and steady sender passes, and one that drips does not.
 func (w *wire) Peek(n int) ([]byte, error) {
 	for w.w-w.r < n {
-		began, had := time.Now(), w.w-w.r
-		if err := w.fill(began.Add(w.limits.DataTimeout)); err != nil {
-			return nil, err
-		}
-		w.waited += time.Since(began)
-		w.received += int64(w.w - w.r - had)
-		if err := w.checkRate(); err != nil {
+		if err := w.fill(time.Now().Add(w.limits.DataTimeout)); err != nil {
 			return nil, err
 		}
 	}
@@ -168,17 +162,23 @@ func (w *wire) fill(deadline time.Time) error {
 	if err := w.beginRead(deadline); err != nil {
 		return w.fail(err)
 	}
+	began := time.Now()
 	n, err := w.conn.Read(w.buf[w.w:])
 	w.endRead()
 	w.w += n
-	if n > 0 || err == nil {
-		return nil
+	if n == 0 && err != nil {
+		return w.fail(err)
 	}
-	return w.fail(err)
+	return w.checkRate(time.Since(began), n)
 }
 
-// checkRate ends a connection whose content drips.
-func (w *wire) checkRate() error {
+// checkRate ends a connection whose content drips, by octets or by chunks.
+func (w *wire) checkRate(waited time.Duration, received int) error {
+	if !w.inContent {
+		return nil
+	}
+	w.waited += waited
+	w.received += int64(received)
 	if w.waited <= w.limits.DataTimeout || w.limits.MinRate < 0 {
 		return nil
 	}
