@@ -155,7 +155,7 @@ func TestPace(t *testing.T) {
 		cost := [numWays]time.Duration{fsyncCost, sharedCost}
 		for range windows {
 			w := p.choose()
-			for range window {
+			for n := p.windows; n == p.windows; {
 				p.took(w, 20*cost[w], 20)
 			}
 			if w == sharedPass {

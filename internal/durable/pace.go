@@ -14,7 +14,8 @@ import (
 const (
 	crowd  = 12  // callers in flight from which sharing is tried
 	window = 512 // commits after which the ways are compared
-	retry  = 16  // the slower way gets one window in this many, to see whether it still is
+	trial  = 128 // the same for the slower way, so that trying it costs little
+	retry  = 16  // every so many windows the slower way is tried, to see whether it still is
 )
 
 // way is how one commit reaches the disk.
@@ -30,6 +31,7 @@ const (
 type pace struct {
 	mu      sync.Mutex
 	now     way           // of the present window
+	length  int           // of the present window, in commits
 	cost    time.Duration // sum over the present window
 	commits int           // in the present window
 	windows int           // ended
@@ -37,7 +39,7 @@ type pace struct {
 }
 
 // newPace tries the shared way first: on a file system of our own it wins.
-func newPace() *pace { return &pace{now: sharedPass} }
+func newPace() *pace { return &pace{now: sharedPass, length: trial} }
 
 func (p *pace) choose() way {
 	p.mu.Lock()
@@ -55,13 +57,13 @@ func (p *pace) took(w way, d time.Duration, n int64) {
 		return // began in an earlier window
 	}
 	p.cost += d / time.Duration(n)
-	if p.commits++; p.commits < window {
+	if p.commits++; p.commits < p.length {
 		return
 	}
-	p.note(p.cost / window)
+	p.note(p.cost / time.Duration(p.length))
 	p.cost, p.commits = 0, 0
 	p.windows++
-	p.now = p.next()
+	p.now, p.length = p.next()
 }
 
 // note smooths: one slow moment of the disk decides nothing for long.
@@ -72,14 +74,17 @@ func (p *pace) note(mean time.Duration) {
 	p.mean[p.now] = mean
 }
 
-func (p *pace) next() way {
-	faster := ownFsync
+// next is the way of the next window and its length.
+func (p *pace) next() (way, int) {
+	if p.mean[ownFsync] == 0 { // sharedPass was the first
+		return ownFsync, trial
+	}
+	faster, slower := ownFsync, sharedPass
 	if p.mean[sharedPass] < p.mean[ownFsync] {
-		faster = sharedPass
+		faster, slower = sharedPass, ownFsync
 	}
-	untried := p.mean[ownFsync] == 0 // sharedPass was the first
-	if untried || p.windows%retry == 0 {
-		return (p.now + 1) % numWays
+	if p.windows%retry == 0 {
+		return slower, trial
 	}
-	return faster
+	return faster, window
 }
