@@ -1,0 +1,125 @@
+package maildir
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"gomaild/internal/durable"
+)
+
+// Config says where mail lies and how. The zero value of every field but FS
+// works.
+type Config struct {
+	// FS is the mail root. The store does not close it.
+	FS durable.FS
+	// Path is an account's directory below the root, with {domain}, {local},
+	// {address} and {maildir} (the column) filled in. Default
+	// "{domain}/{address}".
+	Path string
+	// UID and GID own new files and directories; 0 and -1 leave them to the
+	// user of the process.
+	UID, GID int
+	// Special are mailboxes that are listed and subscribed before they exist,
+	// and made when first used. nil: Sent, Drafts, Trash and Junk; an empty
+	// slice: none.
+	Special []SpecialFolder
+	// Hostname is put in file names. Default: that of the system.
+	Hostname string
+	// Logger hears of repairs (Warn). Default: nobody.
+	Logger *slog.Logger
+	// Clock is the time for names and dates. Default time.Now.
+	Clock func() time.Time
+	// LockWait is how long a lock of another program is waited for. Default
+	// 130 s, a little more than it takes until a dead lock is removed.
+	LockWait time.Duration
+	// PollInterval is how often mailboxes that somebody waits for are looked at
+	// for changes of other programs. Default 1 s.
+	PollInterval time.Duration
+}
+
+// SpecialFolder is a mailbox with a use of RFC 6154.
+type SpecialFolder struct {
+	Name string // "Sent"
+	Use  string // `\Sent`
+}
+
+// DefaultSpecial are the special folders where Config names none.
+func DefaultSpecial() []SpecialFolder {
+	return []SpecialFolder{
+		{"Sent", `\Sent`},
+		{"Drafts", `\Drafts`},
+		{"Trash", `\Trash`},
+		{"Junk", `\Junk`},
+	}
+}
+
+// DefaultPath is Config.Path where it is empty.
+const DefaultPath = "{domain}/{address}"
+
+// withDefaults fills in what is not set and refuses what cannot work.
+func (c Config) withDefaults() (Config, error) {
+	if c.FS == nil {
+		return c, errors.New("maildir: no file system")
+	}
+	if c.Path == "" {
+		c.Path = DefaultPath
+	}
+	if err := checkTemplate(c.Path); err != nil {
+		return c, err
+	}
+	if c.UID == 0 {
+		c.UID = -1
+	}
+	if c.GID == 0 {
+		c.GID = -1
+	}
+	if c.Special == nil {
+		c.Special = DefaultSpecial()
+	}
+	for _, s := range c.Special {
+		if _, err := folderOf(s.Name); err != nil || s.Name == inbox {
+			return c, fmt.Errorf("maildir: special folder %q cannot be", s.Name)
+		}
+	}
+	if c.Hostname == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return c, fmt.Errorf("maildir: %w", err)
+		}
+		c.Hostname = host
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.LockWait <= 0 {
+		c.LockWait = staleAfter + 10*time.Second
+	}
+	if c.PollInterval <= 0 {
+		c.PollInterval = time.Second
+	}
+	return c, nil
+}
+
+// checkTemplate holds that different accounts get different directories.
+func checkTemplate(path string) error {
+	one := strings.Contains(path, "{address}") || strings.Contains(path, "{maildir}") ||
+		strings.Contains(path, "{domain}") && strings.Contains(path, "{local}")
+	if !one {
+		return fmt.Errorf("maildir: path %q does not tell accounts apart: use {address}, {maildir}, or {domain} and {local}", path)
+	}
+	rest := strings.NewReplacer("{address}", "a", "{maildir}", "m", "{domain}", "d", "{local}", "l").Replace(path)
+	if strings.ContainsAny(rest, "{}") {
+		return fmt.Errorf("maildir: path %q: only {domain}, {local}, {address} and {maildir} are filled in", path)
+	}
+	if err := checkPlace(rest); err != nil {
+		return fmt.Errorf("maildir: path %q: %w", path, err)
+	}
+	return nil
+}

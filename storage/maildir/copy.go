@@ -1,0 +1,266 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+	"time"
+
+	"gomaild/storage"
+)
+
+// errOtherStore is a mistake of the caller: the mailboxes are of two stores.
+var errOtherStore = errors.New("target mailbox is of another store")
+
+// Copy implements storage.Mailbox. A copy is a second link of the file. After a
+// power cut some of the copies may be there, before an error none is.
+func (h *handle) Copy(ctx context.Context, uids []storage.UID, to storage.Mailbox) ([]storage.UID, error) {
+	target, ok := to.(*handle)
+	if !ok || target.store != h.store {
+		return nil, h.wrap("copy from", errOtherStore)
+	}
+	copied, err := h.copy(ctx, uids, target)
+	if err != nil {
+		return nil, h.wrap("copy from", err)
+	}
+	return copied, nil
+}
+
+// Move implements storage.Mailbox. The originals are removed when the copies
+// have their UIDs on disk; if that fails both are there.
+func (h *handle) Move(ctx context.Context, uids []storage.UID, to storage.Mailbox) ([]storage.UID, error) {
+	copied, err := h.Copy(ctx, uids, to)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Expunge(ctx, uids); err != nil {
+		return nil, err
+	}
+	return copied, nil
+}
+
+func (h *handle) copy(ctx context.Context, uids []storage.UID, to *handle) ([]storage.UID, error) {
+	if len(uids) == 0 {
+		return nil, nil
+	}
+	if _, err := h.View(ctx); err != nil { // outside of to's gate, which may be ours
+		return nil, err
+	}
+	c := copying{from: h, to: to, source: h.current()}
+	if err := to.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer to.leave()
+	lock, err := to.lockOrMend(ctx)
+	if err != nil {
+		return nil, err
+	}
+	copied, err := c.run(ctx, lock, uids)
+	if err != nil {
+		err = errors.Join(err, c.undo())
+	}
+	return copied, errors.Join(err, lock.unlock())
+}
+
+// copying is one COPY. Only the target's gate and lock are held, so that two
+// of them in opposite directions cannot wait for each other.
+type copying struct {
+	from, to *handle
+	source   *state
+	letters  [maxKeywords]storage.KeywordSet // of the target for those of the source
+	taken    map[string]struct{}             // base names in the target
+	bases    []string
+	made     []string // files
+}
+
+func (c *copying) run(ctx context.Context, lock *dotlock, uids []storage.UID) ([]storage.UID, error) {
+	if err := c.to.settleLocked(ctx, lock); err != nil {
+		return nil, err
+	}
+	if err := c.mapKeywords(ctx, uids); err != nil {
+		return nil, err
+	}
+	c.taken = make(map[string]struct{}, len(c.to.disk.list.entries))
+	for _, e := range c.to.disk.list.entries {
+		c.taken[e.base] = struct{}{} // also of messages that are gone: a line means a UID
+	}
+	for _, uid := range uids {
+		i, there := c.source.find(uid)
+		if !there {
+			return nil, storage.ErrExpunged
+		}
+		if err := errors.Join(lock.refresh(), c.one(c.source.files[i])); err != nil {
+			return nil, err
+		}
+	}
+	copied, err := c.to.addToList(c.bases, c.sync)
+	if err == nil {
+		c.to.poke()
+	}
+	return copied, err
+}
+
+// mapKeywords finds or makes the letters in the target. A keyword for which
+// there is no room is left behind.
+func (c *copying) mapKeywords(ctx context.Context, uids []storage.UID) error {
+	var used storage.KeywordSet
+	for _, uid := range uids {
+		if i, there := c.source.find(uid); there {
+			used |= c.source.view.Messages[i].Keywords
+		}
+	}
+	for i, name := range c.source.view.Keywords {
+		if used&(1<<i) == 0 || name == "" {
+			continue
+		}
+		set, err := c.to.defineKeywords(ctx, []string{name})
+		if err != nil && !errors.Is(err, storage.ErrKeywordLimit) {
+			return err
+		}
+		c.letters[i] = set
+	}
+	return nil
+}
+
+// one copies one message to cur/ of the target.
+func (c *copying) one(f file) error {
+	base := f.base
+	if _, there := c.taken[base]; there {
+		base = c.to.store.names.next() + tailOf(base)
+	}
+	name := c.to.path(path.Join("cur", base+c.suffix(f)))
+	err := c.link(f, name)
+	if err != nil {
+		return err
+	}
+	c.taken[base] = struct{}{}
+	c.bases = append(c.bases, base)
+	c.made = append(c.made, name)
+	return nil
+}
+
+func (c *copying) suffix(f file) string {
+	flags := parseSuffix(f.suffix)
+	var set storage.KeywordSet
+	for i := range maxKeywords {
+		if flags.keywords&(1<<i) != 0 {
+			set |= c.letters[i]
+		}
+	}
+	flags.keywords = set
+	return flags.suffix()
+}
+
+// link makes the copy; a source that was renamed meanwhile is looked for.
+func (c *copying) link(f file, name string) error {
+	source := f.path()
+	for range lookAgain {
+		err := c.linkOrCopy(c.from.path(source), name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if source, err = c.from.whereIs(f.base); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: renamed again and again", f.base)
+}
+
+// whereIs looks for a message file by its base name.
+func (m *mailbox) whereIs(base string) (string, error) {
+	for _, dir := range []string{"cur", "new"} {
+		names, err := m.store.fs.ReadDirNames(m.path(dir))
+		if err != nil {
+			return "", err
+		}
+		for _, name := range names {
+			if b, _ := splitName(name); b == base {
+				return path.Join(dir, name), nil
+			}
+		}
+	}
+	return "", storage.ErrExpunged
+}
+
+func (c *copying) linkOrCopy(source, name string) error {
+	err := c.to.store.fs.Link(source, name)
+	for _, cannot := range []error{syscall.EXDEV, syscall.EMLINK, syscall.EPERM} {
+		if errors.Is(err, cannot) {
+			return c.to.store.copyFile(source, name)
+		}
+	}
+	return err
+}
+
+// copyFile copies where no link can be: octets and date.
+func (s *Store) copyFile(source, name string) error {
+	in, err := s.fs.OpenFile(source, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	info, err := in.Stat()
+	if err != nil {
+		return errors.Join(err, in.Close())
+	}
+	temp := path.Join(path.Dir(path.Dir(name)), "tmp", s.names.next())
+	err = errors.Join(s.writeCopy(in, temp, info.ModTime()), in.Close())
+	if err == nil {
+		err = s.fs.Rename(temp, name)
+	}
+	if err != nil {
+		return errors.Join(err, s.remove(temp))
+	}
+	return nil
+}
+
+func (s *Store) writeCopy(in io.Reader, temp string, date time.Time) error {
+	out, err := s.fs.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err == nil {
+		err = errors.Join(s.fs.Chtimes(temp, date, date), s.own(temp), out.Sync())
+	}
+	return errors.Join(err, out.Close())
+}
+
+// shareSync is from how many copies on one pass over the disk is better than
+// a sync for each: other programs may have written the files and not synced.
+const shareSync = 8
+
+// sync makes the copies durable, content and names.
+func (c *copying) sync() error {
+	if len(c.made) >= shareSync {
+		return c.to.store.fs.Barrier()
+	}
+	for _, name := range c.made {
+		if err := c.syncFile(name); err != nil {
+			return err
+		}
+	}
+	return c.to.store.fs.SyncDir(c.to.path("cur"))
+}
+
+func (c *copying) syncFile(name string) error {
+	f, err := c.to.store.fs.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// undo removes what was copied before something went wrong.
+func (c *copying) undo() error {
+	var errs []error
+	for _, name := range c.made {
+		errs = append(errs, c.to.store.remove(name))
+	}
+	c.to.disk.settled = false
+	return errors.Join(errs...)
+}

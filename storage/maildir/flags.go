@@ -1,0 +1,239 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+
+	"gomaild/storage"
+)
+
+// SetFlags implements storage.Mailbox.
+func (h *handle) SetFlags(ctx context.Context, uids []storage.UID, e storage.FlagEdit, unchangedSince storage.ModSeq) ([]storage.UID, error) {
+	var conflicts []storage.UID
+	err := h.change(ctx, func(lock *dotlock) error {
+		edit, err := h.newFlagEdit(ctx, e)
+		if err != nil {
+			return err
+		}
+		conflicts, err = h.setFlags(ctx, lock, uids, edit, unchangedSince)
+		return err
+	})
+	if err != nil {
+		return nil, h.wrap("set flags in", err)
+	}
+	return conflicts, nil
+}
+
+// change does something to the messages that are there, behind the gate and
+// under the lock.
+func (h *handle) change(ctx context.Context, do func(*dotlock) error) error {
+	if err := h.enter(ctx); err != nil {
+		return err
+	}
+	defer h.leave()
+	lock, err := h.lock(ctx)
+	if err != nil {
+		return noMailbox(err)
+	}
+	if !h.disk.loaded || h.isBehind() {
+		err = h.settleLocked(ctx, lock)
+	}
+	if err == nil {
+		err = do(lock)
+	}
+	return errors.Join(err, lock.unlock())
+}
+
+// flagEdit is a storage.FlagEdit in letters.
+type flagEdit struct {
+	op       storage.FlagOp
+	system   storage.SystemFlag
+	keywords storage.KeywordSet
+}
+
+func (m *mailbox) newFlagEdit(ctx context.Context, e storage.FlagEdit) (flagEdit, error) {
+	edit := flagEdit{op: e.Op, system: e.Flags}
+	if e.Op == storage.RemoveFlags {
+		edit.keywords = m.disk.keys.find(e.Keywords)
+		return edit, nil
+	}
+	var err error
+	edit.keywords, err = m.defineKeywords(ctx, e.Keywords)
+	return edit, err
+}
+
+func (e flagEdit) apply(f fileFlags) fileFlags {
+	switch e.op {
+	case storage.AddFlags:
+		f.system |= e.system
+		f.keywords |= e.keywords
+	case storage.RemoveFlags:
+		f.system &^= e.system
+		f.keywords &^= e.keywords
+	case storage.ReplaceFlags:
+		f.system, f.keywords = e.system, e.keywords
+	}
+	return f
+}
+
+// setFlags renames the files. Where one has another name by now everything is
+// read again: somebody else changed its flags.
+func (m *mailbox) setFlags(ctx context.Context, lock *dotlock, uids []storage.UID, e flagEdit, since storage.ModSeq) (conflicts []storage.UID, err error) {
+	uids = slices.Compact(slices.Sorted(slices.Values(uids)))
+	edited := m.edit()
+	tries := 0
+	for n := 0; n < len(uids); {
+		i, there := edited.find(uids[n])
+		switch {
+		case !there:
+			n++
+			continue
+		case since != 0 && edited.view.Messages[i].ModSeq > since && !edited.touched[uids[n]]:
+			conflicts = append(conflicts, uids[n])
+			n++
+			continue
+		}
+		err := errors.Join(lock.refresh(), m.setFlagsOf(edited, i, e))
+		if errors.Is(err, fs.ErrNotExist) && tries < lookAgain {
+			tries++
+			m.finish(edited)
+			if err := m.settleLocked(ctx, lock); err != nil {
+				return nil, err
+			}
+			edited = m.edit()
+			continue
+		}
+		if err != nil {
+			m.finish(edited)
+			return nil, err
+		}
+		n++
+	}
+	m.finish(edited)
+	return conflicts, nil
+}
+
+// edition is a copy of the state that is being changed.
+type edition struct {
+	state
+	touched map[storage.UID]bool
+}
+
+func (m *mailbox) edit() *edition {
+	s := m.current()
+	view := *s.view
+	view.Messages = slices.Clone(view.Messages)
+	view.HighestModSeq = m.disk.modseq + 1
+	view.Keywords = m.disk.keys.names()
+	view.MoreKeywords = m.disk.keys.hasRoom()
+	return &edition{state{&view, slices.Clone(s.files)}, map[storage.UID]bool{}}
+}
+
+// setFlagsOf renames one file.
+func (m *mailbox) setFlagsOf(e *edition, i int, edit flagEdit) error {
+	f := &e.files[i]
+	old := parseSuffix(f.suffix)
+	flags := edit.apply(old)
+	if flags == old {
+		return nil
+	}
+	now := file{base: f.base, suffix: flags.suffix(), ext: f.ext}
+	if err := m.store.fs.Rename(m.path(f.path()), m.path(now.path())); err != nil {
+		return err
+	}
+	*f = now
+	msg := &e.view.Messages[i]
+	msg.Flags, msg.Keywords, msg.ModSeq = flags.system, flags.keywords, e.view.HighestModSeq
+	e.touched[msg.UID] = true
+	return nil
+}
+
+// finish publishes what was changed.
+func (m *mailbox) finish(e *edition) {
+	if len(e.touched) == 0 {
+		return
+	}
+	m.disk.modseq = e.view.HighestModSeq
+	m.disk.settled = false
+	m.publish(&state{e.view, e.files})
+}
+
+// Expunge implements storage.Mailbox. The lines stay in the uidlist for a
+// while: as long as they are there, and by N afterwards, their UIDs are used.
+func (h *handle) Expunge(ctx context.Context, uids []storage.UID) error {
+	err := h.change(ctx, func(lock *dotlock) error { return h.expunge(ctx, lock, uids) })
+	return h.wrap("expunge in", err)
+}
+
+func (m *mailbox) expunge(ctx context.Context, lock *dotlock, uids []storage.UID) error {
+	gone := map[storage.UID]bool{}
+	dirs := map[string]bool{}
+	for tries := 0; ; tries++ {
+		err := m.unlink(lock, uids, gone, dirs)
+		if err == nil {
+			break
+		}
+		m.disk.settled = false
+		if !errors.Is(err, fs.ErrNotExist) || tries == lookAgain {
+			return err
+		}
+		if err := m.settleLocked(ctx, lock); err != nil {
+			return err
+		}
+	}
+	for dir := range dirs {
+		if err := m.store.fs.SyncDir(m.path(dir)); err != nil {
+			return err
+		}
+	}
+	m.dropMessages(gone)
+	return nil
+}
+
+// unlink removes the files that the present state knows of.
+func (m *mailbox) unlink(lock *dotlock, uids []storage.UID, gone map[storage.UID]bool, dirs map[string]bool) error {
+	s := m.current()
+	for _, uid := range uids {
+		i, there := s.find(uid)
+		if !there || gone[uid] {
+			continue
+		}
+		name := s.files[i].path()
+		if err := errors.Join(lock.refresh(), m.store.fs.Remove(m.path(name))); err != nil {
+			return err
+		}
+		gone[uid] = true
+		dirs[path.Dir(name)] = true
+	}
+	return nil
+}
+
+// dropMessages publishes the state without messages that are durably gone.
+func (m *mailbox) dropMessages(gone map[storage.UID]bool) {
+	s := m.current()
+	view := *s.view
+	view.Messages = make([]storage.Message, 0, len(s.files))
+	files := make([]file, 0, len(s.files))
+	for i, msg := range s.view.Messages {
+		if !gone[msg.UID] {
+			view.Messages = append(view.Messages, msg)
+			files = append(files, s.files[i])
+		}
+	}
+	m.disk.settled = false
+	if len(files) == len(s.files) {
+		return
+	}
+	m.disk.modseq++
+	view.HighestModSeq = m.disk.modseq
+	m.mu.Lock()
+	for uid := range gone {
+		delete(m.measured, uid)
+		delete(m.recent, uid)
+	}
+	m.mu.Unlock()
+	m.publish(&state{&view, files})
+}

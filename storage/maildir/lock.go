@@ -1,0 +1,187 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"gomaild/internal/durable"
+)
+
+// A dotlock is a file made with O_EXCL, as Dovecot's. In it stands
+// "<pid>:<host>": Dovecot itself reads that of a lock it finds, leaves it while
+// the process lives and takes it over at once when it does not.
+//
+// We take over a lock
+//   - of a process of this host that is gone;
+//   - of another host, made before this store was opened: a mail root is
+//     mounted on one node at a time, so that node is dead or has stopped;
+//   - that did not change for staleAfter while we watched it (Dovecot's rule).
+const (
+	staleAfter  = 120 * time.Second
+	lockPause   = 20 * time.Millisecond // between two looks
+	refreshLock = 10 * time.Second      // a lock that is held longer is touched
+)
+
+// locker makes dotlocks.
+type locker struct {
+	fs      durable.FS
+	now     func() time.Time
+	pid     int
+	host    string
+	started time.Time
+	wait    time.Duration // how long a lock of others is waited for
+	own     func(name string) error
+}
+
+// dotlock is a lock that is held.
+type dotlock struct {
+	*locker
+	name    string
+	touched time.Time
+}
+
+// errLocked means that somebody else held the lock all the time: temporary.
+var errLocked = errors.New("locked by another program")
+
+func (l *locker) lock(ctx context.Context, name string) (*dotlock, error) {
+	f, err := l.create(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	held := &dotlock{l, name, l.now()}
+	_, err = f.Write([]byte(strconv.Itoa(l.pid) + ":" + l.host))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(err, held.unlock())
+	}
+	return held, nil
+}
+
+// create makes the lock file, waiting for others to go.
+func (l *locker) create(ctx context.Context, name string) (durable.File, error) {
+	w := watch{locker: l, name: name, since: l.now()}
+	begun := w.since
+	for {
+		f, err := l.fs.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+		if err == nil {
+			return f, l.own(name)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		if err := w.look(); err != nil {
+			return nil, err
+		}
+		if l.now().Sub(begun) > l.wait {
+			return nil, fmt.Errorf("%s: %w", name, errLocked)
+		}
+		if err := sleep(ctx, lockPause); err != nil {
+			return nil, fmt.Errorf("%s: %w: %w", name, errLocked, err)
+		}
+	}
+}
+
+// unlock removes the lock.
+func (d *dotlock) unlock() error {
+	err := d.fs.Remove(d.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// refresh shows others that the lock is alive; to be called in long loops.
+func (d *dotlock) refresh() error {
+	now := d.now()
+	if now.Sub(d.touched) < refreshLock {
+		return nil
+	}
+	d.touched = now
+	return d.fs.Chtimes(d.name, now, now)
+}
+
+// watch looks at a lock of somebody else.
+type watch struct {
+	*locker
+	name  string
+	seen  stamp
+	since time.Time // seen did not change since
+}
+
+// look removes the lock if it is dead.
+func (w *watch) look() error {
+	info, err := w.fs.Lstat(w.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if now := stampOf(info); now != w.seen {
+		w.seen, w.since = now, w.now()
+	}
+	if w.now().Sub(w.since) < staleAfter && !w.ownerIsGone(info) {
+		return nil
+	}
+	return w.takeOver()
+}
+
+// takeOver removes the lock unless it is a new one by now.
+func (w *watch) takeOver() error {
+	info, err := w.fs.Lstat(w.name)
+	if err == nil && stampOf(info) == w.seen {
+		err = w.fs.Remove(w.name)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (w *watch) ownerIsGone(info fs.FileInfo) bool {
+	data, err := durable.ReadFile(w.fs, w.name)
+	if err != nil {
+		return false
+	}
+	number, host, found := strings.Cut(string(data), ":")
+	pid, err := strconv.Atoi(number)
+	if !found || err != nil || pid <= 0 {
+		return false
+	}
+	if host != w.host {
+		return !info.ModTime().After(w.started)
+	}
+	return pid != w.pid && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stamp tells whether a file or directory is another than before.
+type stamp struct {
+	ino   uint64
+	size  int64
+	mtime int64 // nanoseconds
+}
+
+func stampOf(info fs.FileInfo) stamp {
+	s := stamp{size: info.Size(), mtime: info.ModTime().UnixNano()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		s.ino = st.Ino
+	}
+	return s
+}

@@ -1,0 +1,140 @@
+package maildir
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"gomaild/storage"
+)
+
+// number gives UIDs to the files that have none, in the order of their arrival,
+// and brings the uidlist in order. When it returns, all is on disk. The lock is
+// held.
+func (m *mailbox) number(r *reading) error {
+	list, err := m.listToNumber(r)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(r.added, byArrival)
+	entries, err := list.number(r.added)
+	if err != nil {
+		return err
+	}
+	if list.mustRewrite || r.vanished || r.tooStale() {
+		err = m.rewrite(r, list, entries)
+	} else {
+		r.list = list
+		err = m.appendEntries(list, entries)
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		r.fresh = append(r.fresh, e.uid)
+	}
+	if r.stamps.list, err = m.stampIfThere(uidListFile); err != nil {
+		return err
+	}
+	return nil
+}
+
+// listToNumber is the list that was read; if there is none, the one in memory
+// (somebody removed the file: UIDs stay), or a new one with a new UIDVALIDITY.
+func (m *mailbox) listToNumber(r *reading) (*uidlist, error) {
+	if r.list != nil {
+		return r.list, nil
+	}
+	if m.disk.loaded {
+		list := *m.disk.list
+		list.mustRewrite = true
+		return &list, nil
+	}
+	return m.newList()
+}
+
+func (m *mailbox) newList() (*uidlist, error) {
+	validity, err := m.account.nextUIDValidity(0)
+	if err != nil {
+		return nil, err
+	}
+	return &uidlist{validity: validity, next: 1, mustRewrite: true}, nil
+}
+
+// newGUID is 128 random bits: what the mailbox is called by, whatever its name.
+func newGUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// rewrite writes the list anew without lines of messages that are gone; N keeps
+// their UIDs from being used again.
+func (m *mailbox) rewrite(r *reading, list *uidlist, entries []uidEntry) error {
+	fresh := *list
+	fresh.mustRewrite = false
+	fresh.entries = make([]uidEntry, 0, len(list.entries)+len(entries))
+	for _, e := range list.entries {
+		if _, there := r.files[e.base]; there {
+			fresh.entries = append(fresh.entries, e)
+		}
+	}
+	fresh.add(entries)
+	if fresh.guid == "" {
+		fresh.guid = newGUID()
+	}
+	data := fresh.format()
+	if err := m.store.writeFile(m.path(uidListFile), data); err != nil {
+		return err
+	}
+	fresh.size = int64(len(data))
+	r.list = &fresh
+	return nil
+}
+
+// appendEntries adds lines to the file and then to the list. What could not be
+// written whole is cut off again.
+func (m *mailbox) appendEntries(list *uidlist, entries []uidEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	f, err := m.store.fs.OpenFile(m.path(uidListFile), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	lines := appendLines(nil, entries)
+	_, err = f.Write(lines)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		// If it cannot be cut off the list is found damaged and rewritten.
+		list.mustRewrite = true
+		return errors.Join(err, f.Truncate(list.size), f.Close())
+	}
+	list.size += int64(len(lines))
+	list.add(entries)
+	return f.Close()
+}
+
+// adopt makes the reading the present state.
+func (m *mailbox) adopt(r *reading, looked time.Time) {
+	d := &m.disk
+	if !d.loaded {
+		d.modseq = storage.ModSeq(m.store.now().UnixMicro())
+		m.recallRecent(r.list.validity)
+	}
+	old := m.current()
+	if old != nil && r.list.validity != old.view.UIDValidity {
+		m.forgetMessages()
+	}
+	next := r.state(old, d.modseq)
+	d.modseq = next.view.HighestModSeq
+	d.loaded, d.seen, d.settled = true, r.stamps, r.settledAt(looked)
+	d.list, d.keys, d.ignored = r.list, r.keys, r.ignored
+	m.addRecent(r.fresh)
+	m.publish(next)
+}

@@ -1,0 +1,375 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"gomaild/storage"
+)
+
+// How the disk becomes a View.
+//
+// A look costs four stats as long as nothing changes. Otherwise the uidlist is
+// read if it is another one, and cur/ and new/ are scanned. When every file has
+// its line and lies in cur/, that is the new state, without any lock. Anything
+// else (files without UID, files in new/, lines without file, duplicates,
+// letters without a name, a damaged or old uidlist) is put right under the
+// lock, after reading everything again.
+//
+// Two scans must miss a message before it counts as expunged: other programs
+// rename files while we read the directory.
+
+// onDisk is what is known of the disk.
+type onDisk struct {
+	loaded  bool
+	seen    stamps
+	settled bool // seen can be trusted
+	list    *uidlist
+	keys    keywords
+	modseq  storage.ModSeq
+	ignored map[string]struct{} // names in cur/ and new/ that are no messages
+}
+
+// reading is what one look found.
+type reading struct {
+	stamps
+	*scan
+	list     *uidlist // nil: missing or not to be read at all
+	keys     keywords
+	added    []string            // base names without a line
+	vanished bool                // messages of the present view are gone
+	stale    int                 // lines without a file
+	fresh    []storage.UID       // got their UID or left new/ just now
+	ignored  map[string]struct{} // as onDisk.ignored
+}
+
+// refresh brings the state up to date. The gate is held.
+func (m *mailbox) refresh(ctx context.Context) error {
+	looked := time.Now()
+	seen, err := m.stampsOrMend()
+	if err != nil {
+		return err
+	}
+	if m.disk.loaded && m.disk.settled && seen == m.disk.seen {
+		m.publish(m.current())
+		return nil
+	}
+	r, err := m.read(seen)
+	if err != nil {
+		return err
+	}
+	if r.needsLock() {
+		return m.settle(ctx)
+	}
+	m.adopt(r, looked)
+	return nil
+}
+
+// stampsOrMend makes missing directories, as Dovecot does on opening, unless
+// the whole mailbox is gone.
+func (m *mailbox) stampsOrMend() (stamps, error) {
+	seen, err := m.stamps()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return seen, err
+	}
+	if err := m.mend(); err != nil {
+		return seen, err
+	}
+	return m.stamps()
+}
+
+func (m *mailbox) mend() error {
+	p := m.place()
+	if p.folder != "." {
+		if _, err := m.store.fs.Stat(p.dir); err != nil {
+			return noMailbox(err)
+		}
+	}
+	return m.store.makeMaildir(p.dir)
+}
+
+func noMailbox(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return storage.ErrNoMailbox
+	}
+	return err
+}
+
+// read looks at everything. When messages seem to be gone it looks twice.
+func (m *mailbox) read(seen stamps) (*reading, error) {
+	r := &reading{stamps: seen, list: m.disk.list, keys: m.disk.keys, ignored: m.disk.ignored}
+	if !m.disk.loaded || seen.list != m.disk.seen.list {
+		if err := m.readList(r); err != nil {
+			return nil, err
+		}
+	}
+	if !m.disk.loaded || seen.keys != m.disk.seen.keys {
+		data, err := m.store.readFile(m.path(keywordsFile))
+		if err != nil {
+			return nil, err
+		}
+		r.keys = parseKeywords(data)
+	}
+	var err error
+	if r.scan, err = m.scan(); err != nil {
+		return nil, noMailbox(err)
+	}
+	r.compare(m.current())
+	if !r.vanished && (m.disk.loaded || r.stale == 0) {
+		return r, nil
+	}
+	first := r.scan
+	if r.scan, err = m.scan(); err != nil {
+		return nil, noMailbox(err)
+	}
+	r.merge(first)
+	r.compare(m.current())
+	return r, nil
+}
+
+func (m *mailbox) readList(r *reading) error {
+	data, err := m.store.readFile(m.path(uidListFile))
+	if err != nil {
+		return err
+	}
+	r.list, err = parseUIDList(data)
+	if err != nil && data != "" {
+		m.store.log.Warn("uidlist cannot be read", "mailbox", m.place().dir, "error", err)
+	}
+	if err == nil && m.disk.loaded && r.list.validity == m.disk.list.validity && r.list.next < m.disk.list.next {
+		r.list.next = m.disk.list.next // what we gave out stays given out
+	}
+	return nil
+}
+
+// compare finds the differences between the lines and the files.
+func (r *reading) compare(present *state) {
+	r.added, r.stale, r.vanished = nil, 0, false
+	known := map[string]struct{}{}
+	if r.list != nil {
+		known = make(map[string]struct{}, len(r.list.entries))
+		for _, e := range r.list.entries {
+			known[e.base] = struct{}{}
+			if _, there := r.files[e.base]; !there {
+				r.stale++
+			}
+		}
+	}
+	for base := range r.files {
+		_, listed := known[base]
+		_, ignored := r.ignored[base]
+		if !listed && !ignored {
+			r.added = append(r.added, base)
+		}
+	}
+	if present != nil {
+		r.vanished = slices.ContainsFunc(present.files, func(f file) bool {
+			_, there := r.files[f.base]
+			return !there
+		})
+	}
+}
+
+// tooStale keeps dead lines from piling up.
+func (r *reading) tooStale() bool {
+	return r.list != nil && r.stale > max(64, len(r.list.entries)/4)
+}
+
+func (r *reading) needsLock() bool {
+	if r.list == nil || r.list.mustRewrite || r.vanished || r.tooStale() || len(r.added) > 0 || len(r.twins) > 0 {
+		return true
+	}
+	keys := r.keys
+	if keys.nameUnknown(r.usedLetters()) {
+		return true
+	}
+	for base, f := range r.files {
+		if _, ignored := r.ignored[base]; f.inNew && !ignored {
+			return true
+		}
+	}
+	return false
+}
+
+// settle puts right under the lock what needs it.
+func (m *mailbox) settle(ctx context.Context) error {
+	lock, err := m.lock(ctx)
+	if err != nil {
+		return noMailbox(err)
+	}
+	return errors.Join(m.settleLocked(ctx, lock), lock.unlock())
+}
+
+func (m *mailbox) settleLocked(ctx context.Context, lock *dotlock) error {
+	looked := time.Now()
+	seen, err := m.stampsOrMend()
+	if err != nil {
+		return err
+	}
+	r, err := m.read(seen)
+	if err != nil {
+		return err
+	}
+	if err := m.separateTwins(r); err != nil {
+		return err
+	}
+	if err := m.passOverOthers(r); err != nil {
+		return err
+	}
+	if err := m.number(r); err != nil {
+		return err
+	}
+	if err := m.moveNew(r, lock); err != nil {
+		return err
+	}
+	if err := m.nameLetters(ctx, r); err != nil {
+		return err
+	}
+	m.adopt(r, looked)
+	return nil
+}
+
+// separateTwins gives the second of two files with one base name another name,
+// so that it becomes a message of its own, as Dovecot does. Two names of one
+// file (a rename cut short by a crash) become one.
+func (m *mailbox) separateTwins(r *reading) error {
+	for _, t := range r.twins {
+		first := r.files[t.base]
+		a, err := m.lstatIfThere(first.path(t.base))
+		if err != nil {
+			return err
+		}
+		b, err := m.lstatIfThere(t.path(t.base))
+		switch {
+		case err != nil:
+			return err
+		case b == nil:
+			continue
+		case a == nil:
+			r.files[t.base] = t.found
+			continue
+		case stampOf(a).ino == stampOf(b).ino:
+			if err := m.store.remove(m.path(t.path(t.base))); err != nil {
+				return err
+			}
+			continue
+		}
+		base := m.store.names.next() + tailOf(t.base)
+		m.store.log.Warn("two messages have one name", "mailbox", m.place().dir, "name", t.base, "renamed", base)
+		if err := m.store.fs.Rename(m.path(t.path(t.base)), m.path(t.path(base))); err != nil {
+			return err
+		}
+		r.files[base] = t.found
+		r.added = append(r.added, base)
+	}
+	return nil
+}
+
+func (m *mailbox) lstatIfThere(name string) (fs.FileInfo, error) {
+	info, err := m.store.fs.Lstat(m.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return info, err
+}
+
+// passOverOthers takes from the added names what is no file: directories (an
+// empty one is removed, as Dovecot does) and files that went away again.
+func (m *mailbox) passOverOthers(r *reading) error {
+	kept := r.added[:0]
+	for _, base := range r.added {
+		name := m.path(r.files[base].path(base))
+		info, err := m.store.fs.Stat(name)
+		if err == nil && info.Mode().IsRegular() {
+			kept = append(kept, base)
+			continue
+		}
+		delete(r.files, base)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err == nil && info.IsDir() && m.store.fs.Remove(name) == nil:
+			continue
+		}
+		r.ignored = withName(r.ignored, base)
+		m.store.log.Warn("not a message", "mailbox", m.place().dir, "name", name)
+	}
+	r.added = kept
+	return nil
+}
+
+func withName(set map[string]struct{}, name string) map[string]struct{} {
+	grown := map[string]struct{}{name: {}}
+	for n := range set {
+		grown[n] = struct{}{}
+	}
+	return grown
+}
+
+// moveNew moves what has its UID from new/ to cur/. It need not be durable: a
+// message is the same in either.
+func (m *mailbox) moveNew(r *reading, lock *dotlock) error {
+	for _, e := range r.list.entries {
+		f, ok := r.files[e.base]
+		if !ok || !f.inNew {
+			continue
+		}
+		if err := lock.refresh(); err != nil {
+			return err
+		}
+		text := f.suffix.text
+		if text == "" {
+			text = flagMark
+		}
+		err := m.store.fs.Rename(m.path(f.path(e.base)), m.path(path.Join("cur", e.base+text)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // others were faster; the next look finds it
+		}
+		if err != nil {
+			return err
+		}
+		r.files[e.base] = found{suffix: r.suffix(text)}
+		r.fresh = append(r.fresh, e.uid)
+	}
+	return nil
+}
+
+// nameLetters writes names for letters that have none.
+func (m *mailbox) nameLetters(ctx context.Context, r *reading) error {
+	keys := r.keys
+	if !keys.nameUnknown(r.usedLetters()) {
+		return nil
+	}
+	return m.editKeywords(ctx, &r.keys, func(k *keywords) (bool, error) {
+		return k.nameUnknown(r.usedLetters()), nil
+	})
+}
+
+// editKeywords changes dovecot-keywords and leaves what it holds then in keys.
+func (m *mailbox) editKeywords(ctx context.Context, keys *keywords, change func(*keywords) (bool, error)) error {
+	return m.store.edit(ctx, m.path(keywordsFile), func(old string) ([]byte, error) {
+		k := parseKeywords(old)
+		changed, err := change(&k)
+		if err != nil {
+			return nil, err
+		}
+		*keys = k
+		if !changed {
+			return nil, nil
+		}
+		return k.format(), nil
+	})
+}
+
+// tailOf is the part of a base name that tells the sizes.
+func tailOf(base string) string {
+	s := nameSizes(base)
+	if !s.known() {
+		return ""
+	}
+	return s.tail()
+}

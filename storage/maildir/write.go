@@ -1,0 +1,285 @@
+package maildir
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+
+	"gomaild/internal/durable"
+	"gomaild/storage"
+)
+
+// bufferSize is read at once; a smaller message is one write.
+const bufferSize = 32 << 10
+
+// temp is a message in tmp/: complete, with its date, synced.
+type temp struct {
+	name string // below the mail root
+	sizes
+}
+
+// writeTemp stores a draft's content in tmp/ of the mailbox.
+func (m *mailbox) writeTemp(d storage.Draft) (temp, error) {
+	t := temp{name: m.path(path.Join("tmp", m.store.names.next()))}
+	f, err := m.createTemp(t.name)
+	if err != nil {
+		return temp{}, err
+	}
+	t.sizes, err = m.store.copyContent(f, d.Content)
+	if err == nil && !d.InternalDate.IsZero() {
+		err = m.store.fs.Chtimes(t.name, d.InternalDate, d.InternalDate)
+	}
+	if err == nil {
+		err = m.store.own(t.name)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return temp{}, errors.Join(err, m.store.remove(t.name))
+	}
+	return t, nil
+}
+
+// createTemp makes the file, and the directories if somebody removed them.
+func (m *mailbox) createTemp(name string) (durable.File, error) {
+	const flags = os.O_CREATE | os.O_EXCL | os.O_WRONLY
+	f, err := m.store.fs.OpenFile(name, flags, fileMode)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := m.mend(); err != nil {
+		return nil, err
+	}
+	return m.store.fs.OpenFile(name, flags, fileMode)
+}
+
+// copyContent writes content with LF line ends and counts its octets.
+func (s *Store) copyContent(w io.Writer, content io.Reader) (sizes, error) {
+	in := s.buffers.Get().(*[]byte)
+	out := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(in)
+	defer s.buffers.Put(out)
+	lf := lfWriter{w: w, buf: (*out)[:0]}
+	for {
+		n, err := content.Read(*in)
+		lf.write((*in)[:n])
+		switch {
+		case errors.Is(err, io.EOF):
+			return lf.finish()
+		case err != nil:
+			return sizes{}, err
+		case lf.err != nil:
+			return sizes{}, lf.err
+		}
+	}
+}
+
+// lfWriter turns CRLF into LF. A CR elsewhere stays, and so does a CRLF after
+// another CR: it could not be told from a lone one when it is read again.
+type lfWriter struct {
+	w      io.Writer
+	buf    []byte
+	held   bool // a CR that may belong to a line end
+	last   byte // what was emitted last
+	stored int64
+	extra  int64 // octets that the wire form has more
+	err    error
+}
+
+func (l *lfWriter) write(p []byte) {
+	for len(p) > 0 {
+		text, rest, ended := bytes.Cut(p, []byte{'\n'})
+		p = rest
+		if l.held && len(text) > 0 {
+			l.emit('\r')
+			l.held = false
+		}
+		if n := len(text); n > 0 && text[n-1] == '\r' {
+			text, l.held = text[:n-1], true
+		}
+		l.emit(text...)
+		if ended {
+			l.endLine()
+		}
+	}
+}
+
+func (l *lfWriter) endLine() {
+	if l.held && l.last == '\r' {
+		l.emit('\r')
+	} else {
+		l.extra++
+	}
+	l.held = false
+	l.emit('\n')
+}
+
+func (l *lfWriter) emit(p ...byte) {
+	for len(p) > 0 {
+		n := min(len(p), cap(l.buf)-len(l.buf))
+		l.buf = append(l.buf, p[:n]...)
+		l.last = p[n-1]
+		l.stored += int64(n)
+		p = p[n:]
+		if len(l.buf) == cap(l.buf) {
+			l.flush()
+		}
+	}
+}
+
+func (l *lfWriter) flush() {
+	if l.err == nil && len(l.buf) > 0 {
+		_, l.err = l.w.Write(l.buf)
+	}
+	l.buf = l.buf[:0]
+}
+
+func (l *lfWriter) finish() (sizes, error) {
+	if l.held {
+		l.emit('\r')
+	}
+	l.flush()
+	return sizes{stored: l.stored, wire: l.stored + l.extra}, l.err
+}
+
+// measure counts what a file holds.
+func (s *Store) measure(r io.Reader) (sizes, error) {
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	var stored, extra int64
+	lastCR := false
+	for {
+		n, err := r.Read(*buf)
+		part := (*buf)[:n]
+		stored += int64(n)
+		for i := bytes.IndexByte(part, '\n'); i >= 0; i = bytes.IndexByte(part, '\n') {
+			if i > 0 && part[i-1] != '\r' || i == 0 && !lastCR {
+				extra++
+			}
+			lastCR, part = false, part[i+1:]
+		}
+		if len(part) > 0 {
+			lastCR = part[len(part)-1] == '\r'
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return sizes{stored, stored + extra}, nil
+		case err != nil:
+			return sizes{}, err
+		}
+	}
+}
+
+// Deliver implements storage.Mailbox: tmp/, sync, rename to new/, sync of the
+// directory. No lock and no look at the mailbox, unless keywords need letters.
+func (h *handle) Deliver(ctx context.Context, d storage.Draft) error {
+	if h.closed.Load() {
+		return ErrClosed
+	}
+	if err := h.deliver(ctx, d); err != nil {
+		return h.wrap("deliver to", err)
+	}
+	h.poke()
+	return nil
+}
+
+func (m *mailbox) deliver(ctx context.Context, d storage.Draft) error {
+	if err := m.usable(ctx); err != nil {
+		return err
+	}
+	suffix := ""
+	if d.Flags != 0 || len(d.Keywords) > 0 {
+		set, err := m.lettersFor(ctx, d.Keywords)
+		if err != nil {
+			return err
+		}
+		suffix = fileFlags{system: d.Flags, keywords: set}.suffix()
+	}
+	t, err := m.writeTemp(d)
+	if err != nil {
+		return err
+	}
+	name := m.store.names.next() + t.tail() + suffix
+	if err := m.place().rename(m, t.name, path.Join("new", name)); err != nil {
+		return errors.Join(err, m.store.remove(t.name))
+	}
+	if err := m.store.fs.SyncDir(m.path("new")); err != nil {
+		return errors.Join(err, m.store.remove(m.path(path.Join("new", name))))
+	}
+	return nil
+}
+
+// usable is why nothing can be stored here, before anything is read.
+func (m *mailbox) usable(ctx context.Context) error {
+	if m.gone.Load() {
+		return storage.ErrNoMailbox
+	}
+	return errors.Join(m.store.alive(), ctx.Err())
+}
+
+// rename moves a file from tmp/ to its place, and makes that directory if
+// somebody removed it.
+func (p place) rename(m *mailbox, temp, name string) error {
+	to := path.Join(p.dir, name)
+	err := m.store.fs.Rename(temp, to)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := m.mend(); err != nil {
+		return err
+	}
+	return m.store.fs.Rename(temp, to)
+}
+
+// lettersFor gives letters to keywords outside of any other change.
+func (m *mailbox) lettersFor(ctx context.Context, names []string) (storage.KeywordSet, error) {
+	if len(names) == 0 {
+		return 0, nil
+	}
+	if err := m.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer m.leave()
+	lock, err := m.lockOrMend(ctx)
+	if err != nil {
+		return 0, err
+	}
+	set, err := m.defineKeywords(ctx, names)
+	return set, errors.Join(err, lock.unlock())
+}
+
+// lockOrMend is lock for a mailbox whose directory may have to be made.
+func (m *mailbox) lockOrMend(ctx context.Context) (*dotlock, error) {
+	lock, err := m.lock(ctx)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return lock, err
+	}
+	if err := m.mend(); err != nil {
+		return nil, err
+	}
+	return m.lock(ctx)
+}
+
+// defineKeywords finds or makes the letters of keywords. The lock is held.
+func (m *mailbox) defineKeywords(ctx context.Context, names []string) (storage.KeywordSet, error) {
+	if len(names) == 0 {
+		return 0, nil
+	}
+	var set storage.KeywordSet
+	var now keywords
+	err := m.editKeywords(ctx, &now, func(k *keywords) (bool, error) {
+		var changed bool
+		var err error
+		set, changed, err = k.define(names)
+		return changed, err
+	})
+	if err == nil {
+		m.disk.keys = now
+	}
+	return set, err
+}

@@ -1,0 +1,123 @@
+// Package storagetest is the suite that every implementation of storage.Store
+// passes, and Check, which holds what is always true of a mailbox.
+package storagetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"gomaild/mail"
+	"gomaild/message"
+	"gomaild/storage"
+)
+
+// Alice is the owner of the account that the suite uses.
+func Alice() storage.Owner {
+	return storage.Owner{Address: mail.Address{Local: "alice", Domain: "example.org"}, Maildir: "example.org/alice/"}
+}
+
+// Bob is another one.
+func Bob() storage.Owner {
+	return storage.Owner{Address: mail.Address{Local: "bob", Domain: "example.org"}, Maildir: "example.org/bob/"}
+}
+
+// Text is a small message in wire form whose subject is s.
+func Text(s string) string {
+	return "From: <sender@example.net>\r\nSubject: " + s + "\r\n\r\nThe body of " + s + ".\r\n"
+}
+
+// Draft is that message, to be stored.
+func Draft(s string) storage.Draft {
+	return storage.Draft{Content: strings.NewReader(Text(s))}
+}
+
+// Check holds what is true of a mailbox at any time: UIDs ascend below UIDNEXT,
+// MODSEQs are at most HIGHESTMODSEQ, keywords have names, and every message can
+// be opened and has the size that Info tells.
+func Check(t testing.TB, m storage.Mailbox) *storage.View {
+	t.Helper()
+	ctx := context.Background()
+	v, err := m.View(ctx)
+	if err != nil {
+		t.Fatalf("%s: %v", m.Name(), err)
+	}
+	if v.UIDValidity == 0 {
+		t.Errorf("%s: UIDVALIDITY is 0", m.Name())
+	}
+	var last storage.UID
+	for _, msg := range v.Messages {
+		if msg.UID <= last || msg.UID >= v.UIDNext {
+			t.Errorf("%s: UID %d after %d, UIDNEXT %d", m.Name(), msg.UID, last, v.UIDNext)
+		}
+		last = msg.UID
+		if msg.ModSeq == 0 || msg.ModSeq > v.HighestModSeq {
+			t.Errorf("%s: UID %d has MODSEQ %d, HIGHESTMODSEQ is %d", m.Name(), msg.UID, msg.ModSeq, v.HighestModSeq)
+		}
+		for i := range 64 {
+			if msg.Keywords&(1<<i) != 0 && (i >= len(v.Keywords) || v.Keywords[i] == "") {
+				t.Errorf("%s: UID %d has keyword %d, which has no name", m.Name(), msg.UID, i)
+			}
+		}
+		checkMessage(t, m, msg.UID)
+	}
+	return v
+}
+
+func checkMessage(t testing.TB, m storage.Mailbox, uid storage.UID) {
+	t.Helper()
+	ctx := context.Background()
+	info, err := m.Info(ctx, uid)
+	if err != nil {
+		if !errors.Is(err, storage.ErrExpunged) {
+			t.Errorf("%s: info of UID %d: %v", m.Name(), uid, err)
+		}
+		return
+	}
+	wire := Read(t, m, uid)
+	if info.WireSize != int64(len(wire)) {
+		t.Errorf("%s: UID %d has %d octets on the wire, Info says %d", m.Name(), uid, len(wire), info.WireSize)
+	}
+	s, err := m.Summary(ctx, uid)
+	if err != nil {
+		t.Errorf("%s: summary of UID %d: %v", m.Name(), uid, err)
+	} else if s.WireSize != info.WireSize {
+		t.Errorf("%s: UID %d: summary counts %d octets, Info %d", m.Name(), uid, s.WireSize, info.WireSize)
+	}
+}
+
+// Read is a message in wire form.
+func Read(t testing.TB, m storage.Mailbox, uid storage.UID) string {
+	t.Helper()
+	c, err := m.Content(context.Background(), uid)
+	if err != nil {
+		t.Fatalf("%s: content of UID %d: %v", m.Name(), uid, err)
+	}
+	var b bytes.Buffer
+	_, err = io.Copy(&b, message.NewWireReader(c, message.Span{Len: c.Size()}))
+	if err = errors.Join(err, c.Close()); err != nil {
+		t.Fatalf("%s: content of UID %d: %v", m.Name(), uid, err)
+	}
+	return b.String()
+}
+
+// Subjects are the subjects of all messages, in order, read from their content.
+func Subjects(t testing.TB, m storage.Mailbox) []string {
+	t.Helper()
+	var all []string
+	for _, msg := range Check(t, m).Messages {
+		s, err := m.Summary(context.Background(), msg.UID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s.Root.Envelope.Subject)
+	}
+	return all
+}
+
+// date is an INTERNALDATE that is not now.
+func date() time.Time { return time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC) }

@@ -1,0 +1,408 @@
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"gomaild/storage"
+)
+
+// messageTests are about one mailbox and what is in it.
+var messageTests = []test{
+	{"a new INBOX is empty", func(t *testing.T, w *world) {
+		v := w.view(w.open("INBOX"))
+		if len(v.Messages) != 0 || v.UIDNext != 1 || !v.MoreKeywords {
+			t.Errorf("view %+v", v)
+		}
+	}},
+	{"delivered messages come in the order of arrival", func(t *testing.T, w *world) {
+		m := w.open("inbox")
+		for i := range 12 {
+			w.ok(m.Deliver(w.ctx, Draft(fmt.Sprint(i))))
+		}
+		v := w.view(m)
+		w.subjects(m, "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11")
+		if v.UIDNext != 13 {
+			t.Errorf("UIDNEXT %d", v.UIDNext)
+		}
+	}},
+	{"what is read is what was written", testRoundTrip},
+	{"a failing content stores nothing", testFailingContent},
+	{"append keeps flags, keywords and date", testAppend},
+	{"the view is the same pointer until something changes", func(t *testing.T, w *world) {
+		m := w.open("INBOX")
+		w.fill(m, "a")
+		v := w.view(m)
+		if w.view(m) != v {
+			t.Error("nothing changed, another view")
+		}
+		w.fill(m, "b")
+		if w.view(m) == v || len(v.Messages) != 1 {
+			t.Error("the old view changed")
+		}
+	}},
+	{"changed is closed by delivery, and at once for an old view", testChanged},
+	{"recent is told to one session", testRecent},
+	{"flags are added, removed and replaced", testFlags},
+	{"flags: unchangedSince", testUnchangedSince},
+	{"flags: unknown UIDs are passed over", func(_ *testing.T, w *world) {
+		m := w.open("INBOX")
+		w.fill(m, "a")
+		_, err := m.SetFlags(w.ctx, []storage.UID{1, 99}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}, 0)
+		w.ok(err)
+	}},
+	{"keywords come to an end", testKeywordLimit},
+	{"expunged messages are gone and their UIDs stay used", testExpunge},
+	{"copy keeps content, flags and date", testCopy},
+	{"copy of a message that is gone copies nothing", testCopyGone},
+	{"copy within one mailbox", func(t *testing.T, w *world) {
+		m := w.open("INBOX")
+		w.fill(m, "a", "b")
+		got, err := m.Copy(w.ctx, []storage.UID{2, 1}, m)
+		w.ok(err)
+		if !slices.Equal(got, []storage.UID{3, 4}) {
+			t.Errorf("new UIDs %d", got)
+		}
+		w.subjects(m, "a", "b", "b", "a")
+	}},
+	{"move to and fro gives new UIDs each time", testMove},
+	{"copy to another account", func(t *testing.T, w *world) {
+		m := w.open("INBOX")
+		w.fill(m, "a")
+		other := w.openIn(w.login(Bob()), "INBOX")
+		_, err := m.Copy(w.ctx, []storage.UID{1}, other)
+		w.ok(err)
+		w.subjects(other, "a")
+		Check(t, other)
+	}},
+	{"many deliver and read at once", testConcurrent},
+	{"a mailbox that is opened again is the same", testReopen},
+}
+
+func testRoundTrip(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	contents := []string{
+		Text("plain"),
+		"",
+		"no line end",
+		"A: b\r\n\r\nlone \r CR and \r\r\n two before LF\r\r\r\n",
+		"A: b\r\n\r\nends in CR\r",
+		"A: b\r\n\r\n" + strings.Repeat("long line ", 20000) + "\r\n" + strings.Repeat("x\r\n", 40000),
+		"A: \x00\xff\r\n\r\n\r\n\r\n",
+	}
+	for _, c := range contents {
+		_, err := m.Append(w.ctx, storage.Draft{Content: strings.NewReader(c)})
+		w.ok(err)
+		w.ok(m.Deliver(w.ctx, storage.Draft{Content: iotestOneByte(c)}))
+	}
+	Check(t, m)
+	for i, msg := range w.view(m).Messages {
+		// Half were appended at once, the other half delivered and numbered later.
+		want := contents[i%len(contents)]
+		if i < len(contents) && len(w.view(m).Messages) == 2*len(contents) {
+			want = contents[i]
+		}
+		if got := Read(t, m, msg.UID); got != want {
+			t.Errorf("UID %d: read %.60q (%d), want %.60q (%d)", msg.UID, got, len(got), want, len(want))
+		}
+	}
+}
+
+// iotestOneByte reads short contents in pieces that cut CRLF in two.
+func iotestOneByte(s string) io.Reader {
+	if len(s) > 1000 {
+		return strings.NewReader(s)
+	}
+	return &oneByte{strings.NewReader(s)}
+}
+
+type oneByte struct{ r io.Reader }
+
+func (o *oneByte) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	return o.r.Read(p[:1])
+}
+
+var errClient = errors.New("client went away")
+
+type failing struct{ r io.Reader }
+
+func (f failing) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = errClient
+	}
+	return n, err
+}
+
+func testFailingContent(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	d := storage.Draft{Content: failing{strings.NewReader("half a message")}}
+	w.want(m.Deliver(w.ctx, d), errClient)
+	_, err := m.Append(w.ctx, storage.Draft{Content: failing{strings.NewReader("half")}})
+	w.want(err, errClient)
+	if v := w.view(m); len(v.Messages) != 0 {
+		t.Errorf("%d messages", len(v.Messages))
+	}
+}
+
+func testAppend(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	d := Draft("a")
+	d.Flags, d.Keywords, d.InternalDate = storage.Seen|storage.Drafted, []string{"$Label1", "work"}, date()
+	uid, err := m.Append(w.ctx, d)
+	w.ok(err)
+	msg := w.message(m, uid)
+	if msg.Flags != storage.Seen|storage.Drafted {
+		t.Errorf("flags %b", msg.Flags)
+	}
+	if got := w.view(m).KeywordNames(msg.Keywords); !slices.Equal(got, []string{"$Label1", "work"}) {
+		t.Errorf("keywords %q", got)
+	}
+	info, err := m.Info(w.ctx, uid)
+	w.ok(err)
+	if !info.InternalDate.Equal(date()) || info.SaveDate.IsZero() {
+		t.Errorf("info %+v", info)
+	}
+}
+
+func testChanged(t *testing.T, w *world) {
+	m, same := w.open("INBOX"), w.open("INBOX")
+	v := w.view(m)
+	changed := same.Changed(v)
+	select {
+	case <-changed:
+		t.Fatal("closed before anything changed")
+	default:
+	}
+	w.ok(m.Deliver(w.ctx, Draft("a")))
+	<-changed
+	<-same.Changed(v) // still older than what is known
+	now := w.view(same)
+	if len(now.Messages) != 1 {
+		t.Fatalf("%d messages", len(now.Messages))
+	}
+	<-same.Changed(v)
+	changed = same.Changed(now)
+	_, err := m.SetFlags(w.ctx, []storage.UID{1}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}, 0)
+	w.ok(err)
+	<-changed
+}
+
+func testRecent(t *testing.T, w *world) {
+	m, other := w.open("INBOX"), w.open("INBOX")
+	w.ok(m.Deliver(w.ctx, Draft("a")))
+	w.ok(m.Deliver(w.ctx, Draft("b")))
+	v := w.view(m)
+	got, err := m.ClaimRecent(w.ctx, v)
+	w.ok(err)
+	if !slices.Equal(got, []storage.UID{1, 2}) {
+		t.Errorf("first session: %d", got)
+	}
+	got, err = other.ClaimRecent(w.ctx, v)
+	w.ok(err)
+	if len(got) != 0 {
+		t.Errorf("second session: %d", got)
+	}
+}
+
+func testFlags(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	w.fill(m, "a")
+	for _, step := range []struct {
+		edit     storage.FlagEdit
+		flags    storage.SystemFlag
+		keywords []string
+	}{
+		{storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen, Keywords: []string{"one", "two"}}, storage.Seen, []string{"one", "two"}},
+		{storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Flagged, Keywords: []string{"ONE"}}, storage.Seen | storage.Flagged, []string{"one", "two"}},
+		{storage.FlagEdit{Op: storage.RemoveFlags, Flags: storage.Seen, Keywords: []string{"one", "never"}}, storage.Flagged, []string{"two"}},
+		{storage.FlagEdit{Op: storage.ReplaceFlags, Flags: storage.Answered, Keywords: []string{"three"}}, storage.Answered, []string{"three"}},
+		{storage.FlagEdit{Op: storage.ReplaceFlags}, 0, nil},
+	} {
+		before := w.view(m)
+		conflicts, err := m.SetFlags(w.ctx, []storage.UID{1}, step.edit, 0)
+		w.ok(err)
+		now := w.view(m)
+		msg := now.Messages[0]
+		if len(conflicts) != 0 || msg.Flags != step.flags || !slices.Equal(now.KeywordNames(msg.Keywords), step.keywords) {
+			t.Errorf("%+v: flags %b, keywords %q, conflicts %d", step.edit, msg.Flags, now.KeywordNames(msg.Keywords), conflicts)
+		}
+		if changes := storage.Diff(before, now); msg.ModSeq <= before.Messages[0].ModSeq && len(changes) > 0 {
+			t.Errorf("%+v: MODSEQ did not rise", step.edit)
+		}
+	}
+}
+
+func testUnchangedSince(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	w.fill(m, "a", "b")
+	seen := storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}
+	since := w.view(m).HighestModSeq
+	_, err := m.SetFlags(w.ctx, []storage.UID{2}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Flagged}, 0)
+	w.ok(err)
+	conflicts, err := m.SetFlags(w.ctx, []storage.UID{1, 2}, seen, since)
+	w.ok(err)
+	if !slices.Equal(conflicts, []storage.UID{2}) {
+		t.Errorf("conflicts %d", conflicts)
+	}
+	if a, b := w.message(m, 1), w.message(m, 2); a.Flags != storage.Seen || b.Flags != storage.Flagged {
+		t.Errorf("flags %b and %b", a.Flags, b.Flags)
+	}
+}
+
+func testKeywordLimit(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	w.fill(m, "a")
+	for i := range 100 {
+		before := w.view(m)
+		_, err := m.SetFlags(w.ctx, []storage.UID{1}, storage.FlagEdit{Op: storage.AddFlags, Keywords: []string{fmt.Sprint("kw", i)}}, 0)
+		if before.MoreKeywords {
+			w.ok(err)
+			continue
+		}
+		w.want(err, storage.ErrKeywordLimit)
+		d := Draft("b")
+		d.Keywords = []string{"another"}
+		_, err = m.Append(w.ctx, d)
+		w.want(err, storage.ErrKeywordLimit)
+		w.subjects(m, "a")
+		return
+	}
+	t.Error("no limit up to 100")
+}
+
+func testExpunge(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	w.fill(m, "a", "b", "c")
+	before := w.view(m)
+	w.ok(m.Expunge(w.ctx, []storage.UID{3, 1, 77}))
+	w.subjects(m, "b")
+	now := w.view(m)
+	if now.UIDNext != 4 || now.HighestModSeq <= before.HighestModSeq {
+		t.Errorf("UIDNEXT %d, HIGHESTMODSEQ %d after %d", now.UIDNext, now.HighestModSeq, before.HighestModSeq)
+	}
+	_, err := m.Info(w.ctx, 3)
+	w.want(err, storage.ErrExpunged)
+	_, err = m.Content(w.ctx, 3)
+	w.want(err, storage.ErrExpunged)
+	_, err = m.Summary(w.ctx, 3)
+	w.want(err, storage.ErrExpunged)
+	if got := w.fill(m, "d"); got[0] != 4 {
+		t.Errorf("next UID %d", got[0])
+	}
+	w.ok(m.Expunge(w.ctx, nil))
+}
+
+func testCopy(t *testing.T, w *world) {
+	m, to := w.open("INBOX"), w.create("Archive")
+	w.fill(to, "already there")
+	d := Draft("a")
+	d.Flags, d.Keywords, d.InternalDate = storage.Flagged, []string{"only-here"}, date()
+	_, err := m.Append(w.ctx, d)
+	w.ok(err)
+	w.fill(m, "b")
+	got, err := m.Copy(w.ctx, []storage.UID{2, 1}, to)
+	w.ok(err)
+	if !slices.Equal(got, []storage.UID{2, 3}) {
+		t.Errorf("new UIDs %d", got)
+	}
+	w.subjects(to, "already there", "b", "a")
+	w.subjects(m, "a", "b")
+	msg := w.message(to, 3)
+	if msg.Flags != storage.Flagged || !slices.Equal(w.view(to).KeywordNames(msg.Keywords), []string{"only-here"}) {
+		t.Errorf("copy has %+v", msg)
+	}
+	info, err := to.Info(w.ctx, 3)
+	w.ok(err)
+	if !info.InternalDate.Equal(date()) {
+		t.Errorf("date %v", info.InternalDate)
+	}
+}
+
+func testCopyGone(t *testing.T, w *world) {
+	m, to := w.open("INBOX"), w.create("Archive")
+	w.fill(m, "a", "b")
+	w.ok(m.Expunge(w.ctx, []storage.UID{2}))
+	_, err := m.Copy(w.ctx, []storage.UID{1, 2}, to)
+	w.want(err, storage.ErrExpunged)
+	w.subjects(to)
+	_, err = m.Move(w.ctx, []storage.UID{1, 2}, to)
+	w.want(err, storage.ErrExpunged)
+	w.subjects(to)
+	w.subjects(m, "a")
+}
+
+func testMove(t *testing.T, w *world) {
+	m, to := w.open("INBOX"), w.create("Archive")
+	w.fill(m, "a", "b")
+	got, err := m.Move(w.ctx, []storage.UID{1}, to)
+	w.ok(err)
+	w.subjects(m, "b")
+	w.subjects(to, "a")
+	got, err = to.Move(w.ctx, got, m)
+	w.ok(err)
+	if !slices.Equal(got, []storage.UID{3}) {
+		t.Errorf("came back as %d", got)
+	}
+	got, err = m.Move(w.ctx, got, to)
+	w.ok(err)
+	if !slices.Equal(got, []storage.UID{2}) {
+		t.Errorf("went again as %d", got)
+	}
+	w.subjects(m, "b")
+	w.subjects(to, "a")
+}
+
+func testConcurrent(t *testing.T, w *world) {
+	const writers, each = 6, 8
+	m := w.open("INBOX")
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() {
+			for j := range each {
+				err := m.Deliver(w.ctx, Draft(fmt.Sprint(i, "-", j)))
+				if j%2 == 1 {
+					_, err = m.Append(w.ctx, Draft(fmt.Sprint(i, "+", j)))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := m.View(w.ctx); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got, want := len(Check(t, m).Messages), writers*each*3/2; got != want {
+		t.Errorf("%d messages, want %d", got, want)
+	}
+}
+
+func testReopen(t *testing.T, w *world) {
+	m, err := w.account.Open(w.ctx, "INBOX")
+	w.ok(err)
+	w.fill(m, "a", "b")
+	w.ok(m.Expunge(w.ctx, []storage.UID{1}))
+	_, err = m.SetFlags(w.ctx, []storage.UID{2}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen, Keywords: []string{"kept"}}, 0)
+	w.ok(err)
+	before := w.view(m)
+	w.ok(m.Close())
+	again := w.open("INBOX")
+	now := w.view(again)
+	if now.UIDValidity != before.UIDValidity || now.UIDNext != before.UIDNext || now.HighestModSeq < before.HighestModSeq {
+		t.Errorf("now %+v, before %+v", now, before)
+	}
+	msg := w.message(again, 2)
+	if msg.Flags != storage.Seen || !slices.Equal(now.KeywordNames(msg.Keywords), []string{"kept"}) {
+		t.Errorf("message %+v", msg)
+	}
+}
