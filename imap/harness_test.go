@@ -199,7 +199,7 @@ func (w *world) dial(address string) *client {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(3 * time.Second))
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	return &client{w.t, conn, bufio.NewReader(conn)}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -36,17 +37,22 @@ func (e *Encoder) Err() error { return e.err }
 // Buffered is how many octets wait for Flush.
 func (e *Encoder) Buffered() int { return len(e.buf) }
 
-// Flush sends the buffer.
+// Flush sends the buffer, and gives a large one back.
 func (e *Encoder) Flush() error {
+	e.send()
+	if cap(e.buf) > keepSize {
+		e.buf = nil
+	}
+	return e.err
+}
+
+// send sends the buffer and keeps it for what follows.
+func (e *Encoder) send() {
 	if len(e.buf) > 0 && e.err == nil {
 		_, e.err = e.w.Write(e.buf)
 		e.sent += int64(len(e.buf))
 	}
 	e.buf = e.buf[:0]
-	if cap(e.buf) > keepSize {
-		e.buf = nil
-	}
-	return e.err
 }
 
 // Release gives the buffer back, for a session that will be idle. The buffer
@@ -79,7 +85,7 @@ func (e *Encoder) Append(f func(dst []byte) []byte) { e.buf = f(e.buf) }
 func (e *Encoder) CRLF() {
 	e.buf = append(e.buf, '\r', '\n')
 	if len(e.buf) >= flushSize {
-		_ = e.Flush() // remembered
+		e.send()
 	}
 }
 
@@ -157,7 +163,7 @@ func (e *Encoder) Literal(size int64, r io.Reader) {
 		e.copySmall(int(size), r)
 		return
 	}
-	if e.Flush() != nil {
+	if e.send(); e.err != nil {
 		return
 	}
 	n, err := io.Copy(e.w, io.LimitReader(r, size))
@@ -167,7 +173,7 @@ func (e *Encoder) Literal(size int64, r io.Reader) {
 
 func (e *Encoder) copySmall(size int, r io.Reader) {
 	at := len(e.buf)
-	e.buf = append(e.buf, make([]byte, size)...)
+	e.buf = slices.Grow(e.buf, size)[:at+size]
 	n, err := io.ReadFull(r, e.buf[at:])
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
