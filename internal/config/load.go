@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -102,4 +103,11 @@ func (c *Config) resolvePaths(dir string) {
 			c.Listeners[i].Address = unixPrefix + path
 		}
 	}
+}
+
+// Same reports whether other says the same, wherever it stands.
+func (c *Config) Same(other *Config) bool {
+	a, b := *c, *other
+	a.source, b.source = source{}, source{}
+	return reflect.DeepEqual(a, b)
 }

@@ -142,13 +142,20 @@ func (l *Listener) Start(ctx context.Context) error {
 	return nil
 }
 
+// Drain is the first phase of Stop: it closes the port and tells the handlers
+// to take no new work. When it returns, another listener can have the address.
+// Stop must still follow.
+func (l *Listener) Drain() {
+	l.drainOnce.Do(func() { close(l.drain) })
+	l.closeListener()
+}
+
 // Stop ends the listener in two phases: no new work, then no work. It closes
 // the port, tells the handlers to drain and returns when all have returned.
 // When ctx ends first, it closes the connections beneath them, still waits for
 // the handlers, and returns the error of ctx. It may be called more than once.
 func (l *Listener) Stop(ctx context.Context) error {
-	l.drainOnce.Do(func() { close(l.drain) })
-	l.closeListener()
+	l.Drain()
 
 	done := make(chan struct{})
 	go func() {

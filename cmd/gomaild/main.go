@@ -1,0 +1,145 @@
+// Gomaild is a mail server in one binary: MX, submission, LMTP, delivery into
+// Maildirs, IMAP. Each sub-command has its file here; package daemon is the
+// server itself.
+//
+// Rules: signals, standard streams and exit statuses are handled here and
+// nowhere else. Exit statuses are those of sysexits.h, which Postfix and
+// pacemaker know.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"gomaild/internal/config"
+)
+
+// The exit statuses of sysexits.h that the commands use.
+const (
+	exitOK       = 0
+	exitFault    = 1
+	exitUsage    = 64 // EX_USAGE
+	exitNoUser   = 67 // EX_NOUSER
+	exitTempFail = 75 // EX_TEMPFAIL
+	exitConfig   = 78 // EX_CONFIG
+)
+
+func main() {
+	// deliver is run once for each message: it goes without the command tree.
+	if len(os.Args) > 1 && os.Args[1] == "deliver" {
+		os.Exit(runDeliver(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// streams are the standard streams of a command.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run is the whole program but the process: args in, exit status out.
+func run(ctx context.Context, args []string, s streams) int {
+	a := &app{streams: s}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if !a.begun {
+		fmt.Fprintf(s.err, "gomaild: %v\nSee gomaild --help.\n", err)
+		return exitUsage
+	}
+	code, isStatus := errors.AsType[exitStatus](err)
+	switch {
+	case isStatus:
+		return int(code)
+	case config.IsFault(err):
+		fmt.Fprintln(s.err, err)
+		return exitConfig
+	default:
+		fmt.Fprintf(s.err, "gomaild: %v\n", err)
+		return exitFault
+	}
+}
+
+// exitStatus ends a command that has said already why.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// app is what the sub-commands share.
+type app struct {
+	streams
+	begun bool // the command line was right and a command runs
+}
+
+// command is the tree of sub-commands.
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gomaild",
+		Short: "A mail server in one binary",
+		Long: `gomaild receives mail (MX, submission, LMTP), delivers it durably into Maildirs
+as Dovecot lays them out, and serves it over IMAP. Its accounts are those of
+postfixadmin, on MySQL or in an SQLite file.
+
+To see it work at once, without any setup:
+
+    gomaild demo
+
+To set up your own:
+
+    gomaild config example > gomaild.toml
+    gomaild check -c gomaild.toml
+    gomaild serve -c gomaild.toml`,
+		SilenceUsage:     true,
+		SilenceErrors:    true,
+		PersistentPreRun: func(*cobra.Command, []string) { a.begun = true },
+	}
+	root.AddCommand(
+		a.serveCommand(),
+		a.checkCommand(),
+		a.demoCommand(),
+		a.accountCommand(),
+		a.configCommand(),
+		a.deliverCommand(),
+		a.versionCommand(),
+	)
+	return root
+}
+
+// deliverCommand is for help and completion; main goes the short way.
+func (a *app) deliverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "deliver -f SENDER -d RECIPIENT",
+		Short:              "Deliver one message from standard input, as Postfix's pipe calls it",
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if code := runDeliver(args, a.in, a.out, a.err); code != exitOK {
+				return exitStatus(code)
+			}
+			return nil
+		},
+	}
+}
+
+// configFlag is the -c of the commands that read a configuration.
+func configFlag(c *cobra.Command, path *string) {
+	c.Flags().StringVarP(path, "config", "c", config.DefaultPath, "the configuration `FILE`")
+	_ = c.MarkFlagFilename("config", "toml") // completion only
+}

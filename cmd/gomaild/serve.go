@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"gomaild/daemon"
+	"gomaild/internal/config"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the mail server",
+		Long: `serve runs the server in the foreground until SIGTERM or SIGINT. Sessions that are
+busy then may finish what they are in, for as long as the key grace says.
+
+SIGHUP reads the configuration and the certificates again. When something is
+wrong with them, the server goes on as it was and logs why.
+
+It exits with 0 after an orderly stop, with 78 (EX_CONFIG) when the configuration
+or something that it names is at fault, and with 1 otherwise.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			hup := make(chan os.Signal, 1)
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
+			return a.serve(c.Context(), path, hup)
+		},
+	}
+	configFlag(c, &path)
+	return c
+}
+
+// serve runs until ctx ends and reloads at each value of reload.
+func (a *app) serve(ctx context.Context, path string, reload <-chan os.Signal) error {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	sink, err := openLog(&cfg.Log, a.streams)
+	if err != nil {
+		return cfg.At("log.destination", err, "name a file in a directory that exists and that gomaild may write")
+	}
+	err = a.serveLogged(ctx, cfg, path, sink, reload)
+	return errors.Join(err, sink.close())
+}
+
+func (a *app) serveLogged(ctx context.Context, cfg *config.Config, path string, sink *logSink, reload <-chan os.Signal) error {
+	log := sink.logger
+	d, err := daemon.New(cfg, daemon.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	if err := d.Start(ctx); err != nil {
+		return err
+	}
+	log.Info("ready", "version", version(), "config", path, "listeners", addresses(d))
+	for {
+		select {
+		case <-reload:
+			reloadDaemon(ctx, d, path, sink)
+		case <-ctx.Done():
+			log.Info("stopping")
+			if err := d.Stop(context.WithoutCancel(ctx)); err != nil {
+				return fmt.Errorf("stop: %w", err)
+			}
+			log.Info("stopped")
+			return nil
+		}
+	}
+}
+
+// reloadDaemon goes over to what the file says now, or logs why not.
+func reloadDaemon(ctx context.Context, d *daemon.Daemon, path string, sink *logSink) {
+	next, err := config.Load(path)
+	if err == nil {
+		err = d.Reload(ctx, next)
+	}
+	if err == nil {
+		err = sink.reload(&next.Log)
+	}
+	if err != nil {
+		logEach(sink.logger, "reload refused, going on as before", err)
+		return
+	}
+	sink.logger.Info("reloaded", "config", path, "listeners", addresses(d))
+}
+
+// logEach writes one line for each fault of a configuration.
+func logEach(log *slog.Logger, msg string, err error) {
+	all, ok := errors.AsType[config.Errors](err)
+	if !ok {
+		log.Error(msg, "error", err)
+		return
+	}
+	for _, one := range all {
+		log.Error(msg, "error", one)
+	}
+}
+
+// addresses are those of a daemon for the log: "mx 0.0.0.0:25".
+func addresses(d *daemon.Daemon) []string {
+	var all []string
+	for _, addr := range d.Addrs() {
+		all = append(all, string(addr.Type)+" "+addr.String())
+	}
+	return all
+}

@@ -1,0 +1,212 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"gomaild/accounts/postfixadmin"
+	"gomaild/auth"
+	"gomaild/delivery/local"
+	"gomaild/delivery/receive"
+	"gomaild/delivery/routing"
+	"gomaild/imap"
+	"gomaild/internal/config"
+	"gomaild/internal/listener"
+	"gomaild/mail"
+	"gomaild/smtp"
+	"gomaild/storage"
+)
+
+// build makes the generation of c. It opens connections to nobody: a database
+// that is down now is asked again at each look-up, and mail waits.
+func (d *Daemon) build(c *config.Config) (*generation, error) {
+	pc, err := AccountsConfig(c, d.log)
+	if err != nil {
+		return nil, err
+	}
+	db, err := postfixadmin.Open(d.base, pc)
+	if err != nil {
+		return nil, c.At("accounts", err, "mend the table [accounts]")
+	}
+	g := newGeneration(d.base, c, db)
+	p := d.parts(c, db)
+	for _, l := range places(c) {
+		g.handlers[l.key] = p.handler(&l.Listener)
+	}
+	return g, nil
+}
+
+// parts is what the handlers of one generation share.
+type parts struct {
+	d      *Daemon
+	c      *config.Config
+	db     *postfixadmin.DB
+	auth   *auth.Auth
+	router *routing.Router
+	local  *local.Agent
+}
+
+func (d *Daemon) parts(c *config.Config, db *postfixadmin.DB) *parts {
+	p := &parts{d: d, c: c, db: db}
+	p.auth = auth.New(p.authConfig())
+	p.router = routing.New(routingConfig(c, db, d.hostname))
+	p.local = local.New(local.Config{Store: d.mail.store, Detail: detailFolder(c), Logger: d.log})
+	return p
+}
+
+func (p *parts) authConfig() auth.Config {
+	a := &p.c.Auth
+	c := auth.Config{
+		Store:         credentials{p.db},
+		DefaultScheme: p.c.Accounts.DefaultScheme,
+		DefaultDomain: p.c.Accounts.DefaultDomain,
+		CacheLife:     time.Duration(a.Cache),
+		Throttle: auth.Throttle{
+			FreePerClient: a.ThrottleClient, FreePerAccount: a.ThrottleAccount,
+			MaxPace: time.Duration(a.MaxDelay), Exempt: trustedNetworks(p.c),
+		},
+		Logger: p.d.log,
+	}
+	if a.Cache == 0 {
+		c.CacheEntries = -1
+	}
+	return c
+}
+
+// trustedNetworks are those of all listeners: webmail logs in for everybody.
+func trustedNetworks(c *config.Config) []netip.Prefix {
+	var all []netip.Prefix
+	for _, l := range c.Listeners {
+		all = append(all, l.TrustedNetworks...)
+	}
+	return slices.Clip(all)
+}
+
+func routingConfig(c *config.Config, db *postfixadmin.DB, hostname string) routing.Config {
+	r := &c.Routing
+	rc := routing.Config{
+		Lookup:         db,
+		Delimiter:      delimiter(c),
+		Deployed:       c.Accounts.DeployedAnswers,
+		Origin:         r.Origin,
+		SystemDomains:  []string{hostname},
+		VacationDomain: r.VacationDomain,
+	}
+	if rc.Origin == "" {
+		rc.Origin = hostname
+	}
+	if a, err := mail.ParseAddress(r.Postmaster); err == nil {
+		rc.Postmaster = a
+	}
+	return rc
+}
+
+// detailFolder is what local delivery does with a +detail.
+func detailFolder(c *config.Config) local.DetailFolder {
+	switch c.Routing.DetailFolder {
+	case config.DetailExisting:
+		return local.DetailExisting
+	case config.DetailCreate:
+		return local.DetailCreate
+	default:
+		return local.DetailInbox
+	}
+}
+
+func delimiter(c *config.Config) byte {
+	if d := c.Routing.RecipientDelimiter; d != "" {
+		return d[0]
+	}
+	return 0
+}
+
+// handler is what a listener of the configuration speaks.
+func (p *parts) handler(l *config.Listener) listener.Handler {
+	if l.Type == config.IMAP {
+		return imap.New(p.imapConfig(l))
+	}
+	return smtp.New(p.smtpConfig(l))
+}
+
+func (p *parts) smtpConfig(l *config.Listener) smtp.Config {
+	m := &p.c.Limits
+	c := smtp.Config{
+		Hostname: p.d.hostname,
+		Receiver: p.receiver(l),
+		Limits: smtp.Limits{
+			MaxMessageSize: int64(m.MessageSize),
+			MaxRecipients:  m.Recipients,
+			MaxErrors:      m.Errors,
+			CommandTimeout: time.Duration(m.SMTPTimeout),
+		},
+		LMTP:   l.Type == config.LMTP || l.Type == config.LDA,
+		Logger: p.d.log.With("listener", string(l.Type)),
+	}
+	if l.TLS != config.NoTLS {
+		c.TLS = p.d.serverTLS(p.c)
+	}
+	if l.Type == config.Submission {
+		c.Auth, c.RequireAuth, c.TrustedNetworks = p.auth, true, l.TrustedNetworks
+	}
+	return c
+}
+
+func (p *parts) receiver(l *config.Listener) smtp.Receiver {
+	c := p.receiveConfig()
+	switch l.Type {
+	case config.Submission:
+		// Strangers are kept out by smtp's RequireAuth, which knows the client.
+		c.Trusted = len(l.TrustedNetworks) > 0
+		return receive.NewSubmission(c)
+	case config.LMTP:
+		return receive.NewLMTP(c)
+	case config.LDA:
+		return receive.NewLDA(c)
+	default:
+		return receive.NewMX(c)
+	}
+}
+
+func (p *parts) receiveConfig() receive.Config {
+	return receive.Config{
+		Hostname:    p.d.hostname,
+		Router:      p.router,
+		Local:       p.local,
+		Spool:       p.d.mail.read,
+		Mailboxes:   p.db,
+		Delimiter:   delimiter(p.c),
+		MaxReceived: p.c.Limits.Hops,
+		Logger:      p.d.log,
+	}
+}
+
+func (p *parts) imapConfig(l *config.Listener) imap.Config {
+	c := imap.Config{
+		Hostname:        p.d.hostname,
+		Auth:            p.auth,
+		Accounts:        p.openAccount,
+		TrustedNetworks: l.TrustedNetworks,
+		Limits: imap.Limits{
+			Message:      int64(p.c.Limits.MessageSize),
+			LoginTimeout: time.Duration(p.c.Limits.LoginTimeout),
+			IdleTimeout:  time.Duration(p.c.Limits.IMAPTimeout),
+		},
+		Logger: p.d.log.With("listener", string(l.Type)),
+	}
+	if l.TLS != config.NoTLS {
+		c.TLS = p.d.serverTLS(p.c)
+	}
+	return c
+}
+
+// openAccount opens the home of a login.
+func (p *parts) openAccount(ctx context.Context, id auth.Identity) (storage.Account, error) {
+	m, err := p.db.Mailbox(ctx, id.Account)
+	if err != nil {
+		return nil, fmt.Errorf("open the account of %s: %w", id.Account, err)
+	}
+	return p.d.mail.store.Account(ctx, storage.Owner{Address: m.Address, Maildir: m.Maildir})
+}

@@ -1,0 +1,221 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gomaild/internal/certs"
+	"gomaild/internal/config"
+	"gomaild/mail"
+)
+
+// Options is what a Daemon needs beside its configuration.
+type Options struct {
+	Logger *slog.Logger // default: discards
+}
+
+// Daemon is one mail server. Its life is New, Start, any number of Reload,
+// Stop; Stop is right after any of them. Two may live in one process.
+type Daemon struct {
+	log      *slog.Logger
+	hostname string
+
+	mail  *mailStore
+	certs *certs.Store
+	tls   atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
+
+	current atomic.Pointer[generation]
+
+	change sync.Mutex // held by Start, Reload and Stop; guards what follows
+	cfg    *config.Config
+	doors  []*door
+	undo   undoStack
+	base   context.Context // of sessions: the values of Start's context, not its end
+}
+
+// New makes a daemon that holds nothing yet.
+func New(cfg *config.Config, opts Options) (*Daemon, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	name, err := hostname(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Daemon{log: opts.Logger, hostname: name, cfg: cfg}, nil
+}
+
+// hostname is the configured name of this host, or the system's.
+func hostname(c *config.Config) (string, error) {
+	name := c.Hostname
+	if name == "" {
+		system, err := os.Hostname()
+		if err != nil {
+			return "", c.At("hostname", err, "name this host")
+		}
+		name = system
+	}
+	domain, err := mail.ParseDomain(name)
+	if err != nil {
+		return "", c.At("hostname", nil, "the system calls itself %q, which is no host name; write one here", name)
+	}
+	return domain, nil
+}
+
+// Start opens everything and serves. When it fails, what it had opened is
+// closed again, and the daemon may be started anew. The end of ctx does not
+// stop the daemon; Stop does.
+func (d *Daemon) Start(ctx context.Context) error {
+	d.change.Lock()
+	defer d.change.Unlock()
+	if d.current.Load() != nil {
+		return errors.New("the daemon runs already")
+	}
+	d.base = context.WithoutCancel(ctx)
+	err := d.start(ctx)
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, d.stop(d.base))
+}
+
+func (d *Daemon) start(ctx context.Context) error {
+	store, err := openMail(ctx, d.cfg, d.hostname, d.log)
+	if err != nil {
+		return err
+	}
+	d.mail = store
+	d.undo.push("close the mail root", func(context.Context) error { return store.close() })
+
+	set, err := loadCerts(d.cfg, d.mail.fs, d.hostname)
+	if err != nil {
+		return err
+	}
+	d.certs = new(certs.Store)
+	d.certs.Replace(set)
+	d.warnOfCerts(set)
+
+	next, err := d.build(d.cfg)
+	if err != nil {
+		return err
+	}
+	d.undo.push("end the sessions", d.endSessions)
+	d.tls.Store(d.serverTLS(d.cfg))
+	d.current.Store(next)
+
+	if d.doors, err = d.openDoors(d.cfg, places(d.cfg)); err != nil {
+		return err
+	}
+	return startDoors(d.base, d.doors)
+}
+
+// Stop ends the daemon in two phases: no new work, then no work. Sessions that
+// are busy have the configured grace, or until ctx ends, and are then cut off,
+// which is an error. When Stop returns, nothing of the daemon runs and no file
+// below the mail root is open. A daemon that was stopped may be started anew.
+func (d *Daemon) Stop(ctx context.Context) error {
+	d.change.Lock()
+	defer d.change.Unlock()
+	return d.stop(ctx)
+}
+
+func (d *Daemon) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(d.cfg.Grace))
+	defer cancel()
+	return d.undo.run(ctx)
+}
+
+// endSessions closes the doors and ends the generation, all at the same time:
+// each door waits for its connections, the generation for its sessions.
+func (d *Daemon) endSessions(ctx context.Context) error {
+	last := d.current.Load()
+	last.beginDrain()
+	errs := make([]error, len(d.doors)+1)
+	var ending sync.WaitGroup
+	for i, door := range d.doors {
+		ending.Go(func() { errs[i] = door.listener.Stop(ctx) })
+	}
+	ending.Go(func() { errs[len(d.doors)] = last.end(ctx) })
+	ending.Wait()
+	d.doors = nil
+	d.current.Store(nil)
+	return errors.Join(errs...)
+}
+
+// Addr is an address that a running daemon listens on.
+type Addr struct {
+	Type config.ListenerType
+	TLS  config.TLSMode
+	net.Addr
+}
+
+// Addrs are the real addresses, with the ports that were chosen for port 0, in
+// the order of the configuration.
+func (d *Daemon) Addrs() []Addr {
+	d.change.Lock()
+	defer d.change.Unlock()
+	addrs := make([]Addr, 0, len(d.doors))
+	for _, door := range d.doors {
+		addrs = append(addrs, Addr{door.Type, door.TLS, door.listener.Addr()})
+	}
+	return addrs
+}
+
+// openDoors binds addresses. A fault closes those that it bound.
+func (d *Daemon) openDoors(c *config.Config, where []place) ([]*door, error) {
+	var opened []*door
+	for _, l := range where {
+		one := newDoor(l, &d.current, d.followTLS(), d.log)
+		if err := one.open(c); err != nil {
+			return nil, errors.Join(err, closeDoors(opened))
+		}
+		opened = append(opened, one)
+	}
+	return opened, nil
+}
+
+// closeDoors closes doors that nobody serves.
+func closeDoors(doors []*door) error { return stopDoors(context.Background(), doors) }
+
+func startDoors(ctx context.Context, doors []*door) error {
+	for _, one := range doors {
+		if err := one.listener.Start(ctx); err != nil {
+			return fmt.Errorf("serve %s: %w", one.key, err)
+		}
+	}
+	return nil
+}
+
+// followTLS is for listeners, which outlive a reload: each handshake is done
+// with the configuration of the moment.
+func (d *Daemon) followTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return d.tls.Load(), nil },
+	}
+}
+
+// serverTLS is how we do TLS under c.
+func (d *Daemon) serverTLS(c *config.Config) *tls.Config {
+	t := d.certs.TLSConfig()
+	if c.TLS.MinVersion == config.TLS13 {
+		t.MinVersion = tls.VersionTLS13
+	}
+	return t
+}
+
+func (d *Daemon) warnOfCerts(set *certs.Set) {
+	for _, info := range set.Describe(time.Now(), d.hostname) {
+		for _, w := range info.Warnings {
+			d.log.Warn("certificate", "warning", w)
+		}
+	}
+}

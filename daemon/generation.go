@@ -1,0 +1,110 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+
+	"gomaild/accounts/postfixadmin"
+	"gomaild/internal/config"
+	"gomaild/internal/listener"
+)
+
+// errCutOff means that sessions were still busy when the grace ended.
+var errCutOff = errors.New("sessions were cut off at the end of the grace")
+
+// generation is everything that one configuration makes and a reload replaces.
+type generation struct {
+	cfg      *config.Config
+	db       *postfixadmin.DB
+	handlers map[string]listener.Handler // by the key of the door
+
+	drain  chan struct{} // closed: no new work
+	ctx    context.Context
+	cutOff context.CancelFunc // ends ctx: closes the connections of all sessions
+
+	mu       sync.Mutex
+	draining bool
+	sessions int
+	empty    chan struct{} // closed when draining and the last session has ended
+}
+
+func newGeneration(ctx context.Context, cfg *config.Config, db *postfixadmin.DB) *generation {
+	g := &generation{cfg: cfg, db: db, handlers: map[string]listener.Handler{}, drain: make(chan struct{}), empty: make(chan struct{})}
+	g.ctx, g.cutOff = context.WithCancel(ctx)
+	return g
+}
+
+// enter counts a session in; false means that the generation takes none.
+func (g *generation) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.draining {
+		return false
+	}
+	g.sessions++
+	return true
+}
+
+func (g *generation) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sessions--
+	if g.draining && g.sessions == 0 {
+		close(g.empty)
+	}
+}
+
+// serve runs a session that has entered. It gets the drain of the generation,
+// not of the listener: the daemon closes the former before the latter, and a
+// reload closes it alone.
+func (g *generation) serve(ctx context.Context, h listener.Handler, conn net.Conn) {
+	defer g.leave()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(g.ctx, func() {
+		cancel()
+		_ = beneath(conn).Close() // the handler's next read or write tells
+	})
+	defer stop()
+	h.Serve(ctx, g.drain, conn)
+}
+
+// beneath is the socket under TLS, which can be closed without a word.
+func beneath(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return conn
+}
+
+// beginDrain is the first phase of the end: no new work.
+func (g *generation) beginDrain() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.draining {
+		return
+	}
+	g.draining = true
+	close(g.drain)
+	if g.sessions == 0 {
+		close(g.empty)
+	}
+}
+
+// end is both phases: it returns when no session runs and the database is
+// closed. When ctx ends first, connections are closed beneath the sessions.
+func (g *generation) end(ctx context.Context) error {
+	g.beginDrain()
+	var err error
+	select {
+	case <-g.empty:
+	case <-ctx.Done():
+		err = errCutOff
+	}
+	g.cutOff()
+	<-g.empty
+	return errors.Join(err, g.db.Close())
+}

@@ -1,0 +1,146 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+
+	"gomaild/delivery/receive"
+	"gomaild/internal/certs"
+	"gomaild/internal/config"
+	"gomaild/internal/durable"
+	"gomaild/internal/spool"
+	"gomaild/storage"
+	"gomaild/storage/maildir"
+)
+
+// mailStore is all that is open below the mail root.
+type mailStore struct {
+	fs    durable.FS
+	store storage.Store
+	spool *spool.Spool
+}
+
+// ownDir is where gomaild keeps what is its own, below the mail root.
+const ownDir = ".gomaild"
+
+// openMail opens the mail root and what lies in it.
+func openMail(ctx context.Context, c *config.Config, hostname string, log *slog.Logger) (*mailStore, error) {
+	root, err := durable.OpenRoot(c.Storage.Root)
+	if err != nil {
+		return nil, c.At("storage.root", err, "name a directory that exists and that gomaild may write")
+	}
+	m := &mailStore{fs: root}
+	if err := m.open(ctx, c, hostname, log); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string, log *slog.Logger) error {
+	s := &c.Storage
+	dir := filepath.ToSlash(filepath.Clean(s.Spool))
+	if err := durable.MkdirAll(m.fs, dir, 0o700); err != nil {
+		return c.At("storage.spool", err, "name a directory below storage.root that gomaild may write")
+	}
+	var err error
+	if m.spool, err = spool.New(spool.Config{FS: m.fs, Dir: dir, Memory: int64(s.SpoolMemory)}); err != nil {
+		return c.At("storage.spool", err, "name a directory below storage.root that gomaild may write")
+	}
+	m.store, err = maildir.New(maildir.Config{
+		FS: m.fs, Path: s.Path, UID: s.UID, GID: s.GID, Special: specialFolders(&s.Special), Hostname: hostname, Logger: log,
+	})
+	if err != nil {
+		return c.At("storage", err, "mend the table [storage]")
+	}
+	return nil
+}
+
+// close closes what is open; the root comes last.
+func (m *mailStore) close() error {
+	var errs []error
+	if m.store != nil {
+		errs = append(errs, m.store.Close())
+	}
+	if m.spool != nil {
+		errs = append(errs, m.spool.Close())
+	}
+	return errors.Join(append(errs, m.fs.Close())...)
+}
+
+// specialFolders are the folders that have a name, with their use (RFC 6154).
+func specialFolders(s *config.Special) []maildir.SpecialFolder {
+	folders := []maildir.SpecialFolder{} // not nil, which would be the store's own default
+	for _, one := range []maildir.SpecialFolder{
+		{Name: s.Sent, Use: `\Sent`},
+		{Name: s.Drafts, Use: `\Drafts`},
+		{Name: s.Trash, Use: `\Trash`},
+		{Name: s.Junk, Use: `\Junk`},
+		{Name: s.Archive, Use: `\Archive`},
+	} {
+		if one.Name != "" {
+			folders = append(folders, one)
+		}
+	}
+	return folders
+}
+
+// loadCerts loads the certificates that c names. Where it names none, a
+// self-signed one is made and kept below the mail root, so that it stays the
+// same over a failover.
+func loadCerts(c *config.Config, root durable.FS, hostname string) (*certs.Set, error) {
+	if len(c.TLS.Certificates) > 0 {
+		return loadNamedCerts(c)
+	}
+	const dir = ownDir + "/tls"
+	if err := durable.MkdirAll(root, dir, 0o700); err != nil {
+		return nil, c.At("storage.root", err, "name a directory that gomaild may write")
+	}
+	sub, err := root.Sub(dir)
+	if err != nil {
+		return nil, c.At("storage.root", err, "name a directory that gomaild may write")
+	}
+	if err := errors.Join(certs.SelfSigned(sub, hostname), sub.Close()); err != nil {
+		return nil, c.At("tls.certificate", err, "name a certificate")
+	}
+	at := filepath.Join(c.Storage.Root, dir)
+	return certs.Load([]certs.Pair{{Cert: filepath.Join(at, certs.CertFile), Key: filepath.Join(at, certs.KeyFile)}})
+}
+
+func loadNamedCerts(c *config.Config) (*certs.Set, error) {
+	pairs := make([]certs.Pair, 0, len(c.TLS.Certificates))
+	for i, one := range c.TLS.Certificates {
+		pair := certs.Pair{Cert: one.Cert, Key: one.Key}
+		if _, err := certs.Load([]certs.Pair{pair}); err != nil {
+			return nil, certFault(c, i, pair, err)
+		}
+		pairs = append(pairs, pair)
+	}
+	return certs.Load(pairs)
+}
+
+// certFault says which of the two files is at fault where that is known.
+func certFault(c *config.Config, i int, pair certs.Pair, err error) error {
+	path, what := "cert", "name the PEM file with the certificate and its chain, and its own key"
+	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Path == pair.Key && pair.Key != pair.Cert {
+		path, what = "key", "name the PEM file with the private key, which gomaild may read"
+	} else if ok {
+		what = "name the PEM file with the certificate and its chain, which gomaild may read"
+	}
+	return c.At(certPath(i)+"."+path, err, "%s", what)
+}
+
+func certPath(i int) string { return fmt.Sprintf("tls.certificate[%d]", i) }
+
+// read takes a message in to its end.
+func (m *mailStore) read(r io.Reader) (receive.Content, error) {
+	c, err := m.spool.Read(r)
+	if err != nil {
+		return nil, err // not c, which is a pointer and would be a Content
+	}
+	return c, nil
+}
