@@ -17,12 +17,18 @@ import (
 // maxKeywords is how many fit into a storage.KeywordSet.
 const maxKeywords = 64
 
-// box is a storage.Mailbox. Its fields are under its account's lock; a View is
-// replaced, never changed.
+var (
+	errForeign = errors.New("mailbox of another store")
+	errClosed  = errors.New("mailbox is closed")
+)
+
+// box is a mailbox that handles share. Its fields are under the store's lock,
+// and its methods are called with it; a View is replaced, never changed.
 type box struct {
 	account    *account
 	name       string
 	view       *storage.View
+	pending    []delivery // delivered, and not numbered yet
 	contents   map[storage.UID]*stored
 	changed    chan struct{} // closed and replaced with each change
 	recentFrom storage.UID   // the first UID that nobody claimed
@@ -34,6 +40,31 @@ type stored struct {
 	data    []byte
 	info    storage.Info
 	summary *message.Summary
+}
+
+// delivery is a message with the flags that it is to have.
+type delivery struct {
+	message  *stored
+	flags    storage.SystemFlag
+	keywords []string
+}
+
+// read takes the draft in. It may wait for a client, so no lock is held.
+func read(d storage.Draft) (delivery, error) {
+	data, err := io.ReadAll(d.Content)
+	if err != nil {
+		return delivery{}, err
+	}
+	summary, err := message.Parse(bytes.NewReader(data))
+	if err != nil {
+		return delivery{}, err
+	}
+	now := time.Now()
+	if d.InternalDate.IsZero() {
+		d.InternalDate = now
+	}
+	info := storage.Info{WireSize: summary.WireSize, StoredSize: int64(len(data)), InternalDate: d.InternalDate, SaveDate: now}
+	return delivery{&stored{data, info, summary}, d.Flags, d.Keywords}, nil
 }
 
 // announce wakes those who wait for a change.
@@ -56,75 +87,18 @@ func (b *box) publish(v *storage.View) {
 	b.announce()
 }
 
-// Name implements storage.Mailbox.
-func (b *box) Name() string {
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
-	return b.name
-}
-
-// View implements storage.Mailbox.
-func (b *box) View(context.Context) (*storage.View, error) {
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
-	if b.gone {
-		return nil, fmt.Errorf("view of %q: %w", b.name, storage.ErrNoMailbox)
+// number gives UIDs to what was delivered.
+func (b *box) number() {
+	if len(b.pending) == 0 {
+		return
 	}
-	return b.view, nil
-}
-
-// Changed implements storage.Mailbox.
-func (b *box) Changed(v *storage.View) <-chan struct{} {
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
-	if b.view != v || b.gone {
-		already := make(chan struct{})
-		close(already)
-		return already
-	}
-	return b.changed
-}
-
-// ClaimRecent implements storage.Mailbox.
-func (b *box) ClaimRecent(_ context.Context, v *storage.View) ([]storage.UID, error) {
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
-	var uids []storage.UID
-	i, _ := v.Index(b.recentFrom)
-	for _, m := range v.Messages[i:] {
-		uids = append(uids, m.UID)
-	}
-	b.recentFrom = max(b.recentFrom, v.UIDNext)
-	return uids, nil
-}
-
-// Append implements storage.Mailbox.
-func (b *box) Append(_ context.Context, d storage.Draft) (storage.UID, error) {
-	data, err := io.ReadAll(d.Content)
-	if err != nil {
-		return 0, fmt.Errorf("append to %q: %w", b.name, err)
-	}
-	summary, err := message.Parse(bytes.NewReader(data))
-	if err != nil {
-		return 0, fmt.Errorf("append to %q: %w", b.name, err)
-	}
-	now := time.Now()
-	if d.InternalDate.IsZero() {
-		d.InternalDate = now
-	}
-	m := &stored{data: data, summary: summary, info: storage.Info{
-		WireSize: summary.WireSize, StoredSize: int64(len(data)), InternalDate: d.InternalDate, SaveDate: now,
-	}}
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
 	v := b.edit()
-	keywords, err := keywordBits(v, d.Keywords)
-	if err != nil {
-		return 0, err
+	for _, d := range b.pending {
+		keywords, _ := keywordBits(v, d.keywords) // without room the message comes without
+		b.add(v, d.message, d.flags, keywords)
 	}
-	uid := b.add(v, m, d.Flags, keywords)
+	b.pending = nil
 	b.publish(v)
-	return uid, nil
 }
 
 func (b *box) add(v *storage.View, m *stored, flags storage.SystemFlag, keywords storage.KeywordSet) storage.UID {
@@ -133,6 +107,43 @@ func (b *box) add(v *storage.View, m *stored, flags storage.SystemFlag, keywords
 	b.contents[uid] = m
 	v.Messages = append(v.Messages, storage.Message{UID: uid, ModSeq: v.HighestModSeq, Flags: flags, Keywords: keywords})
 	return uid
+}
+
+func (b *box) remove(uids []storage.UID) {
+	v := b.edit()
+	gone := map[storage.UID]bool{}
+	for _, uid := range uids {
+		gone[uid] = true
+		delete(b.contents, uid)
+	}
+	v.Messages = slices.DeleteFunc(v.Messages, func(m storage.Message) bool { return gone[m.UID] })
+	if len(v.Messages) != len(b.view.Messages) {
+		b.publish(v)
+	}
+}
+
+// take adds copies of another mailbox's messages. Keywords for which there is
+// no room are left behind.
+func (b *box) take(from *box, uids []storage.UID) []storage.UID {
+	source, v := from.view, b.edit()
+	added := make([]storage.UID, 0, len(uids))
+	for _, uid := range uids {
+		i, _ := source.Index(uid)
+		m := source.Messages[i]
+		keywords, _ := keywordBits(v, source.KeywordNames(m.Keywords))
+		added = append(added, b.add(v, from.contents[uid], m.Flags, keywords))
+	}
+	b.publish(v)
+	return added
+}
+
+func (b *box) hasAll(uids []storage.UID) error {
+	for _, uid := range uids {
+		if b.contents[uid] == nil {
+			return fmt.Errorf("message %d of %q: %w", uid, b.name, storage.ErrExpunged)
+		}
+	}
+	return nil
 }
 
 // keywordBits finds the bits of names in v and makes new ones.
@@ -153,17 +164,126 @@ func keywordBits(v *storage.View, names []string) (storage.KeywordSet, error) {
 	return set, nil
 }
 
+// handle is a storage.Mailbox: a box that was opened and can be closed.
+type handle struct {
+	b      *box
+	closed bool
+}
+
+// lock takes the store's lock if the handle can be used.
+func (h *handle) lock() (unlock func(), err error) {
+	mu := h.b.account.mu
+	mu.Lock()
+	switch {
+	case h.closed:
+		err = fmt.Errorf("mailbox %q: %w", h.b.name, errClosed)
+	case h.b.gone:
+		err = fmt.Errorf("mailbox %q: %w", h.b.name, storage.ErrNoMailbox)
+	default:
+		return mu.Unlock, nil
+	}
+	mu.Unlock()
+	return nil, err
+}
+
+// Name implements storage.Mailbox.
+func (h *handle) Name() string {
+	h.b.account.mu.Lock()
+	defer h.b.account.mu.Unlock()
+	return h.b.name
+}
+
+// View implements storage.Mailbox.
+func (h *handle) View(context.Context) (*storage.View, error) {
+	unlock, err := h.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	h.b.number()
+	return h.b.view, nil
+}
+
+// Changed implements storage.Mailbox.
+func (h *handle) Changed(v *storage.View) <-chan struct{} {
+	unlock, err := h.lock()
+	if err != nil {
+		return already()
+	}
+	defer unlock()
+	if h.b.view != v || len(h.b.pending) > 0 {
+		return already()
+	}
+	return h.b.changed
+}
+
+func already() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+// ClaimRecent implements storage.Mailbox.
+func (h *handle) ClaimRecent(_ context.Context, v *storage.View) ([]storage.UID, error) {
+	unlock, err := h.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var uids []storage.UID
+	i, _ := v.Index(h.b.recentFrom)
+	for _, m := range v.Messages[i:] {
+		uids = append(uids, m.UID)
+	}
+	h.b.recentFrom = max(h.b.recentFrom, v.UIDNext)
+	return uids, nil
+}
+
+// Append implements storage.Mailbox.
+func (h *handle) Append(_ context.Context, draft storage.Draft) (storage.UID, error) {
+	d, err := read(draft)
+	if err != nil {
+		return 0, fmt.Errorf("append to %q: %w", h.Name(), err)
+	}
+	unlock, err := h.lock()
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	v := h.b.edit()
+	keywords, err := keywordBits(v, d.keywords)
+	if err != nil {
+		return 0, err
+	}
+	uid := h.b.add(v, d.message, d.flags, keywords)
+	h.b.publish(v)
+	return uid, nil
+}
+
 // Deliver implements storage.Mailbox.
-func (b *box) Deliver(ctx context.Context, d storage.Draft) error {
-	_, err := b.Append(ctx, d)
-	return err
+func (h *handle) Deliver(_ context.Context, draft storage.Draft) error {
+	d, err := read(draft)
+	if err != nil {
+		return fmt.Errorf("deliver to %q: %w", h.Name(), err)
+	}
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	h.b.pending = append(h.b.pending, d)
+	h.b.announce()
+	return nil
 }
 
 // SetFlags implements storage.Mailbox.
-func (b *box) SetFlags(_ context.Context, uids []storage.UID, e storage.FlagEdit, unchangedSince storage.ModSeq) ([]storage.UID, error) {
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
-	v := b.edit()
+func (h *handle) SetFlags(_ context.Context, uids []storage.UID, e storage.FlagEdit, unchangedSince storage.ModSeq) ([]storage.UID, error) {
+	unlock, err := h.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	v := h.b.edit()
 	keywords, err := keywordBits(v, e.Keywords)
 	if err != nil {
 		return nil, err
@@ -188,7 +308,7 @@ func (b *box) SetFlags(_ context.Context, uids []storage.UID, e storage.FlagEdit
 		}
 	}
 	if changed {
-		b.publish(v)
+		h.b.publish(v)
 	}
 	return conflicts, nil
 }
@@ -204,96 +324,64 @@ func apply[S storage.SystemFlag | storage.KeywordSet](op storage.FlagOp, old, ch
 }
 
 // Expunge implements storage.Mailbox.
-func (b *box) Expunge(_ context.Context, uids []storage.UID) error {
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
-	b.remove(uids)
+func (h *handle) Expunge(_ context.Context, uids []storage.UID) error {
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	h.b.remove(uids)
 	return nil
 }
 
-func (b *box) remove(uids []storage.UID) {
-	v := b.edit()
-	gone := map[storage.UID]bool{}
-	for _, uid := range uids {
-		gone[uid] = true
-		delete(b.contents, uid)
-	}
-	v.Messages = slices.DeleteFunc(v.Messages, func(m storage.Message) bool { return gone[m.UID] })
-	if len(v.Messages) != len(b.view.Messages) {
-		b.publish(v)
-	}
-}
-
-var errForeign = errors.New("mailbox of another store")
-
 // Copy implements storage.Mailbox.
-func (b *box) Copy(_ context.Context, uids []storage.UID, to storage.Mailbox) ([]storage.UID, error) {
-	target, ok := to.(*box)
-	if !ok || target.account != b.account {
-		return nil, errForeign
-	}
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
-	if err := b.checkAll(uids); err != nil {
-		return nil, err
-	}
-	return target.take(b, uids), nil
+func (h *handle) Copy(_ context.Context, uids []storage.UID, to storage.Mailbox) ([]storage.UID, error) {
+	return h.put(uids, to, false)
 }
 
 // Move implements storage.Mailbox.
-func (b *box) Move(_ context.Context, uids []storage.UID, to storage.Mailbox) ([]storage.UID, error) {
-	target, ok := to.(*box)
-	if !ok || target.account != b.account {
+func (h *handle) Move(_ context.Context, uids []storage.UID, to storage.Mailbox) ([]storage.UID, error) {
+	return h.put(uids, to, true)
+}
+
+func (h *handle) put(uids []storage.UID, to storage.Mailbox, move bool) ([]storage.UID, error) {
+	target, ok := to.(*handle)
+	if !ok || target.b.account.mu != h.b.account.mu {
 		return nil, errForeign
 	}
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
-	if err := b.checkAll(uids); err != nil {
+	unlock, err := h.lock()
+	if err != nil {
 		return nil, err
 	}
-	added := target.take(b, uids)
-	b.remove(uids)
+	defer unlock()
+	if target.closed || target.b.gone {
+		return nil, fmt.Errorf("copy to %q: %w", target.b.name, storage.ErrNoMailbox)
+	}
+	if err := h.b.hasAll(uids); err != nil {
+		return nil, err
+	}
+	added := target.b.take(h.b, uids)
+	if move {
+		h.b.remove(uids)
+	}
 	return added, nil
 }
 
-func (b *box) checkAll(uids []storage.UID) error {
-	for _, uid := range uids {
-		if b.contents[uid] == nil {
-			return fmt.Errorf("copy from %q: %w", b.name, storage.ErrExpunged)
-		}
+func (h *handle) stored(uid storage.UID) (*stored, error) {
+	unlock, err := h.lock()
+	if err != nil {
+		return nil, err
 	}
-	return nil
-}
-
-// take adds copies of another mailbox's messages. Keywords for which there is
-// no room are left behind.
-func (b *box) take(from *box, uids []storage.UID) []storage.UID {
-	source := from.view
-	v := b.edit()
-	added := make([]storage.UID, 0, len(uids))
-	for _, uid := range uids {
-		i, _ := source.Index(uid)
-		m := source.Messages[i]
-		keywords, _ := keywordBits(v, source.KeywordNames(m.Keywords))
-		added = append(added, b.add(v, from.contents[uid], m.Flags, keywords))
+	defer unlock()
+	if err := h.b.hasAll([]storage.UID{uid}); err != nil {
+		return nil, err
 	}
-	b.publish(v)
-	return added
-}
-
-func (b *box) stored(uid storage.UID) (*stored, error) {
-	b.account.mu.Lock()
-	defer b.account.mu.Unlock()
-	m := b.contents[uid]
-	if m == nil {
-		return nil, fmt.Errorf("message %d of %q: %w", uid, b.name, storage.ErrExpunged)
-	}
-	return m, nil
+	return h.b.contents[uid], nil
 }
 
 // Info implements storage.Mailbox.
-func (b *box) Info(_ context.Context, uid storage.UID) (storage.Info, error) {
-	m, err := b.stored(uid)
+func (h *handle) Info(_ context.Context, uid storage.UID) (storage.Info, error) {
+	m, err := h.stored(uid)
 	if err != nil {
 		return storage.Info{}, err
 	}
@@ -307,8 +395,8 @@ type content struct{ *bytes.Reader }
 func (content) Close() error { return nil }
 
 // Content implements storage.Mailbox.
-func (b *box) Content(_ context.Context, uid storage.UID) (storage.Content, error) {
-	m, err := b.stored(uid)
+func (h *handle) Content(_ context.Context, uid storage.UID) (storage.Content, error) {
+	m, err := h.stored(uid)
 	if err != nil {
 		return nil, err
 	}
@@ -316,8 +404,8 @@ func (b *box) Content(_ context.Context, uid storage.UID) (storage.Content, erro
 }
 
 // Summary implements storage.Mailbox.
-func (b *box) Summary(_ context.Context, uid storage.UID) (*message.Summary, error) {
-	m, err := b.stored(uid)
+func (h *handle) Summary(_ context.Context, uid storage.UID) (*message.Summary, error) {
+	m, err := h.stored(uid)
 	if err != nil {
 		return nil, err
 	}
@@ -325,4 +413,9 @@ func (b *box) Summary(_ context.Context, uid storage.UID) (*message.Summary, err
 }
 
 // Close implements storage.Mailbox.
-func (b *box) Close() error { return nil }
+func (h *handle) Close() error {
+	h.b.account.mu.Lock()
+	defer h.b.account.mu.Unlock()
+	h.closed = true
+	return nil
+}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"gomaild/mail"
 	"gomaild/storage"
@@ -27,7 +29,7 @@ func (s *Store) Account(_ context.Context, o storage.Owner) (storage.Account, er
 	defer s.mu.Unlock()
 	a := s.accounts[o.Address]
 	if a == nil {
-		a = &account{boxes: map[string]*box{}, subscribed: map[string]bool{}}
+		a = &account{mu: &s.mu, boxes: map[string]*box{}, subscribed: map[string]bool{}}
 		a.boxes["INBOX"] = a.newBox("INBOX")
 		if s.accounts == nil {
 			s.accounts = map[mail.Address]*account{}
@@ -40,15 +42,15 @@ func (s *Store) Account(_ context.Context, o storage.Owner) (storage.Account, er
 // Close implements storage.Store.
 func (s *Store) Close() error { return nil }
 
-// account is a storage.Account; all its state is under one lock.
+// account is a storage.Account; its state is under the store's one lock.
 type account struct {
-	mu         sync.Mutex
+	mu         *sync.Mutex
 	boxes      map[string]*box
 	subscribed map[string]bool
 	validity   uint32 // last UIDVALIDITY given out
 }
 
-// newBox is called with the lock held, or before anybody can hold it.
+// newBox is called with the lock held.
 func (a *account) newBox(name string) *box {
 	a.validity++
 	b := &box{account: a, name: name, changed: make(chan struct{}), contents: map[storage.UID]*stored{}}
@@ -66,7 +68,9 @@ func (a *account) Mailboxes(context.Context) ([]storage.MailboxInfo, error) {
 	defer a.mu.Unlock()
 	all := map[string]storage.MailboxInfo{}
 	for name := range a.boxes {
-		all[name] = storage.MailboxInfo{Name: name, SpecialUse: specialUse[name], Subscribed: a.subscribed[name]}
+		all[name] = storage.MailboxInfo{
+			Name: name, SpecialUse: specialUse[name], Subscribed: a.subscribed[name], NewMail: len(a.boxes[name].pending) > 0,
+		}
 		for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name[:i], '/') {
 			parent := name[:i]
 			if a.boxes[parent] == nil {
@@ -81,31 +85,52 @@ func (a *account) Mailboxes(context.Context) ([]storage.MailboxInfo, error) {
 
 // Open implements storage.Account.
 func (a *account) Open(_ context.Context, name string) (storage.Mailbox, error) {
-	if err := checkName(name); err != nil {
+	name, err := cleanName(name)
+	if err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b := a.boxes[name]
-	if b == nil {
-		return nil, fmt.Errorf("open %q: %w", name, storage.ErrNoMailbox)
+	switch {
+	case b != nil:
+		return &handle{b: b}, nil
+	case a.hasChildren(name):
+		return nil, fmt.Errorf("open %q: %w", name, storage.ErrNoSelect)
 	}
-	return b, nil
+	return nil, fmt.Errorf("open %q: %w", name, storage.ErrNoMailbox)
 }
 
-// checkName refuses what a directory tree could not hold.
-func checkName(name string) error {
-	for level := range strings.SplitSeq(name, "/") {
-		if level == "" || level == "." || level == ".." || strings.ContainsAny(level, "\x00\r\n") {
-			return fmt.Errorf("name %q: %w", name, storage.ErrName)
+func (a *account) hasChildren(name string) bool {
+	for other := range a.boxes {
+		if strings.HasPrefix(other, name+"/") {
+			return true
 		}
 	}
-	return nil
+	return false
+}
+
+// cleanName spells INBOX and refuses what a directory tree could not hold.
+func cleanName(name string) (string, error) {
+	first, rest, nested := strings.Cut(name, "/")
+	if strings.EqualFold(first, "INBOX") {
+		name = "INBOX"
+		if nested {
+			name += "/" + rest
+		}
+	}
+	for level := range strings.SplitSeq(name, "/") {
+		if level == "" || level == "." || level == ".." || strings.ContainsFunc(level, unicode.IsControl) || !utf8.ValidString(level) {
+			return "", fmt.Errorf("name %q: %w", name, storage.ErrName)
+		}
+	}
+	return name, nil
 }
 
 // Create implements storage.Account.
 func (a *account) Create(_ context.Context, name string) error {
-	if err := checkName(name); err != nil {
+	name, err := cleanName(strings.TrimSuffix(name, "/"))
+	if err != nil {
 		return err
 	}
 	a.mu.Lock()
@@ -119,6 +144,10 @@ func (a *account) Create(_ context.Context, name string) error {
 
 // Delete implements storage.Account.
 func (a *account) Delete(_ context.Context, name string) error {
+	name, err := cleanName(name)
+	if err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b := a.boxes[name]
@@ -136,16 +165,17 @@ func (a *account) Delete(_ context.Context, name string) error {
 
 // Rename implements storage.Account.
 func (a *account) Rename(_ context.Context, from, to string) error {
-	if err := checkName(to); err != nil {
+	to, err := cleanName(to)
+	if err != nil {
 		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case a.boxes[to] != nil:
-		return fmt.Errorf("rename to %q: %w", to, storage.ErrExists)
 	case strings.HasPrefix(to, from+"/"):
 		return fmt.Errorf("rename to %q: %w", to, storage.ErrName)
+	case a.boxes[to] != nil || a.hasChildren(to):
+		return fmt.Errorf("rename to %q: %w", to, storage.ErrExists)
 	case from == "INBOX":
 		return a.moveINBOX(to)
 	}
@@ -167,6 +197,7 @@ func (a *account) Rename(_ context.Context, from, to string) error {
 // moveINBOX moves the messages and leaves INBOX.
 func (a *account) moveINBOX(to string) error {
 	inbox, b := a.boxes["INBOX"], a.newBox(to)
+	inbox.number()
 	a.boxes[to] = b
 	uids := make([]storage.UID, 0, len(inbox.view.Messages))
 	for _, m := range inbox.view.Messages {
@@ -179,6 +210,10 @@ func (a *account) moveINBOX(to string) error {
 
 // Subscribe implements storage.Account.
 func (a *account) Subscribe(_ context.Context, name string, on bool) error {
+	name, err := cleanName(name)
+	if err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !on {
