@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gomaild/storage"
+	"gomaild/storage/memory"
 )
 
 // TestDialogs runs the files of testdata/dialogs/imap. A file is a dialog with
@@ -17,6 +18,7 @@ import (
 //	# text        a comment
 //	! raw         do not log in and read the greeting first (at the top)
 //	! no-plain    passwords are not allowed (at the top)
+//	! memory      needs what only the store in memory has (at the top)
 //	! limit N     largest message of APPEND (at the top)
 //	! message M   the lines up to "! end" are a message in mailbox M
 //	C: text       the client sends a line; C2: is a second client
@@ -26,7 +28,8 @@ import (
 //	S...          any lines may come before the next one expected
 //	S. closed     the server closes the connection
 //
-// Every line that the server sends must be expected.
+// Every line that the server sends must be expected. Each dialog runs on the
+// store in memory and on Maildirs.
 func TestDialogs(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../testdata/dialogs/imap/*.txt")
@@ -34,15 +37,24 @@ func TestDialogs(t *testing.T) {
 		t.Fatalf("no dialogs: %v", err)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			t.Parallel()
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			d := &dialog{t: t, lines: strings.Split(string(text), "\n"), clients: map[string]*client{}}
-			d.run()
-		})
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		for kind, open := range map[string]func(testing.TB) storage.Store{
+			"memory":  func(testing.TB) storage.Store { return &memory.Store{} },
+			"maildir": maildirStore,
+		} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				if kind != "memory" && strings.Contains(string(text), "\n! memory\n") {
+					t.Skip("this dialog is for the store in memory")
+				}
+				d := &dialog{t: t, lines: strings.Split(string(text), "\n"), clients: map[string]*client{}}
+				d.run(open(t))
+			})
+		}
 	}
 }
 
@@ -57,8 +69,8 @@ type dialog struct {
 	skip    bool // after "S..."
 }
 
-func (d *dialog) run() {
-	d.world = newWorld(d.t, func(c *Config) {
+func (d *dialog) run(store storage.Store) {
+	d.world = newWorldOn(d.t, store, func(c *Config) {
 		for d.option(c, d.lines[d.at]) {
 			d.at++
 		}
@@ -77,6 +89,7 @@ func (d *dialog) option(c *Config, line string) bool {
 	verb, arg, _ := strings.Cut(strings.TrimPrefix(line, "! "), " ")
 	switch {
 	case strings.HasPrefix(line, "#"):
+	case verb == "memory":
 	case verb == "raw":
 		d.raw = true
 	case verb == "no-plain":

@@ -4,18 +4,29 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"gomaild/auth"
+	"gomaild/internal/durable"
 	"gomaild/mail"
 	"gomaild/storage"
+	"gomaild/storage/maildir"
 	"gomaild/storage/memory"
 )
+
+// TestMain makes the dates that Maildirs give independent of where the tests
+// run.
+func TestMain(m *testing.M) {
+	time.Local = time.UTC
+	os.Exit(m.Run())
+}
 
 // fakeAuth knows alice and bob, both with the password "secret"; the login
 // "down" finds the accounts unreachable.
@@ -81,7 +92,7 @@ func (l *fakeLogin) Next(ctx context.Context, response []byte) ([]byte, bool, au
 // world is a server with its store.
 type world struct {
 	t      testing.TB
-	store  *memory.Store
+	store  storage.Store
 	server *Server
 	drain  chan struct{}
 	log    *logBuffer
@@ -109,7 +120,11 @@ func (l *logBuffer) String() string {
 // newWorld makes a server; passwords are allowed without TLS unless adjust
 // says otherwise.
 func newWorld(t testing.TB, adjust func(*Config)) *world {
-	w := &world{t: t, store: &memory.Store{}, drain: make(chan struct{}), log: &logBuffer{}}
+	return newWorldOn(t, &memory.Store{}, adjust)
+}
+
+func newWorldOn(t testing.TB, store storage.Store, adjust func(*Config)) *world {
+	w := &world{t: t, store: store, drain: make(chan struct{}), log: &logBuffer{}}
 	cfg := Config{
 		Hostname:      "mail.example.test",
 		Auth:          fakeAuth{},
@@ -157,7 +172,26 @@ func (w *world) listen() string {
 	return ln.Addr().String()
 }
 
-// inbox opens alice's mailbox of that name, as another program would.
+// maildirStore is a store on disk, for the length of the test.
+func maildirStore(t testing.TB) storage.Store {
+	t.Helper()
+	root, err := durable.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := maildir.New(maildir.Config{FS: root, Special: []maildir.SpecialFolder{}, PollInterval: 10 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(store.Close(), root.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+// mailbox opens alice's mailbox of that name, as another program would.
 func (w *world) mailbox(name string) storage.Mailbox {
 	w.t.Helper()
 	account, err := w.store.Account(w.t.Context(), storage.Owner{Address: mail.Address{Local: "alice", Domain: "example.test"}})
