@@ -96,7 +96,17 @@ func (c *counted) command(r *rand.Rand) string {
 // agree.
 func TestManySessions(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		manySessions(t, newWorld(t, nil), 150)
+	})
+	t.Run("maildir", func(t *testing.T) {
+		t.Parallel()
+		manySessions(t, newWorldOn(t, maildirStore(t), nil), 60)
+	})
+}
+
+func manySessions(t *testing.T, w *world, commands int) {
 	address := w.listen()
 	w.login(address).do("CREATE Other")
 	clients := make([]*counted, 5)
@@ -107,7 +117,7 @@ func TestManySessions(t *testing.T) {
 		running.Go(func() {
 			r := rand.New(rand.NewPCG(1, uint64(i)))
 			c.do("SELECT INBOX")
-			for range 150 {
+			for range commands {
 				c.do(c.command(r))
 				if c.problem != "" {
 					return
