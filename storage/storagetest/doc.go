@@ -4,7 +4,6 @@ package storagetest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"strings"
@@ -41,7 +40,7 @@ func Draft(s string) storage.Draft {
 // be opened and has the size that Info tells.
 func Check(t testing.TB, m storage.Mailbox) *storage.View {
 	t.Helper()
-	ctx := context.Background()
+	ctx := t.Context()
 	v, err := m.View(ctx)
 	if err != nil {
 		t.Fatalf("%s: %v", m.Name(), err)
@@ -70,7 +69,7 @@ func Check(t testing.TB, m storage.Mailbox) *storage.View {
 
 func checkMessage(t testing.TB, m storage.Mailbox, uid storage.UID) {
 	t.Helper()
-	ctx := context.Background()
+	ctx := t.Context()
 	info, err := m.Info(ctx, uid)
 	if err != nil {
 		if !errors.Is(err, storage.ErrExpunged) {
@@ -93,7 +92,7 @@ func checkMessage(t testing.TB, m storage.Mailbox, uid storage.UID) {
 // Read is a message in wire form.
 func Read(t testing.TB, m storage.Mailbox, uid storage.UID) string {
 	t.Helper()
-	c, err := m.Content(context.Background(), uid)
+	c, err := m.Content(t.Context(), uid)
 	if err != nil {
 		t.Fatalf("%s: content of UID %d: %v", m.Name(), uid, err)
 	}
@@ -110,7 +109,7 @@ func Subjects(t testing.TB, m storage.Mailbox) []string {
 	t.Helper()
 	var all []string
 	for _, msg := range Check(t, m).Messages {
-		s, err := m.Summary(context.Background(), msg.UID)
+		s, err := m.Summary(t.Context(), msg.UID)
 		if err != nil {
 			t.Fatal(err)
 		}
