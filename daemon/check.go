@@ -188,16 +188,20 @@ func (k *checker) database(ctx context.Context, hostname string) {
 		k.found(databaseFault(k.c, err))
 		return
 	}
+	broken := false
 	for _, f := range findings {
 		if f.Fatal {
 			k.fault(databasePath(k.c), nil, "%s; name the database that postfixadmin uses, or make one with gomaild account add", f.Text)
-			continue
+			broken = true
 		}
+	}
+	if broken {
+		return
+	}
+	for _, f := range findings {
 		k.warn(databasePath(k.c), "%s", f.Text)
 	}
-	if len(k.Faults) == 0 {
-		k.postmaster(ctx, routing.New(routingConfig(k.c, db, hostname)))
-	}
+	k.postmaster(ctx, routing.New(routingConfig(k.c, db, hostname)))
 }
 
 func databasePath(c *config.Config) string {

@@ -137,6 +137,8 @@ func TestCheckFaults(t *testing.T) {
 			}
 			path := save(t, dir, strings.Replace(text, tt.from, tt.to, 1))
 			code, stdout, stderr := gomaild(t, "", "check", "-c", path)
+			stderr, _, _ = strings.Cut(stderr, "\n"+path+":4: accounts.path: table mailbox") // one of the tables is enough
+			stderr = strings.TrimSuffix(stderr, "\n") + "\n"
 			want := path + ":" + strings.ReplaceAll(tt.want, "DIR", dir) + "\n"
 			if code != exitConfig || stdout != "" || stderr != want {
 				t.Errorf("exit %d\n%s%s\nwant\n%s", code, stdout, stderr, want)

@@ -107,9 +107,15 @@ To set up your own:
     gomaild config example > gomaild.toml
     gomaild check -c gomaild.toml
     gomaild serve -c gomaild.toml`,
-		SilenceUsage:     true,
-		SilenceErrors:    true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.begun = true },
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := c.ValidateFlagGroups(); err != nil {
+				return err
+			}
+			a.begun = true
+			return nil
+		},
 	}
 	root.AddCommand(
 		a.serveCommand(),

@@ -38,7 +38,7 @@ func TestExitStatus(t *testing.T) {
 		stderr string
 	}{
 		{"no command is help", nil, exitOK, "gomaild demo", ""},
-		{"help", []string{"--help"}, exitOK, "A mail server", ""},
+		{"help", []string{"--help"}, exitOK, "gomaild receives mail", ""},
 		{"version", []string{"version"}, exitOK, "gomaild ", ""},
 		{"the example", []string{"config", "example"}, exitOK, "#hostname = ", ""},
 		{"the documentation", []string{"config", "doc"}, exitOK, "# The configuration", ""},

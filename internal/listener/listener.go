@@ -56,6 +56,7 @@ type Listener struct {
 
 	drain     chan struct{}  // closed: no new work
 	drainOnce sync.Once      // closes drain
+	closeOnce sync.Once      // closes ln and removes socket
 	running   sync.WaitGroup // the accept loop and every connection
 
 	mu      sync.Mutex
@@ -184,10 +185,15 @@ func (l *Listener) cancel() {
 	l.closeAll()
 }
 
+// closeListener frees the address, once: afterwards the name of a unix socket
+// may be a successor's, whose file may even have got our inode number.
 func (l *Listener) closeListener() {
-	if l.ln == nil {
-		return
+	if l.ln != nil {
+		l.closeOnce.Do(l.freeAddress)
 	}
+}
+
+func (l *Listener) freeAddress() {
 	if err := l.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		l.log.Warn("close listener", "error", err)
 	}
