@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -52,4 +54,30 @@ func BenchmarkSession(b *testing.B) {
 		c.conn.Close()
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "sessions/s")
+}
+
+// BenchmarkIdle measures what an idle session holds: memory of the process for
+// each session in IDLE, the client's socket and the poller's share included.
+func BenchmarkIdle(b *testing.B) {
+	const sessions = 1000
+	w := newWorld(b, nil)
+	address := w.listen()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	conns := make([]net.Conn, 0, sessions)
+	for range sessions {
+		c := w.login(address)
+		c.do("SELECT INBOX")
+		c.send("t IDLE\r\n")
+		c.line()
+		conns = append(conns, c.conn)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	inUse := func(m *runtime.MemStats) uint64 { return m.HeapAlloc + m.StackInuse }
+	b.ReportMetric(float64(inUse(&after)-inUse(&before))/sessions, "bytes/session")
+	for _, c := range conns {
+		c.Close()
+	}
 }

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -42,17 +43,8 @@ func (r lsub) run(ctx context.Context, s *session) (reply, error) {
 			}
 		}
 	}
-	for _, name := range sortedKeys(shown) {
+	for _, name := range slices.Sorted(maps.Keys(shown)) {
 		s.printMailbox("LSUB", name, shown[name], false)
 	}
 	return reply{}, nil
-}
-
-func sortedKeys(m map[string][]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

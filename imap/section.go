@@ -115,12 +115,8 @@ func (s *session) printSection(sec *section) {
 		s.enc.Byte('.')
 	}
 	s.enc.Raw(sectionWords[sec.text])
-	for i, f := range sec.fields {
-		s.enc.Raw([]string{" (", " "}[min(i, 1)])
-		s.enc.AString(strings.ToUpper(f))
-	}
 	if len(sec.fields) > 0 {
-		s.enc.Byte(')')
+		s.printFields(sec.fields)
 	}
 	s.enc.Byte(']')
 	if sec.partial {
@@ -128,6 +124,17 @@ func (s *session) printSection(sec *section) {
 		s.enc.Number(uint64(sec.offset))
 		s.enc.Byte('>')
 	}
+}
+
+func (s *session) printFields(names []string) {
+	s.enc.Raw(" (")
+	for i, name := range names {
+		if i > 0 {
+			s.enc.Byte(' ')
+		}
+		s.enc.AString(strings.ToUpper(name))
+	}
+	s.enc.Byte(')')
 }
 
 // needsStructure reports whether the message must be taken apart for it.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"gomaild/auth"
@@ -233,7 +234,7 @@ func (s *session) parse() (*command, request, error) {
 	if err := d.Err(); err != nil {
 		return nil, nil, err
 	}
-	i, known := slices.BinarySearchFunc(commands, name, func(c command, n string) int { return compare(c.name, n) })
+	i, known := slices.BinarySearchFunc(commands, name, func(c command, n string) int { return strings.Compare(c.name, n) })
 	if !known {
 		return nil, nil, &wire.SyntaxError{Text: "unknown command"}
 	}
@@ -243,16 +244,6 @@ func (s *session) parse() (*command, request, error) {
 	}
 	req := cmd.parse(&grammar{Decoder: d, limits: &s.limits})
 	return cmd, req, d.Err()
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // answer prints the tagged response.

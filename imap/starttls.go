@@ -25,14 +25,15 @@ func (startTLS) run(_ context.Context, s *session) (reply, error) {
 }
 
 // upgrade does the handshake. Everything learned before it is forgotten with
-// the decoder; an idle wake-up ends it, as the login deadline does.
+// the decoder. It must be done by the time of the login, and a drain ends it.
 func (s *session) upgrade(ctx context.Context) error {
 	if err := s.enc.Flush(); err != nil {
 		return err
 	}
 	conn := tls.Server(s.conn, s.srv.cfg.TLS)
-	_ = s.conn.SetDeadline(s.loginBy)
-	if err := conn.HandshakeContext(ctx); err != nil {
+	_ = s.conn.SetWriteDeadline(s.loginBy)
+	err := s.gate.wait(s.loginBy, func() error { return conn.HandshakeContext(ctx) })
+	if err != nil {
 		return fmt.Errorf("STARTTLS: %w", err)
 	}
 	s.secure = conn

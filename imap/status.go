@@ -84,8 +84,11 @@ func (s *session) printStatus(ctx context.Context, name string, items []string) 
 	}
 	s.enc.Raw("* STATUS ")
 	s.enc.Mailbox(name)
+	s.enc.Raw(" (")
 	for i, item := range items {
-		s.enc.Raw([]string{" (", " "}[min(i, 1)])
+		if i > 0 {
+			s.enc.Byte(' ')
+		}
 		s.enc.Raw(item)
 		s.enc.Byte(' ')
 		s.enc.Number(statusItems[item](view, box))

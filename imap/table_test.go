@@ -14,7 +14,7 @@ import (
 // clients rely on the numbers they gave.
 func TestCommandTable(t *testing.T) {
 	t.Parallel()
-	if !slices.IsSortedFunc(commands, func(a, b command) int { return compare(a.name, b.name) }) {
+	if !slices.IsSortedFunc(commands, func(a, b command) int { return strings.Compare(a.name, b.name) }) {
 		t.Error("commands are not sorted by name")
 	}
 	var holding []string
