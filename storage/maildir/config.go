@@ -36,6 +36,10 @@ type Config struct {
 	// LockWait is how long a lock of another program is waited for. Default
 	// 130 s, a little more than it takes until a dead lock is removed.
 	LockWait time.Duration
+	// Alone says that no other program has the mail root open when New is
+	// called, as after a failover: every lock that is older is what a crash left,
+	// and is removed at once instead of after two minutes.
+	Alone bool
 	// PollInterval is how often mailboxes that somebody waits for are looked at
 	// for changes of other programs. Default 1 s.
 	PollInterval time.Duration

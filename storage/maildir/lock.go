@@ -22,6 +22,9 @@ import (
 //   - of a process of this host that is gone;
 //   - of another host, made before this store was opened: a mail root is
 //     mounted on one node at a time, so that node is dead or has stopped;
+//   - of anybody, made before this store was opened, if nobody else had the
+//     mail root open then (Config.Alone): after a power cut a lock may have
+//     lost its content;
 //   - that did not change for staleAfter while we watched it (Dovecot's rule).
 const (
 	staleAfter  = 120 * time.Second
@@ -36,6 +39,7 @@ type locker struct {
 	pid     int
 	host    string
 	started time.Time
+	alone   bool
 	wait    time.Duration // how long a lock of others is waited for
 	own     func(name string) error
 }
@@ -145,6 +149,9 @@ func (w *watch) takeOver() error {
 }
 
 func (w *watch) ownerIsGone(info fs.FileInfo) bool {
+	if w.alone && info.ModTime().Before(w.started) {
+		return true
+	}
 	data, err := durable.ReadFile(w.fs, w.name)
 	if err != nil {
 		return false

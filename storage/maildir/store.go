@@ -75,6 +75,7 @@ func New(config Config) (*Store, error) {
 		pid:     os.Getpid(),
 		host:    c.Hostname,
 		started: time.Now(),
+		alone:   c.Alone,
 		wait:    c.LockWait,
 		own:     s.own,
 	}

@@ -1,0 +1,326 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"gomaild/internal/durable/crashfs"
+	"gomaild/storage"
+	"gomaild/storage/storagetest"
+)
+
+// crashTests are operations during which the power fails, after every single
+// file operation of theirs. Before each, INBOX holds a, b and c with UIDs 1 to
+// 3 and Other holds x with UID 1; all of that was shown to clients.
+var crashTests = []struct {
+	name  string
+	do    func(*crashed) error
+	after []string // what must be there once do has returned without error
+	gone  []string // what may be missing when do was cut short, and must be after it
+}{
+	{"append", func(c *crashed) error {
+		uid, err := c.inbox.Append(c.ctx, storagetest.Draft("new"))
+		return c.shown(err, "INBOX", uid, "new")
+	}, []string{"INBOX new"}, nil},
+	{"append with a keyword", func(c *crashed) error {
+		d := storagetest.Draft("new")
+		d.Keywords = []string{"kw"}
+		uid, err := c.inbox.Append(c.ctx, d)
+		return c.shown(err, "INBOX", uid, "new")
+	}, []string{"INBOX new"}, nil},
+	{"deliver", func(c *crashed) error {
+		return c.inbox.Deliver(c.ctx, storagetest.Draft("new"))
+	}, []string{"INBOX new"}, nil},
+	{"deliver and give a UID", func(c *crashed) error {
+		return errors.Join(c.inbox.Deliver(c.ctx, storagetest.Draft("new")), c.look("INBOX", c.inbox))
+	}, []string{"INBOX new"}, nil},
+	{"copy", func(c *crashed) error {
+		_, err := c.inbox.Copy(c.ctx, []storage.UID{1, 3}, c.other)
+		return errors.Join(err, c.look("Other", c.other))
+	}, []string{"Other a", "Other c"}, nil},
+	{"move", func(c *crashed) error {
+		_, err := c.inbox.Move(c.ctx, []storage.UID{1, 3}, c.other)
+		return errors.Join(err, c.look("Other", c.other))
+	}, []string{"Other a", "Other c"}, nil},
+	{"move many", func(c *crashed) error {
+		var uids []storage.UID
+		for i := range shareSync + 1 {
+			uid, err := c.inbox.Append(c.ctx, storagetest.Draft(fmt.Sprint("many", i)))
+			if err := c.shown(err, "INBOX", uid, fmt.Sprint("many", i)); err != nil {
+				return err
+			}
+			uids = append(uids, uid)
+		}
+		_, err := c.inbox.Move(c.ctx, uids, c.other)
+		return err
+	}, []string{"Other many0", "Other many8"}, nil},
+	{"expunge", func(c *crashed) error {
+		return errors.Join(c.inbox.Expunge(c.ctx, []storage.UID{3}), c.look("INBOX", c.inbox))
+	}, nil, []string{"INBOX c"}},
+	{"expunge, then append", func(c *crashed) error {
+		err := c.inbox.Expunge(c.ctx, []storage.UID{3})
+		if err != nil {
+			return err
+		}
+		uid, err := c.inbox.Append(c.ctx, storagetest.Draft("new"))
+		return c.shown(err, "INBOX", uid, "new")
+	}, []string{"INBOX new"}, []string{"INBOX c"}},
+	{"set flags", func(c *crashed) error {
+		_, err := c.inbox.SetFlags(c.ctx, []storage.UID{1, 2}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen, Keywords: []string{"kw"}}, 0)
+		return err
+	}, nil, nil},
+	{"create and fill", func(c *crashed) error {
+		if err := c.account.Create(c.ctx, "New"); err != nil {
+			return err
+		}
+		m, err := c.account.Open(c.ctx, "New")
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		uid, err := m.Append(c.ctx, storagetest.Draft("new"))
+		return c.shown(err, "New", uid, "new")
+	}, []string{"New new"}, nil},
+	{"first use of a special mailbox", func(c *crashed) error {
+		m, err := c.account.Open(c.ctx, "Junk")
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		return m.Deliver(c.ctx, storagetest.Draft("new"))
+	}, []string{"Junk new"}, nil},
+	{"rename", func(c *crashed) error {
+		return c.account.Rename(c.ctx, "Other", "Renamed")
+	}, []string{"Renamed x"}, []string{"Other x"}},
+	{"rename of INBOX", func(c *crashed) error {
+		return c.account.Rename(c.ctx, "INBOX", "Old")
+	}, []string{"Old a", "Old b", "Old c"}, nil},
+	{"delete and make again", func(c *crashed) error {
+		if err := c.account.Delete(c.ctx, "Other"); err != nil {
+			return err
+		}
+		delete(c.seen, "Other")
+		if err := c.account.Create(c.ctx, "Other"); err != nil {
+			return err
+		}
+		m, err := c.account.Open(c.ctx, "Other")
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		return c.look("Other", m)
+	}, nil, []string{"Other x"}},
+}
+
+// crashed is a store whose power fails.
+type crashed struct {
+	ctx          context.Context
+	t            *testing.T
+	fs           *crashfs.FS
+	store        *Store
+	account      storage.Account
+	inbox, other storage.Mailbox
+	seen         map[string]*shown // what clients were shown, by mailbox
+}
+
+// shown is what clients know of one mailbox.
+type shown struct {
+	validity uint32
+	next     storage.UID
+	subjects map[storage.UID]string
+}
+
+func newCrashed(t *testing.T) *crashed {
+	c := &crashed{ctx: t.Context(), t: t, fs: crashfs.New(), seen: map[string]*shown{}}
+	c.start("node1")
+	c.must(c.account.Create(c.ctx, "Other"))
+	var err error
+	c.inbox, err = c.account.Open(c.ctx, "INBOX")
+	c.must(err)
+	c.other, err = c.account.Open(c.ctx, "Other")
+	c.must(err)
+	for _, s := range []string{"a", "b", "c"} {
+		_, err := c.inbox.Append(c.ctx, storagetest.Draft(s))
+		c.must(err)
+	}
+	_, err = c.other.Append(c.ctx, storagetest.Draft("x"))
+	c.must(err)
+	c.must(errors.Join(c.look("INBOX", c.inbox), c.look("Other", c.other)))
+	return c
+}
+
+func (c *crashed) start(host string) {
+	var err error
+	c.store, err = New(Config{FS: c.fs, Hostname: host, Alone: true})
+	c.must(err)
+	c.account, err = c.store.Account(c.ctx, storagetest.Alice())
+	c.must(err)
+}
+
+func (c *crashed) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// look shows a mailbox to a client.
+func (c *crashed) look(name string, m storage.Mailbox) error {
+	v, err := m.View(c.ctx)
+	if err != nil {
+		return err
+	}
+	s := c.seen[name]
+	if s == nil || s.validity != v.UIDValidity {
+		s = &shown{validity: v.UIDValidity, subjects: map[storage.UID]string{}}
+		c.seen[name] = s
+	}
+	s.next = max(s.next, v.UIDNext)
+	for _, msg := range v.Messages {
+		sum, err := m.Summary(c.ctx, msg.UID)
+		if err != nil {
+			return err
+		}
+		s.subjects[msg.UID] = sum.Root.Envelope.Subject
+	}
+	return nil
+}
+
+// shown tells a client the UID of what it appended (APPENDUID).
+func (c *crashed) shown(err error, name string, uid storage.UID, subject string) error {
+	if s := c.seen[name]; err == nil && s != nil {
+		s.next = max(s.next, uid+1)
+		s.subjects[uid] = subject
+	}
+	return err
+}
+
+// TestPowerCut cuts the power after every file operation, for every way in
+// which unsynced changes can survive, and holds afterwards: UIDVALIDITY is the
+// same, no UID means another message than before, none is given out again, and
+// every message that was there or acknowledged is there.
+func TestPowerCut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range crashTests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for n := int64(0); ; n++ {
+				c := newCrashed(t)
+				c.fs.CutAfter(n)
+				err := tt.do(c)
+				if err != nil && !errors.Is(err, crashfs.ErrPowerCut) {
+					t.Fatalf("operation %d: %v", n, err)
+				}
+				for _, s := range crashfs.Survivals() {
+					after := c.reboot(c.fs.Crash(s))
+					after.check(fmt.Sprintf("after %d operations, %v", n, s), err == nil, tt.after, tt.gone)
+				}
+				for seed := range uint64(3) {
+					after := c.reboot(c.fs.CrashRandom(seed))
+					after.check(fmt.Sprintf("after %d operations, seed %d", n, seed), err == nil, tt.after, tt.gone)
+				}
+				if err == nil {
+					return
+				}
+			}
+		})
+	}
+}
+
+// reboot is the tree on another node; what clients know they still know.
+func (c *crashed) reboot(tree *crashfs.FS) *crashed {
+	after := &crashed{ctx: c.ctx, t: c.t, fs: tree, seen: c.seen}
+	after.start("node2")
+	return after
+}
+
+func (c *crashed) check(when string, done bool, wanted, gone []string) {
+	c.t.Helper()
+	have := c.everything(when)
+	want := []string{"INBOX a", "INBOX b", "INBOX c", "Other x"}
+	if done {
+		want = append(want, wanted...)
+	}
+	for _, w := range want {
+		if slices.Contains(gone, w) || slices.Contains(have, w) {
+			continue
+		}
+		if !slices.ContainsFunc(have, func(h string) bool { return subjectOf(h) == subjectOf(w) }) {
+			c.t.Errorf("%s: %s is lost; there are %q", when, w, have)
+		}
+	}
+	for _, g := range gone {
+		if done && slices.Contains(have, g) {
+			c.t.Errorf("%s: %s is still there", when, g)
+		}
+	}
+	c.must(c.account.Close())
+	c.must(c.store.Close())
+}
+
+func subjectOf(entry string) string {
+	for i := range entry {
+		if entry[i] == ' ' {
+			return entry[i+1:]
+		}
+	}
+	return entry
+}
+
+// everything is "mailbox subject" of all messages.
+func (c *crashed) everything(when string) []string {
+	c.t.Helper()
+	infos, err := c.account.Mailboxes(c.ctx)
+	c.must(err)
+	var all []string
+	for _, info := range infos {
+		if info.NonExist {
+			continue
+		}
+		m, err := c.account.Open(c.ctx, info.Name)
+		c.must(err)
+		for _, s := range storagetest.Subjects(c.t, m) {
+			all = append(all, info.Name+" "+s)
+		}
+		c.compare(when, info.Name, m)
+		c.must(m.Close())
+	}
+	return all
+}
+
+func (c *crashed) compare(when, name string, m storage.Mailbox) {
+	c.t.Helper()
+	s := c.seen[name]
+	if s == nil {
+		return
+	}
+	v, err := m.View(c.ctx)
+	c.must(err)
+	if v.UIDValidity != s.validity {
+		if v.UIDValidity < s.validity {
+			c.t.Errorf("%s: UIDVALIDITY of %s is %d, was %d", when, name, v.UIDValidity, s.validity)
+		}
+		if len(s.subjects) > 0 && name == "INBOX" {
+			c.t.Errorf("%s: UIDVALIDITY of %s changed", when, name)
+		}
+		return
+	}
+	if v.UIDNext < s.next {
+		c.t.Errorf("%s: UIDNEXT of %s is %d, was %d", when, name, v.UIDNext, s.next)
+	}
+	for _, msg := range v.Messages {
+		sum, err := m.Summary(c.ctx, msg.UID)
+		c.must(err)
+		if was, known := s.subjects[msg.UID]; known && was != sum.Root.Envelope.Subject {
+			c.t.Errorf("%s: UID %d of %s is %q, was %q", when, msg.UID, name, sum.Root.Envelope.Subject, was)
+		}
+	}
+	uid, err := m.Append(c.ctx, storagetest.Draft("later"))
+	c.must(err)
+	if uid < s.next {
+		c.t.Errorf("%s: UID %d of %s is given out again, UIDNEXT was %d", when, uid, name, s.next)
+	}
+}
