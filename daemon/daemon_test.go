@@ -121,7 +121,8 @@ func ours() string {
 	stacks := strings.Split(string(b[:runtime.Stack(b, true)]), "\n\n")
 	var left []string
 	for _, s := range stacks[1:] {
-		waits := strings.Contains(s, "testing.(*T).Parallel") // a test that has not begun
+		// A test that has not begun, and TestMain.
+		waits := strings.Contains(s, "testing.(*T).Parallel") || strings.Contains(s, "testing.(*M).Run")
 		if strings.Contains(s, "gomaild/") && !waits {
 			left = append(left, s)
 		}
