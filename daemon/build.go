@@ -31,7 +31,7 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	if err != nil {
 		return nil, c.At("accounts", err, "mend the table [accounts]")
 	}
-	g := newGeneration(d.base, c, db)
+	g := newGeneration(c, db)
 	p := d.parts(c, db)
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)

@@ -87,8 +87,7 @@ func (d *door) Serve(ctx context.Context, _ <-chan struct{}, conn net.Conn) {
 		if !known {
 			return // the new configuration has no such address
 		}
-		if g.enter() {
-			g.serve(ctx, h, conn)
+		if g.serve(ctx, h, conn) {
 			return
 		}
 		last = g

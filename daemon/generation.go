@@ -21,55 +21,67 @@ type generation struct {
 	db       *postfixadmin.DB
 	handlers map[string]listener.Handler // by the key of the door
 
-	drain  chan struct{} // closed: no new work
-	ctx    context.Context
-	cutOff context.CancelFunc // ends ctx: closes the connections of all sessions
+	drain chan struct{} // closed: no new work
+	empty chan struct{} // closed when draining and the last session has ended
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards the fields below
 	draining bool
-	sessions int
-	empty    chan struct{} // closed when draining and the last session has ended
+	sessions map[net.Conn]context.CancelFunc
 }
 
-func newGeneration(ctx context.Context, cfg *config.Config, db *postfixadmin.DB) *generation {
-	g := &generation{cfg: cfg, db: db, handlers: map[string]listener.Handler{}, drain: make(chan struct{}), empty: make(chan struct{})}
-	g.ctx, g.cutOff = context.WithCancel(ctx)
-	return g
+func newGeneration(cfg *config.Config, db *postfixadmin.DB) *generation {
+	return &generation{
+		cfg:      cfg,
+		db:       db,
+		handlers: map[string]listener.Handler{},
+		drain:    make(chan struct{}),
+		empty:    make(chan struct{}),
+		sessions: map[net.Conn]context.CancelFunc{},
+	}
 }
 
-// enter counts a session in; false means that the generation takes none.
-func (g *generation) enter() bool {
+// enter notes a session; false means that the generation takes none.
+func (g *generation) enter(conn net.Conn, cancel context.CancelFunc) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.draining {
 		return false
 	}
-	g.sessions++
+	g.sessions[conn] = cancel
 	return true
 }
 
-func (g *generation) leave() {
+func (g *generation) leave(conn net.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.sessions--
-	if g.draining && g.sessions == 0 {
+	delete(g.sessions, conn)
+	if g.draining && len(g.sessions) == 0 {
 		close(g.empty)
 	}
 }
 
-// serve runs a session that has entered. It gets the drain of the generation,
-// not of the listener: the daemon closes the former before the latter, and a
-// reload closes it alone.
-func (g *generation) serve(ctx context.Context, h listener.Handler, conn net.Conn) {
-	defer g.leave()
+// serve runs a session; false means that the generation takes none. The
+// session gets the drain of the generation, not of the listener: the daemon
+// closes the former before the latter, and a reload closes it alone.
+func (g *generation) serve(ctx context.Context, h listener.Handler, conn net.Conn) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(g.ctx, func() {
+	if !g.enter(conn, cancel) {
+		return false
+	}
+	defer g.leave(conn)
+	h.Serve(ctx, g.drain, conn)
+	return true
+}
+
+// cutOff closes the connections beneath all sessions.
+func (g *generation) cutOff() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for conn, cancel := range g.sessions {
 		cancel()
 		_ = beneath(conn).Close() // the handler's next read or write tells
-	})
-	defer stop()
-	h.Serve(ctx, g.drain, conn)
+	}
 }
 
 // beneath is the socket under TLS, which can be closed without a word.
@@ -89,7 +101,7 @@ func (g *generation) beginDrain() {
 	}
 	g.draining = true
 	close(g.drain)
-	if g.sessions == 0 {
+	if len(g.sessions) == 0 {
 		close(g.empty)
 	}
 }
@@ -103,8 +115,8 @@ func (g *generation) end(ctx context.Context) error {
 	case <-g.empty:
 	case <-ctx.Done():
 		err = errCutOff
+		g.cutOff()
 	}
-	g.cutOff()
 	<-g.empty
 	return errors.Join(err, g.db.Close())
 }

@@ -25,7 +25,7 @@ func TestMySQL(t *testing.T) {
 	t.Parallel()
 	s := mariadb.Server(t)
 	database := fixture.MySQL(t, s, fixture.RowsRelease)
-	s.Exec(t, "", fmt.Sprintf("CREATE USER 'reader'@'127.0.0.1' IDENTIFIED BY 'Secret pw'; GRANT SELECT ON %s.* TO 'reader'@'127.0.0.1'", database))
+	s.Exec(t, "", fmt.Sprintf("CREATE OR REPLACE USER 'reader'@'127.0.0.1' IDENTIFIED BY 'Secret pw'; GRANT SELECT ON %s.* TO 'reader'@'127.0.0.1'", database))
 	w := newWorld(t)
 	for name, text := range map[string]string{"secret": "Secret pw\r\nmore\n", "wrong": "wrong\n"} {
 		if err := os.WriteFile(w.path(name), []byte(text), 0o600); err != nil {

@@ -26,8 +26,8 @@ const busyTimeout = 100 * time.Millisecond
 
 // accept takes connections until the listener is closed or ctx ends.
 func (l *Listener) accept(ctx context.Context) {
-	stop := context.AfterFunc(ctx, l.closeListener)
-	defer stop()
+	unwatch := onEnd(ctx, l.closeListener)
+	defer unwatch()
 
 	pause := minPause
 	for {

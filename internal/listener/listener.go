@@ -62,7 +62,7 @@ type Listener struct {
 	mu      sync.Mutex
 	open    map[net.Conn]struct{}
 	clients map[netip.Prefix]int // open connections, where MaxPerClient counts
-	abort   context.CancelFunc   // ends the context of all handlers, nil before Start
+	abort   func()               // ends the context of all handlers, nil before Start
 }
 
 // New makes a listener that does not listen yet.
@@ -133,11 +133,11 @@ func (l *Listener) Start(ctx context.Context) error {
 	if l.ln == nil {
 		return fmt.Errorf("listener %s: started before Listen", l.cfg.Name)
 	}
-	ctx, abort := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	unwatch := onEnd(ctx, l.closeAll)
 	l.mu.Lock()
-	l.abort = abort
+	l.abort = func() { unwatch(); cancel() }
 	l.mu.Unlock()
-	context.AfterFunc(ctx, l.closeAll)
 
 	l.running.Go(func() { l.accept(ctx) })
 	return nil
@@ -210,4 +210,19 @@ func (l *Listener) closeAll() {
 	for c := range l.open {
 		_ = c.Close() // the handler's next read or write tells
 	}
+}
+
+// onEnd runs f when ctx ends. What it returns takes that back, or waits until f
+// has returned: no goroutine outlives it.
+func onEnd(ctx context.Context, f func()) (undo func()) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		f()
+	})
+	return sync.OnceFunc(func() {
+		if !stop() {
+			<-done
+		}
+	})
 }
