@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"gomaild/internal/durable/crashfs"
@@ -259,6 +260,21 @@ func (c *crashed) check(when string, done bool, wanted, gone []string) {
 	}
 	c.must(c.account.Close())
 	c.must(c.store.Close())
+	c.cleanedUp(when)
+}
+
+// cleanedUp holds that the work after the power cut left everything in order.
+// What may still lie there from before: files in tmp/, which go when they are
+// old; locks, lists and folders that nobody needed to write or remove since.
+func (c *crashed) cleanedUp(when string) {
+	c.t.Helper()
+	for line := range strings.SplitSeq(fmt.Sprint(Check(c.fs, ".")), "\n") {
+		remains := strings.Contains(line, "/tmp: ") || strings.Contains(line, trash) ||
+			strings.Contains(line, ".lock: ") || strings.Contains(line, ".tmp: ")
+		if line != "<nil>" && !remains {
+			c.t.Errorf("%s: %s", when, line)
+		}
+	}
 }
 
 func subjectOf(entry string) string {

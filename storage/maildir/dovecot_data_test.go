@@ -65,7 +65,10 @@ func TestDovecotServedTheSame(t *testing.T) {
 	}
 	root := filepath.Join(t.TempDir(), "tree")
 	untar(t, "../../testdata/maildir/dovecot.tar.gz", root)
-	store := newStore(t, newRoot(t, filepath.Join(root, "mail")), "here.test")
+	store, err := New(Config{FS: newRoot(t, filepath.Join(root, "mail")), Hostname: "here.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)

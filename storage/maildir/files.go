@@ -156,8 +156,9 @@ func (s *Store) removeAll(name string) error {
 }
 
 // remove removes a file; one that is gone already is as good.
-func (s *Store) remove(name string) error {
-	err := s.fs.Remove(name)
+func (s *Store) remove(name string) error { return ignoreMissing(s.fs.Remove(name)) }
+
+func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

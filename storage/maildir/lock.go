@@ -79,8 +79,12 @@ func (l *locker) create(ctx context.Context, name string) (durable.File, error) 
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		if err := w.look(); err != nil {
+		free, err := w.look()
+		if err != nil {
 			return nil, err
+		}
+		if free {
+			continue
 		}
 		if l.now().Sub(begun) > l.wait {
 			return nil, fmt.Errorf("%s: %w", name, errLocked)
@@ -93,11 +97,7 @@ func (l *locker) create(ctx context.Context, name string) (durable.File, error) 
 
 // unlock removes the lock.
 func (d *dotlock) unlock() error {
-	err := d.fs.Remove(d.name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return ignoreMissing(d.fs.Remove(d.name))
 }
 
 // refresh shows others that the lock is alive; to be called in long loops.
@@ -118,34 +118,37 @@ type watch struct {
 	since time.Time // seen did not change since
 }
 
-// look removes the lock if it is dead.
-func (w *watch) look() error {
+// look removes the lock if it is dead; true if there is none any more.
+func (w *watch) look() (free bool, err error) {
 	info, err := w.fs.Lstat(w.name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return true, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if now := stampOf(info); now != w.seen {
 		w.seen, w.since = now, w.now()
 	}
 	if w.now().Sub(w.since) < staleAfter && !w.ownerIsGone(info) {
-		return nil
+		return false, nil
 	}
 	return w.takeOver()
 }
 
 // takeOver removes the lock unless it is a new one by now.
-func (w *watch) takeOver() error {
+func (w *watch) takeOver() (free bool, err error) {
 	info, err := w.fs.Lstat(w.name)
-	if err == nil && stampOf(info) == w.seen {
+	if err == nil && stampOf(info) != w.seen {
+		return false, nil
+	}
+	if err == nil {
 		err = w.fs.Remove(w.name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		err = nil
 	}
-	return err
+	return err == nil, err
 }
 
 func (w *watch) ownerIsGone(info fs.FileInfo) bool {

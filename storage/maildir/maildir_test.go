@@ -13,6 +13,11 @@ import (
 // two nodes.
 func newStore(t testing.TB, fsys durable.FS, host string) *Store {
 	t.Helper()
+	t.Cleanup(func() { // after the store was closed
+		if err := Check(fsys, "."); err != nil && !t.Failed() {
+			t.Errorf("left on disk: %v", err)
+		}
+	})
 	s, err := New(Config{FS: fsys, Hostname: host})
 	if err != nil {
 		t.Fatal(err)

@@ -15,9 +15,12 @@ import (
 // and brings the uidlist in order. When it returns, all is on disk. The lock is
 // held.
 func (m *mailbox) number(r *reading) error {
-	list, err := m.listToNumber(r)
-	if err != nil {
-		return err
+	list := r.list
+	if list == nil {
+		var err error
+		if list, err = m.newList(); err != nil {
+			return err
+		}
 	}
 	slices.SortFunc(r.added, byArrival)
 	entries, err := list.number(r.added)
@@ -42,20 +45,7 @@ func (m *mailbox) number(r *reading) error {
 	return nil
 }
 
-// listToNumber is the list that was read; if there is none, the one in memory
-// (somebody removed the file: UIDs stay), or a new one with a new UIDVALIDITY.
-func (m *mailbox) listToNumber(r *reading) (*uidlist, error) {
-	if r.list != nil {
-		return r.list, nil
-	}
-	if m.disk.loaded {
-		list := *m.disk.list
-		list.mustRewrite = true
-		return &list, nil
-	}
-	return m.newList()
-}
-
+// newList is that of a mailbox which nobody opened yet.
 func (m *mailbox) newList() (*uidlist, error) {
 	validity, err := m.account.nextUIDValidity(0)
 	if err != nil {
@@ -126,6 +116,7 @@ func (m *mailbox) adopt(r *reading, looked time.Time) {
 	if !d.loaded {
 		d.modseq = storage.ModSeq(m.store.now().UnixMicro())
 		m.recallRecent(r.list.validity)
+		m.sweepTemp()
 	}
 	old := m.current()
 	if old != nil && r.list.validity != old.view.UIDValidity {

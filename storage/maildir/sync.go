@@ -136,9 +136,16 @@ func (m *mailbox) readList(r *reading) error {
 	if err != nil {
 		return err
 	}
-	r.list, err = parseUIDList(data)
+	r.list, err = parseUIDList(data) // nil with an error
 	if err != nil && data != "" {
 		m.store.log.Warn("uidlist cannot be read", "mailbox", m.place().dir, "error", err)
+	}
+	if err != nil && m.disk.loaded {
+		// Somebody removed or spoilt the file: UIDs and UIDVALIDITY stay.
+		list := *m.disk.list
+		list.mustRewrite = true
+		r.list = &list
+		return nil
 	}
 	if err == nil && m.disk.loaded && r.list.validity == m.disk.list.validity && r.list.next < m.disk.list.next {
 		r.list.next = m.disk.list.next // what we gave out stays given out

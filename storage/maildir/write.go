@@ -151,11 +151,15 @@ func (l *lfWriter) finish() (sizes, error) {
 func (s *Store) measure(r io.Reader) (sizes, error) {
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
+	return measure(r, *buf)
+}
+
+func measure(r io.Reader, buf []byte) (sizes, error) {
 	var stored, extra int64
 	lastCR := false
 	for {
-		n, err := r.Read(*buf)
-		part := (*buf)[:n]
+		n, err := r.Read(buf)
+		part := buf[:n]
 		stored += int64(n)
 		for i := bytes.IndexByte(part, '\n'); i >= 0; i = bytes.IndexByte(part, '\n') {
 			if i > 0 && part[i-1] != '\r' || i == 0 && !lastCR {

@@ -1,0 +1,225 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gomaild/internal/durable"
+	"gomaild/internal/durable/crashfs"
+	"gomaild/storage"
+	"gomaild/storage/storagetest"
+)
+
+const aliceLock = "example.org/alice@example.org/dovecot-uidlist.lock"
+
+// box is one open INBOX of alice for tests that need nothing else.
+type box struct {
+	t       *testing.T
+	fs      durable.FS
+	store   *Store
+	account storage.Account
+	storage.Mailbox
+}
+
+func newBox(t *testing.T, c Config) *box {
+	t.Helper()
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &box{t: t, fs: c.FS, store: s}
+	b.account, err = s.Account(t.Context(), storagetest.Alice())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Mailbox, err = b.account.Open(t.Context(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *box) close() {
+	b.t.Helper()
+	if err := errors.Join(b.Mailbox.Close(), b.account.Close(), b.store.Close()); err != nil {
+		b.t.Error(err)
+	}
+}
+
+func (b *box) append(subject string) storage.UID {
+	b.t.Helper()
+	uid, err := b.Append(b.t.Context(), storagetest.Draft(subject))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return uid
+}
+
+func (b *box) write(name, data string) {
+	b.t.Helper()
+	f, err := b.fs.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err == nil {
+		_, err = f.Write([]byte(data))
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *box) read(name string) string {
+	b.t.Helper()
+	data, err := durable.ReadFile(b.fs, name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestStaleLocks says how long each kind of lock is waited for.
+func TestStaleLocks(t *testing.T) {
+	t.Parallel()
+	dead := strconv.Itoa(1 << 30) // above every pid
+	for _, tt := range []struct {
+		rule    string
+		content string
+		before  bool // the lock is older than the store
+		alone   bool
+		wait    time.Duration
+	}{
+		{"an empty lock, as Dovecot makes them", "", false, false, staleAfter},
+		{"an old empty lock is watched all the same", "", true, false, staleAfter},
+		{"an old empty lock when nobody else was there", "", true, true, 0},
+		{"a dead process of this host", dead + ":here", false, false, 0},
+		{"ourselves", strconv.Itoa(os.Getpid()) + ":here", false, false, staleAfter},
+		{"another host before us: it lost the mount", "1:there", true, false, 0},
+		{"another host after us", "1:there", false, false, staleAfter},
+		{"garbage", "x:here", false, false, staleAfter},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				tree := crashfs.New()
+				first := newBox(t, Config{FS: tree, Hostname: "here"})
+				first.append("a")
+				if tt.before {
+					first.write(aliceLock, tt.content)
+				}
+				first.close()
+				time.Sleep(time.Hour)
+				b := newBox(t, Config{FS: tree, Hostname: "here", Alone: tt.alone})
+				defer b.close()
+				time.Sleep(time.Hour)
+				if !tt.before {
+					b.write(aliceLock, tt.content)
+				}
+				begun := time.Now()
+				b.append("b")
+				if waited := time.Since(begun); waited < tt.wait || waited > tt.wait+time.Second {
+					t.Errorf("waited %v", waited)
+				}
+			})
+		})
+	}
+}
+
+// TestLockIsWaitedFor holds that a lock of a living program is waited for, that
+// the context ends the wait, and that delivery and reading do not wait.
+func TestLockIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(t, Config{FS: crashfs.New(), Hostname: "here"})
+		defer b.close()
+		b.append("a")
+		v, err := b.View(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.write(aliceLock, "")
+		begun := time.Now()
+		if err := b.Deliver(t.Context(), storagetest.Draft("delivered")); err != nil {
+			t.Error(err)
+		}
+		if got := storagetest.Read(t, b, v.Messages[0].UID); got != storagetest.Text("a") {
+			t.Errorf("read %q", got)
+		}
+		if time.Since(begun) != 0 {
+			t.Error("delivery or reading waited")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := b.View(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errLocked) {
+			t.Errorf("View behind a lock: %v", err)
+		}
+		time.AfterFunc(10*time.Second, func() {
+			if err := b.fs.Remove(aliceLock); err != nil {
+				t.Error(err)
+			}
+		})
+		b.append("b")
+		if v := storagetest.Check(t, b.Mailbox); len(v.Messages) != 3 {
+			t.Errorf("%d messages", len(v.Messages))
+		}
+	})
+}
+
+// TestLockThatIsTouched holds that a program that keeps its lock alive is left
+// alone until our own patience ends.
+func TestLockThatIsTouched(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(t, Config{FS: crashfs.New(), Hostname: "here", LockWait: 10 * time.Minute})
+		defer b.close()
+		b.write(aliceLock, "")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 12 {
+				time.Sleep(time.Minute)
+				if err := b.fs.Chtimes(aliceLock, time.Now(), time.Now()); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		if _, err := b.Append(t.Context(), storagetest.Draft("a")); !errors.Is(err, errLocked) {
+			t.Errorf("append: %v", err)
+		}
+		<-done
+		if err := b.fs.Remove(aliceLock); err != nil {
+			t.Fatal(err)
+		}
+		if v := storagetest.Check(t, b); len(v.Messages) != 0 {
+			t.Errorf("%d messages after the failed append", len(v.Messages))
+		}
+	})
+}
+
+// TestLongWorkKeepsItsLock holds that a lock is touched while it is held long.
+func TestLongWorkKeepsItsLock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tree := crashfs.New()
+		b := newBox(t, Config{FS: tree, Hostname: "here"})
+		defer b.close()
+		lock, err := b.store.locks.lock(t.Context(), aliceLock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if err := lock.refresh(); err != nil {
+			t.Fatal(err)
+		}
+		info, err := tree.Stat(aliceLock)
+		if err != nil || !info.ModTime().Equal(time.Now()) {
+			t.Errorf("%v, %v", info.ModTime(), err)
+		}
+		if err := lock.unlock(); err != nil {
+			t.Error(err)
+		}
+	})
+}
