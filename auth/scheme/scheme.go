@@ -10,8 +10,7 @@
 // Rules: an empty password never verifies. What a stored password costs is
 // read and compared with Limits before any of it is computed. Comparisons take
 // constant time. Algorithms come from kept libraries (go-crypt, x/crypto,
-// xdg-go/scram, the standard library); our own are those that none of them
-// has.
+// the standard library); our own are those that none of them has.
 package scheme
 
 import (

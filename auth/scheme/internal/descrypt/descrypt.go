@@ -4,7 +4,10 @@
 // only.
 package descrypt
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync"
+)
 
 // Traditional is the 11 characters that crypt(3) writes after a salt of two
 // characters (12 bits). Only the first 8 octets of the password count, and of
@@ -75,10 +78,11 @@ func schedule(key uint64) (k subkeys) {
 func (k *subkeys) encrypt(block uint64, salt uint32, rounds int) uint64 {
 	block = permute(block, 64, initial[:])
 	left, right := uint32(block>>32), uint32(block)
+	table := boxes()
 	swap := bits.Reverse32(salt) >> 8 // bit 0 of the salt is the first bit of the expansion
 	for range rounds {
 		for i := range k {
-			left, right = right, left^feistel(right, swap, &k[i])
+			left, right = right, left^table.feistel(right, swap, &k[i])
 		}
 		left, right = right, left
 	}
@@ -87,18 +91,18 @@ func (k *subkeys) encrypt(block uint64, salt uint32, rounds int) uint64 {
 
 // feistel is the function f of FIPS 46-3, with the salt between expansion and
 // key.
-func feistel(r, swap uint32, key *[2]uint32) uint32 {
+func (t *tables) feistel(r, swap uint32, key *[2]uint32) uint32 {
 	var e [2]uint32
 	for i := range 8 {
 		six := bits.RotateLeft32(r, 4*i-1) >> 26
 		e[i/4] = e[i/4]<<6 | six
 	}
-	t := (e[0] ^ e[1]) & swap
-	e[0] ^= t ^ key[0]
-	e[1] ^= t ^ key[1]
+	exchanged := (e[0] ^ e[1]) & swap
+	e[0] ^= exchanged ^ key[0]
+	e[1] ^= exchanged ^ key[1]
 	var out uint32
 	for i := range 8 {
-		out ^= boxes[i][e[i/4]>>(18-6*(i%4))&0x3f]
+		out ^= t[i][e[i/4]>>(18-6*(i%4))&0x3f]
 	}
 	return out
 }
@@ -112,10 +116,15 @@ func permute(v uint64, width int, table []byte) (out uint64) {
 	return out
 }
 
-// boxes are the S boxes followed by the permutation P.
-var boxes = combine()
+// boxes are the S boxes followed by the permutation P, made when the first hash
+// is verified: most processes never see one.
+var boxes = sync.OnceValue(combine)
 
-func combine() (t [8][64]uint32) {
+// tables is the work of a round, looked up six bits at a time.
+type tables [8][64]uint32
+
+func combine() *tables {
+	var t tables
 	for i := range t {
 		for v := range 64 {
 			row, column := v>>4&2|v&1, v>>1&0xf
@@ -123,7 +132,7 @@ func combine() (t [8][64]uint32) {
 			t[i][v] = uint32(permute(s, 32, permutation[:]))
 		}
 	}
-	return t
+	return &t
 }
 
 // final is the inverse of initial.

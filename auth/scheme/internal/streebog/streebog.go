@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"math/bits"
+	"sync"
 )
 
 // The sizes in octets.
@@ -114,19 +115,22 @@ func add(a, b block) block {
 // 6986 section 6): word i of the result gathers octet i of every word.
 func lps(x block) block {
 	var out block
+	table := combined()
 	for i := range out {
 		for j := range x {
-			out[i] ^= combined[j][byte(x[j]>>(8*i))]
+			out[i] ^= table[j][byte(x[j]>>(8*i))]
 		}
 	}
 	return out
 }
 
 // combined[j][v] is what octet v in place j of a word becomes by substitution
-// and linear map.
-var combined = combine()
+// and linear map, made when the first hash is verified: most processes never
+// see one.
+var combined = sync.OnceValue(combine)
 
-func combine() (t [8][256]uint64) {
+func combine() *[8][256]uint64 {
+	var t [8][256]uint64
 	for j := range t {
 		for v := range t[j] {
 			for k := range 8 {
@@ -136,5 +140,5 @@ func combine() (t [8][256]uint64) {
 			}
 		}
 	}
-	return t
+	return &t
 }
