@@ -15,7 +15,8 @@
 //  1. A temporary failure for any recipient is the reply (4xx): the client
 //     keeps the message and comes again. What was delivered already is noted,
 //     and the second time those mailboxes are passed over; the notes are in
-//     memory, so a restart in between costs a duplicate, never a loss.
+//     memory, so a restart in between costs a duplicate, never a loss, and they
+//     end with the try that gets a final reply.
 //  2. Otherwise a permanent failure for any recipient is the reply (5xx), and
 //     its text names the recipient, so that the bounce says who is missing.
 //  3. Only when nobody is missing is the reply 250.

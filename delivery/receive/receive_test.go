@@ -430,16 +430,62 @@ func TestRetryAfterPartialDelivery(t *testing.T) {
 	}
 }
 
+// TestNotesEnd holds that a note serves the client's retries and nothing else:
+// equal content that is sent again later, as a script does that sets neither
+// Date nor Message-ID, is delivered again.
+func TestNotesEnd(t *testing.T) {
+	t.Parallel()
+	to := []string{"bob@example.org", "carol@example.org"}
+	full := &mail.Status{Code: 552, Enhanced: "5.2.2", Text: "Mailbox is full"}
+	for _, tt := range []struct {
+		rule string
+		play func(b *bench, r smtp.Receiver, now *time.Time)
+		want int // copies that bob has when the content is sent once more
+	}{
+		{"the retry went well", func(b *bench, r smtp.Receiver, _ *time.Time) {
+			delete(b.fails, "carol@example.org")
+			session(t, r, client, "s@r.test", to, hello)
+		}, 2},
+		{"the retry was refused for good", func(b *bench, r smtp.Receiver, _ *time.Time) {
+			b.fails["carol@example.org"] = full
+			session(t, r, client, "s@r.test", to, hello)
+			delete(b.fails, "carol@example.org")
+		}, 2},
+		{"the client gave up", func(_ *bench, _ smtp.Receiver, now *time.Time) {
+			*now = now.Add(noteLife)
+		}, 2},
+		{"the client has not given up", func(_ *bench, _ smtp.Receiver, now *time.Time) {
+			*now = now.Add(noteLife - 1)
+		}, 1},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			b := newBench()
+			now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			b.config.Now = func() time.Time { return now }
+			b.fails["carol@example.org"] = errors.New("disk")
+			r := NewMX(b.config)
+			session(t, r, client, "s@r.test", to, hello)
+			tt.play(b, r, &now)
+			session(t, r, client, "s@r.test", to, hello)
+			if got := len(b.got["bob@example.org"]); got != tt.want {
+				t.Errorf("bob has %d copies, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestNotesAreLimited(t *testing.T) {
 	t.Parallel()
 	n := newNotes()
+	now := time.Now()
 	key := func(i int) noteKey { return noteKey{byte(i), byte(i >> 8), byte(i >> 16)} }
 	for i := range maxNotes + 10 {
-		n.add(key(i))
-		n.add(key(i))
+		n.add(now, key(i))
+		n.add(now, key(i))
 	}
-	if len(n.known) != maxNotes || n.has(key(9)) || !n.has(key(10)) || !n.has(key(maxNotes+9)) {
-		t.Errorf("%d notes, oldest kept %v, %v", len(n.known), n.has(key(9)), n.has(key(10)))
+	if len(n.made) != maxNotes || n.has(now, key(9)) || !n.has(now, key(10)) || !n.has(now, key(maxNotes+9)) {
+		t.Errorf("%d notes, oldest kept %v, %v", len(n.made), n.has(now, key(9)), n.has(now, key(10)))
 	}
 }
 
