@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"gomaild/mail"
 	"gomaild/message"
 	"gomaild/storage"
 )
@@ -27,10 +26,6 @@ const (
 	inbox = "INBOX"
 
 	defaultConcurrency = 8
-
-	// maxHeader is how far into a message the look for loops goes, in octets.
-	// What stations on the way added stands at the top.
-	maxHeader = 1 << 20
 )
 
 // Config is what an Agent is made of. Store is required.
@@ -66,15 +61,8 @@ func New(c Config) *Agent {
 // caller's to log.
 func (a *Agent) Deliver(ctx context.Context, m Message, to []Recipient) []error {
 	results := make([]error, len(to))
-	seen, err := deliveredTo(m.Content, to)
-	if err != nil {
-		for i := range results {
-			results[i] = err
-		}
-		return results
-	}
 	if len(to) == 1 {
-		results[0] = a.deliverOne(ctx, m, to[0], seen)
+		results[0] = a.deliverOne(ctx, m, to[0])
 		return results
 	}
 	var wg sync.WaitGroup
@@ -83,47 +71,18 @@ func (a *Agent) Deliver(ctx context.Context, m Message, to []Recipient) []error 
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			results[i] = a.deliverOne(ctx, m, r, seen)
+			results[i] = a.deliverOne(ctx, m, r)
 		})
 	}
 	wg.Wait()
 	return results
 }
 
-// deliveredTo is the Delivered-To fields of the message, read only if a
-// recipient asks for one.
-func deliveredTo(c message.Content, to []Recipient) ([]string, error) {
-	for _, r := range to {
-		if !r.DeliveredTo.IsZero() {
-			head, err := message.ReadTrace(io.NewSectionReader(c, 0, min(c.Size(), maxHeader)))
-			return head.DeliveredTo, err
-		}
-	}
-	return nil, nil
-}
-
-func (a *Agent) deliverOne(ctx context.Context, m Message, r Recipient, seen []string) error {
+func (a *Agent) deliverOne(ctx context.Context, m Message, r Recipient) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if isLoop(r.DeliveredTo, seen) {
-		return &mail.Status{Code: 554, Enhanced: "5.4.6", Text: "mail forwarding loop for <" + r.DeliveredTo.String() + ">"}
-	}
 	return classify(a.write(ctx, m, r))
-}
-
-// isLoop compares without regard to letter case, and takes the field's value
-// with brackets or without.
-func isLoop(to mail.Address, seen []string) bool {
-	if to.IsZero() {
-		return false
-	}
-	for _, v := range seen {
-		if strings.EqualFold(strings.Trim(v, "<> \t"), to.String()) {
-			return true
-		}
-	}
-	return false
 }
 
 // write opens what the message goes to and writes it.

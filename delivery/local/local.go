@@ -6,8 +6,8 @@
 // name that cannot be a mailbox falls back to INBOX: mail is not lost for it.
 //
 // What is written: Return-Path, Delivered-To, the trace fields, the content.
-// A message whose header has this very Delivered-To already was forwarded and
-// came back; it is refused (554 5.4.6), as Postfix does.
+// Whether a message that has this very Delivered-To already has come back in a
+// loop is for the way in to say (delivery/receive): only an MTA judges that.
 //
 // Each entry of a call is a delivery of its own: a mailbox that is listed twice
 // gets two copies, as it may be listed for two folders or two addresses. Who

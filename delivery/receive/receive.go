@@ -102,7 +102,7 @@ type way struct {
 	isFinal      bool // the MTA before us has expanded aliases
 	perRecipient bool // one reply for each recipient
 	addsTrace    bool // Return-Path, Delivered-To, Received
-	completes    bool // adds Date and Message-ID where they are missing
+	completes    bool // adds Date and Message-ID where they are missing, takes Bcc away
 	isLMTP       bool // Received and Delivered-To as Dovecot's LMTP writes them
 }
 

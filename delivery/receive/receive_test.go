@@ -386,19 +386,61 @@ func TestSubmissionCompletes(t *testing.T) {
 	}
 }
 
+// TestBlindCopies holds that the recipients of a submission do not learn of
+// those in its Bcc fields. A stranger's message is not ours to edit.
+func TestBlindCopies(t *testing.T) {
+	t.Parallel()
+	const content = "To: a@x\r\nBcc: secret@x,\r\n\tsecret@y\r\nresent-bcc: secret@z\r\nSubject: Bcc\r\n\r\nBcc: body\r\n"
+	b := newBench()
+	session(t, trustedSubmission(b.config), client, "s@r.test", []string{"bob@example.org"}, content)
+	if got := b.got["bob@example.org"][0]; strings.Contains(got, "secret") || !strings.HasSuffix(got, "To: a@x\r\nSubject: Bcc\r\n\r\nBcc: body\r\n") {
+		t.Errorf("submission: %q", got)
+	}
+	session(t, NewMX(b.config), client, "s@r.test", []string{"carol@example.org"}, content)
+	if got := b.got["carol@example.org"][0]; !strings.HasSuffix(got, content) {
+		t.Errorf("MX: %q", got)
+	}
+}
+
+// TestSenderCannotForge holds that a quoted local part does not end the comment
+// of the Received field that it stands in.
+func TestSenderCannotForge(t *testing.T) {
+	t.Parallel()
+	tx := &transaction{r: newReceiver(newBench().config, way{isLMTP: true}), client: client}
+	tx.from.Address = mail.Address{Local: `a) by evil (\`, Domain: "x.test"}
+	if got := tx.received(); !strings.Contains(got, `(envelope-from <"a\) by evil \(\\\\"@x.test>)`) {
+		t.Errorf("%q", got)
+	}
+}
+
+func trustedSubmission(c Config) smtp.Receiver {
+	c.Trusted = true
+	return NewSubmission(c)
+}
+
 func TestLoops(t *testing.T) {
 	t.Parallel()
 	b := newBench()
 	hops := func(n int) string { return strings.Repeat("Received: x\r\n", n) + "\r\n" }
+	const loop = "554 5.4.6 mail forwarding loop for <bob@example.org>"
 	for _, tt := range []struct {
 		rule, content, want string
+		make                func(Config) smtp.Receiver
 	}{
-		{"as many hops as allowed", hops(50), "250"},
-		{"one hop more", hops(51), "554 5.4.6 Too many hops: this message is going round in a circle"},
-		{"delivered to this address before", "Delivered-To: <Bob@Example.org>\r\n\r\n", "554 5.4.6 mail forwarding loop for <bob@example.org>"},
-		{"delivered to another before", "Delivered-To: x@example.org\r\n\r\n", "250"},
+		{"as many hops as allowed", hops(50), "250", NewMX},
+		{"one hop more", hops(51), "554 5.4.6 Too many hops: this message is going round in a circle", NewMX},
+		{"delivered to this address before", "Delivered-To: bob@example.org\r\n\r\n", loop, NewMX},
+		{"in other letters, below others", "A: b\r\ndelivered-to:  <Bob@Example.org>\r\n\r\n", loop, NewMX},
+		{"second of its kind", "Delivered-To: x@example.org\r\nDelivered-To: bob@example.org\r\n\r\n", loop, NewMX},
+		{"delivered to another before", "Delivered-To: x@example.org\r\n\r\n", "250", NewMX},
+		{"part of an address", "Delivered-To: jacob@example.org\r\n\r\n", "250", NewMX},
+		{"in the body", "\r\nDelivered-To: bob@example.org\r\n", "250", NewMX},
+		{"in a folded field", "X: 1\r\n Delivered-To: bob@example.org\r\n\r\n", "250", NewMX},
+		{"submitted again", "Delivered-To: bob@example.org\r\n\r\n", loop, trustedSubmission},
+		{"over LMTP the MTA before us has looked", "Delivered-To: bob@example.org\r\n\r\n", "250", NewLMTP},
+		{"so it has for the LDA", "Delivered-To: bob@example.org\r\n\r\n", "250", NewLDA},
 	} {
-		got := session(t, NewMX(b.config), client, "s@r.test", []string{"bob@example.org"}, tt.content)
+		got := session(t, tt.make(b.config), client, "s@r.test", []string{"bob@example.org"}, tt.content)
 		if got[2] != tt.want {
 			t.Errorf("%s: %s, want %s", tt.rule, got[2], tt.want)
 		}

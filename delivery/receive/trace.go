@@ -49,13 +49,19 @@ func (t *transaction) received() string {
 	}
 	b.WriteString("\r\n\tid " + t.client.Session)
 	if t.r.isLMTP {
-		b.WriteString("\r\n\t(envelope-from " + t.from.String() + ")")
+		b.WriteString("\r\n\t(envelope-from " + quoteComment(t.from.String()) + ")")
 	}
 	if len(t.to) == 1 {
 		b.WriteString("\r\n\tfor <" + t.to[0].address.String() + ">")
 	}
 	b.WriteString(";\r\n\t" + t.r.Now().Format(dateForm) + "\r\n")
 	return b.String()
+}
+
+// quoteComment makes of s the text of a comment (RFC 5322 section 3.2.2): the
+// local part of a stranger's address may hold what would end it.
+func quoteComment(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`).Replace(s)
 }
 
 func tlsDetails(s *tls.ConnectionState) string {

@@ -72,9 +72,13 @@ func (t *transaction) Commit(ctx context.Context, content io.Reader) []error {
 }
 
 // spool reads the content to its end. A Return-Path that the sender wrote goes
-// (RFC 5321 section 4.4): ours is the only one.
+// (RFC 5321 section 4.4): ours is the only one. From a submission the blind
+// copies go too (RFC 5322 section 3.6.3): some clients leave that to us.
 func (t *transaction) spool(content io.Reader) (Content, error) {
-	if t.r.addsTrace {
+	switch {
+	case t.r.completes:
+		content = message.EditHeader(content, nil, "Return-Path", "Bcc", "Resent-Bcc")
+	case t.r.addsTrace:
 		content = message.EditHeader(content, nil, "Return-Path")
 	}
 	c, err := t.r.Spool(content)
@@ -185,7 +189,7 @@ func (t *transaction) isLoop(d routing.Destination, head message.Trace) bool {
 		return false
 	}
 	return slices.ContainsFunc(head.DeliveredTo, func(v string) bool {
-		return strings.EqualFold(strings.Trim(v, "<> "), d.Address.String())
+		return strings.EqualFold(strings.Trim(v, "<> \t"), d.Address.String())
 	})
 }
 
