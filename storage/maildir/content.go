@@ -86,15 +86,15 @@ func (h *handle) withFile(ctx context.Context, uid storage.UID, do func(file) er
 			return err
 		}
 	}
-	var err error
+	err := storage.ErrExpunged
 	for range lookAgain {
 		s := h.current()
-		i, there := s.find(uid)
-		if !there {
+		if i, there := s.find(uid); there {
+			if err = do(s.files[i]); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		} else if !h.isBehind() {
 			return storage.ErrExpunged
-		}
-		if err = do(s.files[i]); !errors.Is(err, fs.ErrNotExist) {
-			return err
 		}
 		if err := h.lookAnew(ctx); err != nil {
 			return err

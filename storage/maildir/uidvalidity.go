@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -108,7 +109,23 @@ func (a *account) moveMarker(marker string, value uint32) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return true, a.store.writeFile(a.path(uidValidityFile), []byte(digits))
+	if err := a.writeUIDValidity(digits); err != nil {
+		return false, err
+	}
+	return true, a.store.fs.SyncDir(a.dir)
+}
+
+// writeUIDValidity writes in place, as Dovecot does: several mailboxes may get
+// their values at the same time, and when the content is torn or of another
+// than the last of them, the marker counts.
+func (a *account) writeUIDValidity(digits string) error {
+	name := a.path(uidValidityFile)
+	f, err := a.store.fs.OpenFile(name, os.O_WRONLY|os.O_CREATE, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte(digits))
+	return errors.Join(err, f.Sync(), f.Close(), a.store.own(name))
 }
 
 // raiseUIDValidity makes sure that values up to used are not given out again.
