@@ -56,7 +56,7 @@ func (s *session) answer(ctx context.Context, accepted int, c *content, results 
 	var taken, refused bool
 	for _, err := range results {
 		if err == nil {
-			s.reply(250, "2.0.0", "Ok, accepted as "+s.client.Session)
+			s.reply(250, "2.0.0", "Ok, accepted as "+s.client.Message)
 			taken = true
 			continue
 		}

@@ -36,7 +36,8 @@ type Transaction interface {
 
 // Client is what a session knows of its peer at the time of MAIL.
 type Client struct {
-	Session   string     // id of the session in logs and Received fields
+	Session   string     // id of the session in logs
+	Message   string     // id of the message in replies and Received fields: the session's and a number
 	Addr      netip.Addr // zero for a unix socket
 	Port      uint16
 	LocalAddr netip.AddrPort

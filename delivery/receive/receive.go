@@ -165,6 +165,9 @@ func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePa
 
 func (r *receiver) newTransaction(c smtp.Client, from mail.ReversePath) *transaction {
 	log := r.Logger.With("session", c.Session, "way", r.name, "from", from.Address.String())
+	if c.Message != "" {
+		log = log.With("id", c.Message)
+	}
 	if c.Identity != nil {
 		log = log.With("account", c.Identity.Account.String())
 	}

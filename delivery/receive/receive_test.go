@@ -178,7 +178,7 @@ func newBench() *bench {
 	return b
 }
 
-var client = smtp.Client{Session: "S1", Addr: netip.MustParseAddr("192.0.2.7"), Helo: "client.test", Protocol: "ESMTP"}
+var client = smtp.Client{Session: "S1", Message: "S1.1", Addr: netip.MustParseAddr("192.0.2.7"), Helo: "client.test", Protocol: "ESMTP"}
 
 func loggedIn(login string, maySend bool) smtp.Client {
 	c := client
@@ -314,8 +314,8 @@ func TestReplies(t *testing.T) {
 			if b.open != 0 {
 				t.Errorf("%d spooled messages were not closed", b.open)
 			}
-			if b.log.Len() == 0 {
-				t.Error("nothing was logged")
+			if !strings.Contains(b.log.String(), " id=S1.1 ") {
+				t.Errorf("the log does not name the message:\n%s", &b.log)
 			}
 		})
 	}
@@ -336,27 +336,27 @@ func TestStored(t *testing.T) {
 	}{
 		{"MX", NewMX, client, "s@r.test", []string{"bob@example.org"}, hello, "bob@example.org",
 			[]string{"Return-Path: <s@r.test>\r\nDelivered-To: bob@example.org\r\n" + received +
-				"ESMTP\r\n\tid S1\r\n\tfor <bob@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n" + hello}},
+				"ESMTP\r\n\tid S1.1\r\n\tfor <bob@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n" + hello}},
 		{"copies do not tell of one another", NewMX, client, "s@r.test", []string{"bob@example.org", "carol@example.org"}, hello, "bob@example.org",
 			[]string{"Return-Path: <s@r.test>\r\nDelivered-To: bob@example.org\r\n" + received +
-				"ESMTP\r\n\tid S1;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n" + hello}},
+				"ESMTP\r\n\tid S1.1;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n" + hello}},
 		{"TLS is shown", NewSubmission, loggedIn("alice@example.org", true), "alice@example.org", []string{"bob@example.org"}, hello, "bob@example.org",
 			[]string{"Return-Path: <alice@example.org>\r\nDelivered-To: bob@example.org\r\n" + received +
-				"ESMTPSA\r\n\t(using TLS 1.3 with cipher TLS_AES_128_GCM_SHA256)\r\n\tid S1\r\n\tfor <bob@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n" + hello}},
+				"ESMTPSA\r\n\t(using TLS 1.3 with cipher TLS_AES_128_GCM_SHA256)\r\n\tid S1.1\r\n\tfor <bob@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n" + hello}},
 		{"a Return-Path of the sender's goes", NewMX, client, "", []string{"bob@example.org"}, "Return-Path: <forged>\r\nA: b\r\n\r\nReturn-Path: body\r\n", "bob@example.org",
 			[]string{"Return-Path: <>\r\nDelivered-To: bob@example.org\r\n" + received +
-				"ESMTP\r\n\tid S1\r\n\tfor <bob@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\nA: b\r\n\r\nReturn-Path: body\r\n"}},
+				"ESMTP\r\n\tid S1.1\r\n\tfor <bob@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\nA: b\r\n\r\nReturn-Path: body\r\n"}},
 		{"one copy for a mailbox named twice", NewMX, client, "s@r.test", []string{"bob@example.org", "team@example.org", "bob@example.org"}, "\r\n", "bob@example.org",
-			[]string{"Return-Path: <s@r.test>\r\nDelivered-To: bob@example.org\r\n" + received + "ESMTP\r\n\tid S1;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n\r\n"}},
+			[]string{"Return-Path: <s@r.test>\r\nDelivered-To: bob@example.org\r\n" + received + "ESMTP\r\n\tid S1.1;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n\r\n"}},
 		{"an alias names its members", NewMX, client, "s@r.test", []string{"team@example.org"}, "\r\n", "bob@example.org",
 			[]string{"Return-Path: <s@r.test>\r\nDelivered-To: bob@example.org\r\n" + received +
-				"ESMTP\r\n\tid S1\r\n\tfor <team@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n\r\n"}},
+				"ESMTP\r\n\tid S1.1\r\n\tfor <team@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n\r\n"}},
 		{"LMTP as Dovecot", NewLMTP, client, "s@r.test", []string{"bob+list@example.org"}, "\r\n", "bob@example.org",
 			[]string{"list|Return-Path: <s@r.test>\r\nDelivered-To: bob+list@example.org\r\n" + received +
-				"ESMTP\r\n\tid S1\r\n\t(envelope-from <s@r.test>)\r\n\tfor <bob+list@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n\r\n"}},
+				"ESMTP\r\n\tid S1.1\r\n\t(envelope-from <s@r.test>)\r\n\tfor <bob+list@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n\r\n"}},
 		{"LMTP with two recipients has no Delivered-To", NewLMTP, client, "s@r.test", []string{"bob@example.org", "carol@example.org"}, "\r\n", "bob@example.org",
 			[]string{"Return-Path: <s@r.test>\r\n" + received +
-				"ESMTP\r\n\tid S1\r\n\t(envelope-from <s@r.test>);\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n\r\n"}},
+				"ESMTP\r\n\tid S1.1\r\n\t(envelope-from <s@r.test>);\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n\r\n"}},
 		{"LMTP does not expand what the MTA expanded", NewLMTP, client, "s@r.test", []string{"alice@example.org"}, "\r\n", "bob@example.org", nil},
 		{"LDA adds and takes nothing", NewLDA, client, "s@r.test", []string{"alice@example.org"}, "Return-Path: <s@r.test>\r\nDelivered-To: alice@example.org\r\n\r\n", "alice@example.org",
 			[]string{"Return-Path: <s@r.test>\r\nDelivered-To: alice@example.org\r\n\r\n"}},

@@ -47,7 +47,7 @@ func (t *transaction) received() string {
 	if t.client.TLS != nil {
 		b.WriteString("\r\n\t(" + tlsDetails(t.client.TLS) + ")")
 	}
-	b.WriteString("\r\n\tid " + t.client.Session)
+	b.WriteString("\r\n\tid " + t.client.Message)
 	if t.r.isLMTP {
 		b.WriteString("\r\n\t(envelope-from " + quoteComment(t.from.String()) + ")")
 	}
