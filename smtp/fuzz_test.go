@@ -24,7 +24,8 @@ func wantStatus(t *testing.T, in string, err error) {
 var mailSeeds = []string{
 	"FROM:<>", "from: <a@b.test> SIZE=10 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+2Bb AUTH=<>",
 	`FROM:<"a@b> NOTIFY=NEVER <c"@d.test>`, `FROM:<"\">"@d.test>`, "FROM:<@a.test,@[IPv6:::1]:b@c.test>",
-	"FROM:<a@b.test>SIZE", "FROM:<ü@ü.test> SMTPUTF8", "FROM:<a@b.test> SIZE=99999999999999999999",
+	"FROM:<a@b.test>SIZE", "FROM:<ü@ü.test> SMTPUTF8", "FROM:a@b.test SIZE=1", `FROM:"a > b"@c.test`, "FROM:<.a..b.@c.test>",
+	"FROM:postmaster", "FROM:<a@b.test> SIZE=99999999999999999999",
 }
 
 // FuzzParseMail holds that what is accepted can be written down again as the

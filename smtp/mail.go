@@ -41,7 +41,7 @@ func parseMail(arg string) (mailArg, error) {
 	}
 	var m mailArg
 	if p != "" {
-		if m.path.Address, err = mail.ParseAddress(p); err != nil {
+		if m.path.Address, err = parseMailbox(p); err != nil {
 			return mailArg{}, errSender
 		}
 	}
@@ -125,6 +125,7 @@ func (s *session) mail(ctx context.Context, m mailArg) error {
 		return errManyMails
 	}
 	s.transactions++
+	s.client.Message = s.client.Session + "." + strconv.Itoa(s.transactions)
 	c := s.client
 	c.Protocol = s.protocol(m.path.UTF8)
 	tx, err := s.srv.cfg.Receiver.Begin(ctx, c, m.path)

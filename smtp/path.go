@@ -16,26 +16,41 @@ var errPath = errors.New("no path in angle brackets")
 // route is passed over too (section 4.1.1.3 and appendix C), as Postfix does.
 // A ">" inside a quoted local part does not end the path.
 func parsePath(s string) (mailbox, params string, err error) {
-	s, ok := strings.CutPrefix(strings.TrimLeft(s, " "), "<")
+	s = strings.TrimLeft(s, " ")
+	path, ok := strings.CutPrefix(s, "<")
 	if !ok {
-		return "", "", errPath
+		return parseBare(s)
 	}
-	if s, err = skipRoute(s); err != nil {
+	if path, err = skipRoute(path); err != nil {
 		return "", "", err
 	}
-	end := pathEnd(s)
+	end := indexUnquoted(path, '>')
 	if end < 0 {
 		return "", "", errPath
 	}
-	mailbox, params = s[:end], s[end+1:]
+	mailbox, params = path[:end], path[end+1:]
 	if params != "" && params[0] != ' ' {
 		return "", "", errPath
 	}
 	return mailbox, params, nil
 }
 
-// pathEnd is where the ">" is that ends the path, -1 if nowhere.
-func pathEnd(s string) int {
+// parseBare reads a mailbox without angle brackets, up to a blank or the end:
+// scripts and devices send that, and Postfix takes it. It must be a mailbox as
+// it stands, so what was meant cannot be in doubt.
+func parseBare(s string) (mailbox, params string, err error) {
+	mailbox = s
+	if end := indexUnquoted(s, ' '); end >= 0 {
+		mailbox, params = s[:end], s[end:]
+	}
+	if _, err := parseRecipient(mailbox); err != nil {
+		return "", "", errPath
+	}
+	return mailbox, params, nil
+}
+
+// indexUnquoted is where the first c outside quotes is, -1 if nowhere.
+func indexUnquoted(s string, c byte) int {
 	quoted := false
 	for i := 0; i < len(s); i++ {
 		switch {
@@ -43,11 +58,27 @@ func pathEnd(s string) int {
 			i++
 		case s[i] == '"':
 			quoted = !quoted
-		case s[i] == '>' && !quoted:
+		case s[i] == c && !quoted:
 			return i
 		}
 	}
 	return -1
+}
+
+// parseMailbox takes an address, and one whose only fault is dots where
+// RFC 5321 section 4.1.2 wants quotes around them (a..b@, a.@): networks have
+// given out such names, and Postfix takes them. It becomes the quoted form.
+func parseMailbox(s string) (mail.Address, error) {
+	a, err := mail.ParseAddress(s)
+	at := strings.LastIndexByte(s, '@')
+	if err == nil || at < 0 {
+		return a, err
+	}
+	local, domain := s[:at], s[at:]
+	if _, err := mail.ParseAddress(strings.ReplaceAll(local, ".", "-") + domain); err != nil {
+		return mail.Address{}, err
+	}
+	return mail.ParseAddress(`"` + local + `"` + domain)
 }
 
 // skipRoute passes over A-d-l ":" (RFC 5321 section 4.1.2), whose domains must

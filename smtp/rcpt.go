@@ -49,7 +49,7 @@ func parseRecipient(p string) (mail.Address, error) {
 	if bare := (mail.Address{Local: p}); bare.IsPostmaster() {
 		return bare, nil
 	}
-	return mail.ParseAddress(p)
+	return parseMailbox(p)
 }
 
 // param takes one parameter of RCPT.
