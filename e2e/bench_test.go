@@ -48,26 +48,20 @@ func manyUsers(b *testing.B) (*world, []string) {
 // Target: ratio at least 0.7 up to 32 connections and 1.0 at 64.
 func BenchmarkInbound(b *testing.B) {
 	w, users := manyUsers(b)
+	maildirs := make([]string, len(users))
+	for i, user := range users {
+		maildirs[i] = w.maildir(user)
+	}
+	w.inbound(b, users, 8, len(users), content(100)) // makes the Maildirs
 	for _, size := range []int{4 << 10, 20 << 10} {
 		for _, conns := range []int{1, 8, 32, 64} {
 			b.Run(fmt.Sprintf("%dKB/%dconns", size>>10, conns), func(b *testing.B) {
 				n := min(6000, 800*conns)
 				data := content(size)
-				senders := make([]*smtpSender, conns)
-				for i := range senders {
-					s, err := dialSMTP(b.Context(), w.addr(w.mx))
-					if err != nil {
-						b.Fatal(err)
-					}
-					defer s.close()
-					senders[i] = s
-				}
 				var bare, ours float64
 				for b.Loop() {
-					bare += bareLoop(b, b.TempDir(), mailboxes, conns, n, data)
-					ours += spread(b, conns, n, func(worker, run int) error {
-						return senders[worker].send(users[run%mailboxes], data)
-					})
+					bare += bareLoop(b, maildirs, conns, n, data)
+					ours += w.inbound(b, users, conns, n, data)
 				}
 				b.ReportMetric(ours/float64(b.N), "msg/s")
 				b.ReportMetric(bare/float64(b.N), "bare/s")
@@ -75,6 +69,23 @@ func BenchmarkInbound(b *testing.B) {
 			})
 		}
 	}
+}
+
+// inbound sends n messages to the users in turn over conns connections, and
+// returns how many a second were answered 250.
+func (w *world) inbound(b *testing.B, users []string, conns, n int, data []byte) float64 {
+	senders := make([]*smtpSender, conns)
+	for i := range senders {
+		s, err := dialSMTP(b.Context(), w.addr(w.mx))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer s.close()
+		senders[i] = s
+	}
+	return spread(b, conns, n, func(worker, run int) error {
+		return senders[worker].send(users[run%len(users)], data)
+	})
 }
 
 // BenchmarkDeliver starts `gomaild deliver` once for each message, through the

@@ -430,10 +430,11 @@ func (d *delivery) throughSocket(ctx context.Context, from, to mail.Address, in 
 	defer stop()
 	c := gosmtp.NewClientLMTP(conn)
 	defer c.Close()
+	// No QUIT afterwards: it is delivered, and one process for each message
+	// has no time for a farewell.
 	if err := transfer(c, from, to, in.wire()); err != nil {
 		return daemonStatus(err)
 	}
-	_ = c.Quit() // it is delivered, whatever becomes of the farewell
 	return nil
 }
 
