@@ -11,7 +11,10 @@ import (
 
 // Limits of RFC 5321 section 4.5.3.1, in octets.
 const (
-	MaxLocalPart = 64
+	// MaxLocalPart is twice what the RFC says a sender may count on: bounce
+	// addresses that hold the recipient's (VERP, SRS) are longer than 64, and
+	// "implementation techniques that impose no limits" are what it asks for.
+	MaxLocalPart = 128
 	MaxDomain    = 255
 	MaxPath      = 254 // a path is 256 with its angle brackets
 )

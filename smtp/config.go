@@ -75,7 +75,7 @@ type Limits struct {
 	MaxErrors       int
 	ErrorDelay      time.Duration
 	MaxIdleCommands int // commands that move no mail (NOOP, RSET, EHLO ...) between messages
-	MaxTransactions int // MAIL commands of one connection; negative: no limit
+	MaxTransactions int // MAIL commands of one connection; negative, and the default of LMTP: no limit
 
 	CommandTimeout time.Duration // for a whole command line, from the reply before
 	DataTimeout    time.Duration // for each piece of content, however small

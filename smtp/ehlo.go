@@ -43,9 +43,9 @@ func (w *wire) talksFirst(d time.Duration) (bool, error) {
 }
 
 // parseHelo reads the argument of EHLO, HELO and LHLO: a domain or an address
-// literal (RFC 5321 section 4.1.1.1). Real clients give all sorts of names, so
-// any of the letters of such names will do; what could disturb a Received
-// field or a log will not.
+// literal (RFC 5321 section 4.1.1.1). Real clients give all sorts of names, the
+// names of their computers and addresses with zones, so any word will do that
+// cannot end a comment or a string; who shows it makes the rest safe.
 func parseHelo(arg string) (string, error) {
 	if arg == "" || len(arg) > maxHelo {
 		return "", errHelo
@@ -59,7 +59,7 @@ func parseHelo(arg string) (string, error) {
 }
 
 func isHeloOctet(c byte) bool {
-	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || strings.IndexByte(".-_:[]+", c) >= 0
+	return c > ' ' && c != 0x7f && strings.IndexByte(`<>()"\,;`, c) < 0
 }
 
 // ehlo also serves LHLO, which is EHLO by another name (RFC 2033 section 4.1).

@@ -42,6 +42,33 @@ func TestLineLimits(t *testing.T) {
 	}
 }
 
+// TestArgumentLimits holds how long the parts of a command may be.
+func TestArgumentLimits(t *testing.T) {
+	t.Parallel()
+	rcpt := func(arg string) error { _, err := parseRcpt(arg); return err }
+	from := func(arg string) error { _, err := parseMail(arg); return err }
+	helo := func(arg string) error { _, err := parseHelo(arg); return err }
+	for _, tt := range []struct {
+		rule   string
+		parse  func(string) error
+		prefix string
+		most   int // octets after the prefix
+	}{
+		{"HELO", helo, "", maxHelo},
+		{"ENVID", from, "FROM:<> ENVID=", maxEnvID},
+		{"ORCPT", rcpt, "TO:<a@b.test> ORCPT=rfc822;", maxORcpt - len("rfc822;")},
+		{"SIZE", from, "FROM:<> SIZE=", 20},
+	} {
+		digits := strings.Repeat("1", tt.most)
+		if err := tt.parse(tt.prefix + digits); err != nil {
+			t.Errorf("%s of %d octets: %v", tt.rule, tt.most, err)
+		}
+		if tt.parse(tt.prefix+digits+"1") == nil {
+			t.Errorf("%s of %d octets is taken", tt.rule, tt.most+1)
+		}
+	}
+}
+
 func TestRecipientLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -60,6 +87,47 @@ func TestRecipientLimit(t *testing.T) {
 			t.Error("the message for the first hundred did not arrive")
 		}
 	})
+}
+
+// TestTransactionsOfMTA holds that the MTA before us, which keeps its LMTP
+// connection open from message to message, is not sent away in the middle of
+// its work unless that is asked for.
+func TestTransactionsOfMTA(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule string
+		cfg  Config
+		want int // messages until 421; 0 for no end
+	}{
+		{"SMTP", Config{}, DefaultMaxTransactions},
+		{"SMTP, no limit", Config{Limits: Limits{MaxTransactions: -1}}, 0},
+		{"LMTP", Config{LMTP: true}, 0},
+		{"LMTP, limited", Config{LMTP: true, Limits: Limits{MaxTransactions: 2}}, 2},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				tt.cfg.Receiver = &fakeReceiver{}
+				c := dial(t, tt.cfg)
+				hello := "HELO x"
+				if tt.cfg.LMTP {
+					hello = "LHLO x"
+				}
+				c.say(hello, "250")
+				for i := range DefaultMaxTransactions + 1 {
+					if tt.want > 0 && i == tt.want {
+						c.say("MAIL FROM:<>", "421 4.7.0")
+						c.expectEnd()
+						return
+					}
+					c.say("MAIL FROM:<>", "250")
+					c.say("RCPT TO:<alice@example.org>", "250")
+					c.say("DATA", "354")
+					c.say(".", "250")
+				}
+			})
+		})
+	}
 }
 
 // TestLongLineOfContent holds that content streams whatever its lines are like.

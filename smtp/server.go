@@ -23,6 +23,9 @@ type Server struct {
 
 // New makes a server.
 func New(cfg Config) *Server {
+	if cfg.LMTP {
+		orDefault(&cfg.Limits.MaxTransactions, -1) // the MTA before us stays as long as it has mail
+	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	if cfg.Greeting == "" {
 		cfg.Greeting = "ESMTP"

@@ -60,7 +60,7 @@ var gotoTests = []struct {
 	{"broken domain", "alice@exa_mple..com", nil, 1},
 	{"control character", "al\x01ice@example.com,bob@example.com", []mail.Address{bob}, 1},
 	{"not UTF-8", "al\xffice@example.com", nil, 1},
-	{"local part over 64 octets", strings.Repeat("a", 65) + "@example.com", nil, 1},
+	{"local part over 128 octets", strings.Repeat("a", 129) + "@example.com", nil, 1},
 	{"empty quotes", `""@example.com`, nil, 1},
 	{"an open quote takes the rest", `"alice@example.com,bob@example.com`, []mail.Address{addr("alice@example.com,bob@example.com", "")}, 0},
 	{"long list", strings.Repeat("alice@example.com,", 3000), slices.Repeat([]mail.Address{alice}, 3000), 0},
