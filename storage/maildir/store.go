@@ -84,6 +84,9 @@ func New(config Config) (*Store, error) {
 
 // Account implements storage.Store.
 func (s *Store) Account(ctx context.Context, o storage.Owner) (storage.Account, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	dir, err := expand(s.template, o)
 	if err != nil {
 		return nil, fmt.Errorf("account %v: %w", o.Address, err)
@@ -100,7 +103,7 @@ func (s *Store) Account(ctx context.Context, o storage.Owner) (storage.Account, 
 		return nil, fmt.Errorf("account %v: %w", o.Address, errors.Join(err, h.Close()))
 	}
 	s.learn(dir)
-	return h, ctx.Err()
+	return h, nil
 }
 
 func (s *Store) acquire(dir string) (*account, error) {

@@ -26,7 +26,7 @@ func parseSubscriptions(data string) subscriptions {
 	s.v2 = v2 || data == ""
 	lines := strings.Split(rest, "\n")
 	for _, line := range lines[:len(lines)-1] {
-		line = strings.TrimSuffix(line, "\r")
+		line = strings.TrimRight(line, "\r")
 		if line != "" && !slices.Contains(s.lines, line) {
 			s.lines = append(s.lines, line)
 		}

@@ -86,7 +86,7 @@ func FuzzDiff(f *testing.F) {
 				old.Messages = append(old.Messages, view(uid).Messages...)
 			}
 			if rng.IntN(2) == 0 && (inOld || uid > 20) {
-				now.Messages = append(now.Messages, view(uid + 100*storage.UID(rng.IntN(2))).Messages...)
+				now.Messages = append(now.Messages, view(uid+100*storage.UID(rng.IntN(2))).Messages...)
 			}
 		}
 		client := slices.Clone(old.Messages)
