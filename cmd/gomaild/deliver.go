@@ -16,7 +16,6 @@ import (
 	"unicode/utf8"
 
 	gosmtp "github.com/emersion/go-smtp"
-	"golang.org/x/sys/unix"
 
 	"gomaild/daemon"
 	"gomaild/delivery/receive"
@@ -91,12 +90,22 @@ func (d *delivery) main(args []string, stdin io.Reader, stdout, stderr io.Writer
 		fmt.Fprintf(stderr, "gomaild deliver: %v\n", err)
 		return exitUsage
 	}
-	err := d.run(stdin)
-	code, text := exitOf(err)
+	code, text := exitOf(d.runSafely(stdin))
 	if text != "" {
 		fmt.Fprintln(stderr, text)
 	}
 	return code
+}
+
+// runSafely makes a panic an error: the runtime would exit with 2, and Postfix
+// would bounce the mail for it.
+func (d *delivery) runSafely(stdin io.Reader) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return d.run(stdin)
 }
 
 // exitOf is the exit status for an outcome and the line that explains it. A
@@ -304,13 +313,16 @@ func (d *delivery) input(stdin io.Reader) (*input, error) {
 }
 
 // namelessFile holds a large message in a file that is gone with the process.
+// O_TMPFILE would leave no moment with a name, but not every file system has it.
 func namelessFile(r io.Reader) (file, error) {
-	dir := os.TempDir()
-	fd, err := unix.Open(dir, unix.O_RDWR|unix.O_TMPFILE|unix.O_CLOEXEC, 0o600)
+	f, err := os.CreateTemp("", "gomaild-deliver-")
 	if err != nil {
-		return file{}, &fs.PathError{Op: "make a file in", Path: dir, Err: err}
+		return file{}, err
 	}
-	f := os.NewFile(uintptr(fd), dir)
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return file{}, err
+	}
 	size, err := io.Copy(f, r)
 	if err != nil {
 		f.Close()

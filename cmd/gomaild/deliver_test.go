@@ -243,6 +243,37 @@ func TestDeliverUsage(t *testing.T) {
 	}
 }
 
+// TestDeliverPanic: the runtime's exit status 2 would make Postfix bounce.
+func TestDeliverPanic(t *testing.T) {
+	t.Parallel()
+	d := delivery{
+		direct:     func(context.Context, *config.Config, receive.Order) error { panic("a bug\nhere") },
+		loadConfig: func(string) (*config.Config, error) { return config.Default(), nil },
+		timeout:    time.Minute,
+	}
+	var out, errs bytes.Buffer
+	code := d.main([]string{"-d", "a@b.test", "-m", "x"}, strings.NewReader("\nx\n"), &out, &errs)
+	if code != exitTempFail || errs.String() != "gomaild deliver: panic: a bug here\n" {
+		t.Errorf("exit %d, %q", code, errs.String())
+	}
+}
+
+// TestDeliverLarge: a message that is more than memory holds leaves no file.
+func TestDeliverLarge(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	line := strings.Repeat("x", 70) + "\n"
+	text := "\n" + strings.Repeat(line, 2*deliverMemory/len(line))
+	l := &lda{}
+	code, _, errs := l.deliver(text, "-d", "a@b.test", "-o", "socket="+l.listen(t))
+	if code != exitOK || string(l.got) != strings.ReplaceAll(text, "\n", "\r\n") {
+		t.Errorf("exit %d, %q, %d octets", code, errs, len(l.got))
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
+		t.Errorf("left behind: %v, %v", files, err)
+	}
+}
+
 // TestDeliverInputFails: half a message is no message.
 func TestDeliverInputFails(t *testing.T) {
 	t.Parallel()
