@@ -276,6 +276,8 @@ func TestMaySendAs(t *testing.T) {
 			{"with a detail", "alice@x.test", "bob+x@x.test", false},
 			{"by way of another's mailbox", "alice@x.test", "viabob@x.test", false},
 			{"the base of a name with the delimiter", "plus+name@x.test", "plus@x.test", false},
+			{"another's mailbox that looks like a detail", "plus@x.test", "plus+name@x.test", false},
+			{"the same under an alias domain", "plus@x.test", "plus+name@also.test", false},
 			{"a catch-all", "alice@x.test", "anybody@x.test", false},
 			{"the whole domain", "alice@x.test", "@x.test", false},
 			{"a loop", "alice@x.test", "loop@x.test", false},

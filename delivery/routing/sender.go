@@ -43,8 +43,8 @@ func (s *senderCheck) leads(ctx context.Context, a mail.Address, depth int) (boo
 	if s.met[a] || depth > s.r.config.MaxDepth || len(s.met) >= s.r.config.MaxExpansion {
 		return false, nil
 	}
-	if base, _, _ := a.CutDetail(s.r.config.Delimiter); a == s.login || base == s.login {
-		return true, nil
+	if own, err := s.isOwn(ctx, a); own || err != nil {
+		return own, err
 	}
 	s.met[a] = true
 	next, err := s.next(ctx, a)
@@ -57,6 +57,22 @@ func (s *senderCheck) leads(ctx context.Context, a mail.Address, depth int) (boo
 		}
 	}
 	return false, nil
+}
+
+// isOwn reports that a is the login, or the login with a detail. What looks
+// like a detail may be the name of another account.
+func (s *senderCheck) isOwn(ctx context.Context, a mail.Address) (bool, error) {
+	if a == s.login {
+		return true, nil
+	}
+	if base, _, ok := a.CutDetail(s.r.config.Delimiter); !ok || base != s.login {
+		return false, nil
+	}
+	_, err := s.table.config.Lookup.Mailbox(ctx, a)
+	if errors.Is(err, accounts.ErrNotFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 // next is where a's own rows lead; nil for other accounts' mailboxes and for
