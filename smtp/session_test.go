@@ -273,6 +273,25 @@ func TestHandshakeTimeout(t *testing.T) {
 	})
 }
 
+// TestDrainInHandshake holds that a client that is slow with TLS does not hold
+// up a stop, and hears nothing in plaintext.
+func TestDrainInHandshake(t *testing.T) {
+	t.Parallel()
+	serverTLS, _ := certificate(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t, Config{Receiver: &fakeReceiver{}, TLS: serverTLS})
+		c.say("HELO x", "250")
+		c.say("STARTTLS", "220")
+		synctest.Wait()
+		start := time.Now()
+		close(c.drain)
+		c.expectEnd()
+		if got := time.Since(start); got != 0 {
+			t.Errorf("ended after %v, want at once", got)
+		}
+	})
+}
+
 // TestFailedHandshake holds that there is no way back to plaintext.
 func TestFailedHandshake(t *testing.T) {
 	t.Parallel()

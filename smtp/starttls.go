@@ -47,13 +47,19 @@ func (s *session) starttls(ctx context.Context, _ string) error {
 }
 
 // upgrade goes on in TLS. A handshake that fails is the end of the wire: there
-// is no way back to plaintext.
+// is no way back to plaintext, not even for a farewell. A drain ends it.
 func (w *wire) upgrade(ctx context.Context, conn *tls.Conn) error {
-	if err := w.conn.SetDeadline(time.Time{}); err != nil {
-		return w.fail(err)
+	err := w.conn.SetDeadline(time.Time{})
+	if err == nil {
+		err = w.beginRead(time.Time{})
 	}
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return w.fail(err)
+	if err == nil {
+		err = conn.HandshakeContext(ctx)
+		w.endRead()
+	}
+	if err != nil {
+		w.err = fmt.Errorf("handshake: %v", err) // not a cause that goodbye would tell
+		return w.err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
