@@ -210,6 +210,20 @@ func TestDrippingChunks(t *testing.T) {
 	})
 }
 
+// TestNoMinRate holds that the least rate can be switched off.
+func TestNoMinRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t, Config{Receiver: &fakeReceiver{}, Limits: Limits{MinRate: -1}})
+		c.toData()
+		for range 10 {
+			time.Sleep(time.Minute)
+			c.send("x")
+		}
+		c.say("\r\n.", "250")
+	})
+}
+
 // TestSilentReader holds that a client that takes no reply is left.
 func TestSilentReader(t *testing.T) {
 	t.Parallel()
