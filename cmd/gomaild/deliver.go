@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	gosmtp "github.com/emersion/go-smtp"
+	"golang.org/x/sys/unix"
 
 	"gomaild/daemon"
 	"gomaild/delivery/receive"
@@ -312,17 +313,19 @@ func (d *delivery) input(stdin io.Reader) (*input, error) {
 	return in, nil
 }
 
-// namelessFile holds a large message in a file that is gone with the process.
-// O_TMPFILE would leave no moment with a name, but not every file system has it.
+// namelessFile holds a large message in a file that is gone with the process:
+// on disk, or in memory where the file system has no O_TMPFILE (older
+// overlayfs) or the directory cannot be written to.
 func namelessFile(r io.Reader) (file, error) {
-	f, err := os.CreateTemp("", "gomaild-deliver-")
+	dir := os.TempDir()
+	fd, err := unix.Open(dir, unix.O_RDWR|unix.O_TMPFILE|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return file{}, err
+		fd, err = unix.MemfdCreate("gomaild-deliver", unix.MFD_CLOEXEC)
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return file{}, err
+	if err != nil {
+		return file{}, &fs.PathError{Op: "make a file in", Path: dir, Err: err}
 	}
+	f := os.NewFile(uintptr(fd), dir)
 	size, err := io.Copy(f, r)
 	if err != nil {
 		f.Close()

@@ -258,16 +258,19 @@ func TestDeliverPanic(t *testing.T) {
 	}
 }
 
-// TestDeliverLarge: a message that is more than memory holds leaves no file.
+// TestDeliverLarge: a message that is more than memory holds leaves no file, and
+// does not need a directory that takes one.
 func TestDeliverLarge(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir)
 	line := strings.Repeat("x", 70) + "\n"
 	text := "\n" + strings.Repeat(line, 2*deliverMemory/len(line))
-	l := &lda{}
-	code, _, errs := l.deliver(text, "-d", "a@b.test", "-o", "socket="+l.listen(t))
-	if code != exitOK || string(l.got) != strings.ReplaceAll(text, "\n", "\r\n") {
-		t.Errorf("exit %d, %q, %d octets", code, errs, len(l.got))
+	for _, tmp := range []string{dir, filepath.Join(dir, "missing")} {
+		t.Setenv("TMPDIR", tmp)
+		l := &lda{}
+		code, _, errs := l.deliver(text, "-d", "a@b.test", "-o", "socket="+l.listen(t))
+		if code != exitOK || string(l.got) != strings.ReplaceAll(text, "\n", "\r\n") {
+			t.Errorf("%s: exit %d, %q, %d octets", tmp, code, errs, len(l.got))
+		}
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
 		t.Errorf("left behind: %v, %v", files, err)
