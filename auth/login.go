@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -273,8 +274,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // report is the one line of a login. The name is in it only if it is an
-// address: people type passwords into name fields.
+// account's or was typed as an address: people type passwords into name fields.
 func (a *Auth) report(at attempt, login mail.Address, o outcome, err error) {
+	if (o.why == unknownUser || o.why == throttled) && !strings.Contains(at.username, "@") {
+		login = mail.Address{}
+	}
 	log := a.log.With("protocol", at.client.Protocol, "session", at.client.Session, "client", at.client.Addr,
 		"tls", at.client.OnTLS, "mechanism", at.mechanism, "account", login.String())
 	if o.waited > 0 {

@@ -330,6 +330,8 @@ func TestLog(t *testing.T) {
 		{"granted", "alice", "Test-pw1", nil, []string{"level=INFO", "msg=login ", "account=alice@example.com", "client=192.0.2.1", "protocol=imap", "session=s1", "tls=true", "cached=false"}},
 		{"refused", "alice", "hunter2!", nil, []string{"level=INFO", `msg="login refused"`, `reason="wrong password"`, "account=alice@example.com"}},
 		{"a password typed as a name", "hunter2! with blanks", "x", nil, []string{`reason="malformed name"`, `account=""`}},
+		{"one that the default domain makes a name", "hunter2!", "x", nil, []string{`reason="unknown user"`, `account=""`}},
+		{"an unknown user", "carol@example.com", "x", nil, []string{`reason="unknown user"`, "account=carol@example.com"}},
 		{"unavailable", "alice", "hunter2!", errors.New("connection refused"), []string{"level=ERROR", `msg="login unavailable"`, "connection refused"}},
 	} {
 		log.Reset()
