@@ -19,6 +19,7 @@ import (
 // opened anew, because nobody can tell what else was lost.
 type Root struct {
 	root    *os.Root
+	beneath *beneath
 	commits *commits
 	device  uint64 // st_dev
 	parent  *Root  // nil for one of OpenRoot
@@ -47,18 +48,21 @@ func newRoot(root *os.Root, parent *Root) (*Root, error) {
 		return nil, errors.Join(err, root.Close())
 	}
 	r := &Root{root: root, parent: parent, open: map[io.Closer]struct{}{}}
-	r.device, err = device(dir)
+	if r.beneath, err = newBeneath(dir); err == nil {
+		r.device, err = device(dir)
+	}
 	if err != nil {
 		return nil, errors.Join(err, dir.Close(), root.Close())
 	}
-	if parent == nil || parent.device != r.device {
-		r.commits = newCommits(dir)
+	if parent != nil && parent.device == r.device {
+		r.commits = parent.commits
 		return r, nil
 	}
-	r.commits = parent.commits
-	if err := dir.Close(); err != nil {
-		return nil, errors.Join(err, root.Close())
+	own, err := root.Open(".")
+	if err != nil {
+		return nil, errors.Join(err, dir.Close(), root.Close())
 	}
+	r.commits = newCommits(own)
 	return r, nil
 }
 
@@ -80,7 +84,10 @@ func (r *Root) Err() error { return r.commits.state() }
 
 // OpenFile opens a file; the flags are those of package os.
 func (r *Root) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
-	f, err := r.root.OpenFile(name, flag, perm)
+	f, err := r.beneath.openFile(name, flag, perm)
+	if err == errBeneath {
+		f, err = r.root.OpenFile(name, flag, perm)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +123,9 @@ func (r *Root) Mkdir(name string, perm fs.FileMode) error { return r.root.Mkdir(
 
 // Rename renames, replacing what has the new name.
 func (r *Root) Rename(oldname, newname string) error {
+	if err := r.beneath.rename(oldname, newname); err != errBeneath {
+		return err
+	}
 	return pathError(r.root.Rename(oldname, newname))
 }
 
@@ -166,19 +176,25 @@ func (r *Root) Chown(name string, uid, gid int) error { return r.root.Chown(name
 
 // SyncDir makes the names in a directory durable.
 func (r *Root) SyncDir(name string) error {
-	if _, err := r.root.Stat(name); err != nil { // a shared pass would not notice
-		return err
-	}
-	err := r.commits.commit(func() error { return r.fsyncDir(name) })
-	return syncError("syncdir", name, err)
-}
-
-func (r *Root) fsyncDir(name string) error {
-	dir, err := r.root.Open(name)
+	dir, err := r.openDir(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	if !r.keep(dir) {
+		return errors.Join(closedError("syncdir", name), dir.Close())
+	}
+	defer r.drop(dir)
+	err = r.commits.commit(dir.Sync)
+	return errors.Join(syncError("syncdir", name, err), ignoreClosed(dir.Close()))
+}
+
+// openDir opens a directory, for its entries to be synced.
+func (r *Root) openDir(name string) (*os.File, error) {
+	dir, err := r.beneath.openFile(name, syscall.O_DIRECTORY, 0)
+	if err == errBeneath {
+		dir, err = r.root.OpenFile(name, syscall.O_DIRECTORY, 0)
+	}
+	return dir, err
 }
 
 // Barrier makes durable all that happened in the tree before the call.
@@ -234,7 +250,7 @@ func (r *Root) Close() error {
 	if r.parent == nil || r.parent.commits != r.commits {
 		errs = append(errs, r.commits.close())
 	}
-	return errors.Join(append(errs, r.root.Close())...)
+	return errors.Join(append(errs, r.beneath.close(), r.root.Close())...)
 }
 
 // ignoreClosed forgives that another goroutine closed the same thing first.
