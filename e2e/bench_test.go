@@ -93,6 +93,7 @@ func (w *world) inbound(b *testing.B, users []string, conns, n int, data []byte)
 // 300 a second or a ratio of 0.7, whichever is lower.
 func BenchmarkDeliver(b *testing.B) {
 	w, users := manyUsers(b)
+	w.inbound(b, users, 8, len(users), content(100)) // makes the Maildirs
 	idle := emptyProgram(b)
 	message := content(4 << 10)
 	const n, workers = 400, 4
