@@ -71,22 +71,20 @@ func (s *session) loggedIn(ctx context.Context, id auth.Identity) (reply, error)
 	}
 	s.identity, s.account, s.state = id, account, authenticated
 	s.log = s.log.With("account", id.Account.String())
-	s.log.Info("login", "tls", isTLS(s.conn))
 	return reply{code: "CAPABILITY IMAP4rev1 " + extensions, text: "Logged in"}, nil
 }
 
 // loginFailed counts a refusal and ends the session when there were too many;
-// how long each takes is the Authenticator's business.
+// how long each takes, and what the log says of it, is the Authenticator's
+// business.
 func (s *session) loginFailed(err error) error {
 	if !isLoginError(err) {
 		err = fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
 	}
 	if errors.Is(err, auth.ErrUnavailable) {
-		s.log.Error("login could not be checked", "error", err)
 		return err
 	}
 	s.loginFailures++
-	s.log.Info("login refused", "error", err)
 	if s.loginFailures >= s.limits.LoginFailures {
 		s.bye("Too many failed logins")
 	}
