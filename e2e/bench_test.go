@@ -58,10 +58,13 @@ func BenchmarkInbound(b *testing.B) {
 			b.Run(fmt.Sprintf("%dKB/%dconns", size>>10, conns), func(b *testing.B) {
 				n := min(6000, 800*conns)
 				data := content(size)
+				const turns = 4 // the disk has moods; both shall meet all of them
 				var bare, ours float64
 				for b.Loop() {
-					bare += bareLoop(b, maildirs, conns, n, data)
-					ours += w.inbound(b, users, conns, n, data)
+					for range turns {
+						bare += bareLoop(b, maildirs, conns, n/turns, data) / turns
+						ours += w.inbound(b, users, conns, n/turns, data) / turns
+					}
 				}
 				b.ReportMetric(ours/float64(b.N), "msg/s")
 				b.ReportMetric(bare/float64(b.N), "bare/s")

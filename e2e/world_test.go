@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"math/big"
 	"net"
 	"os"
@@ -73,8 +71,9 @@ type world struct {
 	mx, msa, msas, lmtp, imap, imaps int    // ports
 	lda                              string // socket
 
-	log *syncBuffer
-	cmd *exec.Cmd
+	log   string // file
+	cmd   *exec.Cmd
+	ended chan error // one value when cmd has ended
 }
 
 // newWorld writes a configuration and a database with alice and bob. top is
@@ -87,7 +86,8 @@ func newWorld(tb testing.TB, top string) *world {
 // newWorldWith is newWorld with keys for the IMAP listeners.
 func newWorldWith(tb testing.TB, top, imapKeys string) *world {
 	tb.Helper()
-	w := &world{dir: tb.TempDir(), log: &syncBuffer{}}
+	w := &world{dir: tb.TempDir()}
+	w.log = filepath.Join(w.dir, "gomaild.log")
 	w.root = filepath.Join(w.dir, "mail")
 	w.config = filepath.Join(w.dir, "gomaild.toml")
 	w.lda = filepath.Join(w.dir, "run", "lda")
@@ -134,53 +134,56 @@ func (w *world) addAccount(tb testing.TB, address string) {
 	peertest.Run(tb, password+"\n", gomaild(tb), "account", "add", "-c", w.config, "--create-domain", "--password-stdin", address)
 }
 
-// start runs the server and waits until it says that it serves.
+// start runs the server and waits until its log says that it serves. The log is
+// a file: reading a pipe would cost processor time that belongs to the server.
 func (w *world) start(tb testing.TB) {
 	tb.Helper()
-	w.cmd = exec.Command(gomaild(tb), "serve", "-c", w.config)
-	w.cmd.Env = append(os.Environ(), "GOMEMLIMIT=off")
-	stderr, err := w.cmd.StderrPipe()
+	log, err := os.OpenFile(w.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	defer log.Close()
+	w.cmd = exec.Command(gomaild(tb), "serve", "-c", w.config)
+	w.cmd.Stderr = log
 	if err := w.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	ready := make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		w.copyLog(stderr, ready)
-	}()
+	w.ended = make(chan error, 1)
+	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(w.cmd, w.ended)
 	tb.Cleanup(func() {
 		w.stop(tb)
-		<-ended
 		if tb.Failed() {
-			tb.Logf("log of gomaild:\n%s", w.log)
+			tb.Logf("log of gomaild:\n%.20000s", w.readLog(tb))
 		}
 	})
+	w.awaitReady(tb)
+}
+
+func (w *world) awaitReady(tb testing.TB) {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
 	defer cancel()
-	select {
-	case <-ready:
-	case <-ended:
-		tb.Fatalf("gomaild ended:\n%s", w.log)
-	case <-ctx.Done():
-		tb.Fatalf("gomaild does not get ready:\n%s", w.log)
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for !strings.Contains(w.readLog(tb), "msg=ready") {
+		select {
+		case <-look.C:
+		case err := <-w.ended:
+			w.cmd = nil
+			tb.Fatalf("gomaild ended with %v:\n%s", err, w.readLog(tb))
+		case <-ctx.Done():
+			tb.Fatalf("gomaild does not get ready:\n%s", w.readLog(tb))
+		}
 	}
 }
 
-// copyLog keeps the log and closes ready at the line that says so.
-func (w *world) copyLog(r io.Reader, ready chan<- struct{}) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		w.log.add(lines.Text())
-		if ready != nil && strings.Contains(lines.Text(), `msg=ready`) {
-			close(ready)
-			ready = nil
-		}
+func (w *world) readLog(tb testing.TB) string {
+	tb.Helper()
+	text, err := os.ReadFile(w.log)
+	if err != nil {
+		tb.Fatal(err)
 	}
+	return string(text)
 }
 
 // stop ends the server as pacemaker would and waits for it.
@@ -189,10 +192,9 @@ func (w *world) stop(tb testing.TB) {
 	if w.cmd == nil {
 		return
 	}
-	cmd := w.cmd
+	_ = w.cmd.Process.Signal(syscall.SIGTERM)
 	w.cmd = nil
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	if err := cmd.Wait(); err != nil {
+	if err := <-w.ended; err != nil {
 		tb.Errorf("gomaild ended with %v", err)
 	}
 }
@@ -200,10 +202,9 @@ func (w *world) stop(tb testing.TB) {
 // kill ends the server as a power cut of the process would.
 func (w *world) kill(tb testing.TB) {
 	tb.Helper()
-	cmd := w.cmd
+	_ = w.cmd.Process.Kill()
 	w.cmd = nil
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
+	<-w.ended
 }
 
 func (w *world) certificate() string { return filepath.Join(w.dir, "cert.pem") }
@@ -259,23 +260,4 @@ func (w *world) stored(tb testing.TB, address string) []string {
 		names = append(names, found...)
 	}
 	return names
-}
-
-// syncBuffer collects lines from another goroutine.
-type syncBuffer struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (b *syncBuffer) add(line string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.lines = append(b.lines, line)
-}
-
-// String is all lines so far.
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Join(b.lines, "\n")
 }
