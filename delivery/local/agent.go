@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"gomaild/message"
 	"gomaild/storage"
 )
 
@@ -111,17 +110,15 @@ func closeLogged(ctx context.Context, log *slog.Logger, c io.Closer) {
 
 // content is the message as it is stored for one recipient.
 func content(m Message, r Recipient) io.Reader {
-	body := io.Reader(io.NewSectionReader(m.Content, 0, m.Content.Size()))
 	var head strings.Builder
 	if r.ReturnPath {
 		head.WriteString("Return-Path: " + m.From.String() + "\r\n")
-		body = message.EditHeader(body, nil, "Return-Path") // RFC 5321 section 4.4: ours is the only one
 	}
 	if !r.DeliveredTo.IsZero() {
 		head.WriteString("Delivered-To: " + r.DeliveredTo.String() + "\r\n")
 	}
 	head.Write(m.Trace)
-	return io.MultiReader(strings.NewReader(head.String()), body)
+	return io.MultiReader(strings.NewReader(head.String()), io.NewSectionReader(m.Content, 0, m.Content.Size()))
 }
 
 // open opens the mailbox that r means, INBOX if that is not possible.
