@@ -1,0 +1,47 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"gomaild/mail"
+	"gomaild/message"
+)
+
+// Destination is what recipients of one attempt share: the next hop. It is
+// comparable; scheduling is per Destination.
+type Destination struct {
+	Transport string // "smtp", "lmtp" or "local"
+	Host      string // domain, host name or address literal, in lower case; path of the socket for lmtp on a unix socket; "" for local
+	Port      uint16 // 0: the transport's own
+	NoMX      bool   // Host is a host, not a mail domain: Postfix's [host]
+}
+
+// Job is one attempt: one message for recipients that share a Destination.
+type Job struct {
+	ID          string // queue ID, for logs and the remote's Received
+	From        mail.ReversePath
+	To          []mail.Recipient
+	Destination Destination
+	Content     message.Content // wire form, header complete; valid until Deliver returns
+	Arrived     time.Time       // when we took responsibility
+	Attempt     int             // 1 for the first
+	RequireTLS  bool            // REQUIRETLS (RFC 8689)
+}
+
+// Result is the outcome of an attempt for one recipient.
+type Result struct {
+	// Err is nil when the next host has taken responsibility. A *mail.Status
+	// with a 5xx code is final; everything else is tried again.
+	Err       error
+	RemoteMTA string // host name that answered, for the DSN; "" if nobody did
+	TookDSN   bool   // the next host promised to send the notifications (RFC 3461 section 5.2.2)
+}
+
+// Agent makes one attempt for recipients that share a destination.
+type Agent interface {
+	// Deliver makes one attempt and returns one Result for each of job.To, in
+	// order. It ends soon after ctx does; what was not answered by then is
+	// temporary.
+	Deliver(ctx context.Context, job Job) []Result
+}
