@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"internal/durable/durabletest": {"internal/durable"},
 	"internal/spool":               {"internal/durable"},
 	"internal/peer":                {},
+	"internal/gate":                {},
 	"internal/listener":            {"internal/peer"},
 	"internal/certs":               {"internal/durable"},
 	"internal/peertest":            {},
@@ -46,7 +47,7 @@ var arrows = map[string][]string{
 
 	"smtp":       {"smtp/reply", "auth", "internal/peer", "mail"},
 	"smtp/reply": {"mail"},
-	"imap":       {"imap/wire", "storage", "message", "auth"},
+	"imap":       {"imap/wire", "storage", "message", "auth", "internal/gate"},
 	"imap/wire":  {},
 
 	"delivery/routing": {"accounts", "mail"},

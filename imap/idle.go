@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gomaild/internal/gate"
 )
 
 // idle is IDLE, RFC 2177.
@@ -28,8 +30,8 @@ func (idle) run(ctx context.Context, s *session) (reply, error) {
 		switch err := s.awaitChange(notifyAt, watch); err {
 		case nil:
 			return reply{}, s.readDone()
-		case errWoken: // a change or the drain: looked at above
-		case errDeadline:
+		case gate.ErrWoken: // a change or the drain: looked at above
+		case gate.ErrDeadline:
 			if !time.Now().Before(logoutAt) {
 				s.bye("Autologout; idle for too long")
 				return reply{}, nil
@@ -42,7 +44,7 @@ func (idle) run(ctx context.Context, s *session) (reply, error) {
 }
 
 // awaitChange is await that, with watch, a change of the mailbox ends too, with
-// errWoken. A goroutine waits for the change meanwhile; it has ended on return.
+// gate.ErrWoken. A goroutine waits for the change meanwhile; it has ended on return.
 // Without watch (nothing is selected, or the store failed just now) the next
 // look is at the deadline.
 func (s *session) awaitChange(deadline time.Time, watch bool) error {
@@ -55,7 +57,7 @@ func (s *session) awaitChange(deadline time.Time, watch bool) error {
 	watcher.Go(func() {
 		select {
 		case <-changed:
-			s.gate.wake()
+			s.gate.Wake()
 		case <-stop:
 		}
 	})

@@ -11,6 +11,7 @@ import (
 
 	"gomaild/auth"
 	"gomaild/imap/wire"
+	"gomaild/internal/gate"
 	"gomaild/storage"
 )
 
@@ -83,7 +84,7 @@ func (l Limits) wire() wire.Limits {
 // Server serves IMAP sessions. It is safe for concurrent use.
 type Server struct {
 	cfg    Config
-	drains drains
+	drains gate.Drains
 }
 
 // New makes a Server.
@@ -102,7 +103,7 @@ func New(cfg Config) *Server {
 func (srv *Server) Serve(ctx context.Context, drain <-chan struct{}, conn net.Conn) {
 	s := srv.newSession(drain, conn)
 	defer s.close()
-	leave := srv.drains.join(drain, s.gate.wake)
+	leave := srv.drains.Join(drain, s.gate.Wake)
 	defer leave()
 	s.serve(ctx)
 }

@@ -12,6 +12,7 @@ import (
 
 	"gomaild/auth"
 	"gomaild/imap/wire"
+	"gomaild/internal/gate"
 	"gomaild/storage"
 )
 
@@ -23,7 +24,7 @@ type session struct {
 	id     string
 	drain  <-chan struct{}
 
-	gate    gate
+	gate    gate.Gate
 	conn    net.Conn
 	secure  net.Conn // the TLS of STARTTLS, ours to close
 	dec     *wire.Decoder
@@ -59,7 +60,7 @@ func (srv *Server) newSession(drain <-chan struct{}, conn net.Conn) *session {
 // before.
 func (s *session) attach(conn net.Conn) {
 	s.conn = conn
-	s.gate.replace(conn)
+	s.gate.Replace(conn)
 	s.enc = wire.NewEncoder(output{s})
 	s.dec = wire.NewDecoder(input{s}, s.limits.wire(), s.proceed)
 }
@@ -160,9 +161,9 @@ func (s *session) next(ctx context.Context) error {
 	}
 	switch err := s.await(s.idleDeadline()); err {
 	case nil:
-	case errWoken:
+	case gate.ErrWoken:
 		return nil // the drain is seen above
-	case errDeadline:
+	case gate.ErrDeadline:
 		s.bye("Autologout; idle for too long")
 		return nil
 	default:
@@ -184,7 +185,7 @@ func (s *session) await(deadline time.Time) error {
 		return err
 	}
 	s.enc.Release()
-	return s.gate.wait(deadline, s.dec.Wait)
+	return s.gate.Wait(deadline, s.dec.Wait)
 }
 
 func (s *session) idleDeadline() time.Time {

@@ -32,7 +32,7 @@ func (s *session) upgrade(ctx context.Context) error {
 	}
 	conn := tls.Server(s.conn, s.srv.cfg.TLS)
 	_ = s.conn.SetWriteDeadline(s.loginBy)
-	err := s.gate.wait(s.loginBy, func() error { return conn.HandshakeContext(ctx) })
+	err := s.gate.Wait(s.loginBy, func() error { return conn.HandshakeContext(ctx) })
 	if err != nil {
 		return fmt.Errorf("STARTTLS: %w", err)
 	}

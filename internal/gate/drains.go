@@ -1,11 +1,12 @@
-package imap
+package gate
 
 import "sync"
 
-// drains wakes the idle sessions when their listener drains. One goroutine
+// Drains wakes the idle sessions when their listener drains. Its zero
+// value is ready, and it is safe for concurrent use. One goroutine
 // waits for each drain channel, not one for each session: thousands of idle
 // sessions are the normal state.
-type drains struct {
+type Drains struct {
 	mu     sync.Mutex
 	groups map[<-chan struct{}]*drainGroup
 }
@@ -17,9 +18,9 @@ type drainGroup struct {
 	done   chan struct{} // closed when the goroutine has ended
 }
 
-// join calls wake once when drain closes. The session leaves with leave, which
+// Join calls wake once when drain closes. The session leaves with leave, which
 // ends the group's goroutine with its last session.
-func (d *drains) join(drain <-chan struct{}, wake func()) (leave func()) {
+func (d *Drains) Join(drain <-chan struct{}, wake func()) (leave func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := d.groups[drain]
@@ -37,7 +38,7 @@ func (d *drains) join(drain <-chan struct{}, wake func()) (leave func()) {
 	return func() { d.leave(drain, g, id) }
 }
 
-func (d *drains) watch(drain <-chan struct{}, g *drainGroup) {
+func (d *Drains) watch(drain <-chan struct{}, g *drainGroup) {
 	defer close(g.done)
 	select {
 	case <-g.quit:
@@ -51,7 +52,7 @@ func (d *drains) watch(drain <-chan struct{}, g *drainGroup) {
 	}
 }
 
-func (d *drains) leave(drain <-chan struct{}, g *drainGroup, id int) {
+func (d *Drains) leave(drain <-chan struct{}, g *drainGroup, id int) {
 	d.mu.Lock()
 	delete(g.wakers, id)
 	last := len(g.wakers) == 0
