@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"internal/listener":            {"internal/peer"},
 	"internal/certs":               {"internal/durable"},
 	"internal/peertest":            {},
+	"internal/dialogtest":          {},
 	"internal/mariadbtest":         {},
 
 	"message":                       {},
@@ -49,6 +50,7 @@ var arrows = map[string][]string{
 	"smtp/reply": {"mail"},
 	"imap":       {"imap/wire", "storage", "message", "auth", "internal/gate"},
 	"imap/wire":  {},
+	"pop3":       {"storage", "message", "auth", "internal/gate", "internal/peer", "mail"},
 
 	"delivery/routing": {"accounts", "mail"},
 	"delivery/local":   {"storage", "accounts", "message", "mail"},

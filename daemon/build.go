@@ -16,6 +16,7 @@ import (
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
 	"gomaild/mail"
+	"gomaild/pop3"
 	"gomaild/smtp"
 	"gomaild/storage"
 )
@@ -25,6 +26,9 @@ import (
 func (d *Daemon) build(c *config.Config) (*generation, error) {
 	pc, err := AccountsConfig(c, d.log)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := uniqueIDs(c); err != nil {
 		return nil, err
 	}
 	db, err := postfixadmin.Open(d.base, pc)
@@ -125,8 +129,11 @@ func delimiter(c *config.Config) byte {
 
 // handler is what a listener of the configuration speaks.
 func (p *parts) handler(l *config.Listener) listener.Handler {
-	if l.Type == config.IMAP {
+	switch l.Type {
+	case config.IMAP:
 		return imap.New(p.imapConfig(l))
+	case config.POP3:
+		return pop3.New(p.pop3Config(l))
 	}
 	return smtp.New(p.smtpConfig(l))
 }
@@ -200,6 +207,38 @@ func (p *parts) imapConfig(l *config.Listener) imap.Config {
 		c.TLS = p.d.serverTLS(p.c)
 	}
 	return c
+}
+
+func (p *parts) pop3Config(l *config.Listener) pop3.Config {
+	o := &p.c.POP3
+	c := pop3.Config{
+		Hostname:        p.d.hostname,
+		Auth:            p.auth,
+		Accounts:        p.openAccount,
+		TrustedNetworks: l.TrustedNetworks,
+		MarkSeen:        o.MarkSeen,
+		Lock:            o.Lock,
+		Limits: pop3.Limits{
+			LoginTimeout: time.Duration(p.c.Limits.LoginTimeout),
+			IdleTimeout:  time.Duration(p.c.Limits.POP3Timeout),
+		},
+		Logger: p.d.log.With("listener", string(l.Type)),
+	}
+	if f, err := uniqueIDs(p.c); err == nil { // build has looked at it
+		c.UniqueIDs = f
+	}
+	if l.TLS != config.NoTLS {
+		c.TLS = p.d.serverTLS(p.c)
+	}
+	return c
+}
+
+func uniqueIDs(c *config.Config) (pop3.UniqueIDFormat, error) {
+	f, err := pop3.ParseUniqueIDFormat(c.POP3.UniqueIDs)
+	if err != nil {
+		return f, c.At("pop3.unique_ids", err, "write %q, or what pop3_uidl_format in Dovecot says", pop3.DefaultUniqueIDs)
+	}
+	return f, nil
 }
 
 // openAccount opens the home of a login.

@@ -39,6 +39,8 @@ func Check(ctx context.Context, c *config.Config, running bool) Report {
 	k.certificates(name)
 	k.database(ctx, name)
 	k.scheme()
+	_, err := uniqueIDs(c)
+	k.found(err)
 	if !running {
 		k.listeners()
 	}

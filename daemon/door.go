@@ -69,8 +69,11 @@ func newDoor(l place, current *atomic.Pointer[generation], serverTLS *tls.Config
 
 // busyText is what a client over a limit hears.
 func busyText(t config.ListenerType) string {
-	if t == config.IMAP {
+	switch t {
+	case config.IMAP:
 		return "* BYE [UNAVAILABLE] Too many connections, try again later\r\n"
+	case config.POP3:
+		return "-ERR [SYS/TEMP] Too many connections, try again later\r\n"
 	}
 	return "421 4.7.0 Too many connections, try again later\r\n"
 }

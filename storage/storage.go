@@ -120,6 +120,9 @@ type Mailbox interface {
 	// Move is Copy and Expunge in one: a message is never in neither place.
 	Move(ctx context.Context, uids []UID, to Mailbox) ([]UID, error)
 
+	// Maildrop lists the messages of v as POP3 shows them, those that are gone
+	// left out. It opens no file whose sizes are written down.
+	Maildrop(ctx context.Context, v *View) ([]MaildropEntry, error)
 	// Info is a message's sizes and times. ErrExpunged.
 	Info(ctx context.Context, uid UID) (Info, error)
 	// Content opens a message; close it. ErrExpunged.
@@ -141,6 +144,15 @@ type Info struct {
 	StoredSize   int64 // octets of the file
 	InternalDate time.Time
 	SaveDate     time.Time // RFC 8514
+}
+
+// MaildropEntry is what POP3 needs of a message before its content (RFC 1939).
+type MaildropEntry struct {
+	UID      UID
+	WireSize int64  // octets with CRLF line ends
+	Name     string // what the store knows the message by for ever; in a Maildir the base name of its file
+	UniqueID string // a unique-id that was given out before and must stay (a `P` field of the uidlist), or ""
+	Order    uint32 // place in a list that was given out before (an `O` field), 0 for none
 }
 
 // Draft is a message to be stored. Content is in wire form (CRLF); it is read

@@ -122,6 +122,8 @@ func TestCheckFaults(t *testing.T) {
 			"11: listener.address: listener mx: listen tcp 192.0.2.1:0: bind: cannot assign requested address; give an address that this host has, or only the port (for a running gomaild: check --running)"},
 		{"a socket where no directory can be", `"run"`, `"cert.pem/run"`, nil,
 			"12: listener.address: stat DIR/cert.pem/run: not a directory; name a socket in a directory that exists or can be made, here or as run_dir"},
+		{"unique-ids that are all the same", `routing.post`, "pop3.unique_ids = \"%v\"\nrouting.post", nil,
+			`5: pop3.unique_ids: "%v": needs %u, %f or %g: all messages would have the same unique-id; write "%08Xu%08Xv", or what pop3_uidl_format in Dovecot says`},
 		{"an unknown scheme", `routing.post`, "accounts.default_scheme = \"ROT13\"\nrouting.post", nil,
 			`5: accounts.default_scheme: {ROT13}: unknown password scheme; name one of docs/passwords.md, such as "MD5-CRYPT"`},
 		{"a log that cannot be", `routing.post`, "log.destination = \"/nonexistent/log\"\nrouting.post", nil,

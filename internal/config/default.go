@@ -38,7 +38,8 @@ func Default() *Config {
 			MaxDelay:        Duration(15 * time.Second),
 			Cache:           Duration(time.Hour),
 		},
-		TLS: TLS{MinVersion: TLS12},
+		TLS:  TLS{MinVersion: TLS12},
+		POP3: POP3Options{UniqueIDs: "%08Xu%08Xv", MarkSeen: true},
 		Limits: Limits{
 			MessageSize:  50_000_000,
 			Recipients:   1000,
@@ -46,6 +47,7 @@ func Default() *Config {
 			Errors:       20,
 			SMTPTimeout:  Duration(5 * time.Minute),
 			IMAPTimeout:  Duration(30 * time.Minute),
+			POP3Timeout:  Duration(10 * time.Minute),
 			LoginTimeout: Duration(3 * time.Minute),
 		},
 		Log: Log{Level: LogInfo, Format: TextLog, Destination: "stderr"},
@@ -66,7 +68,7 @@ func defaultListeners() []Listener {
 		tls  TLSMode
 	}{
 		{MX, StartTLS}, {Submission, StartTLS}, {Submission, Implicit},
-		{IMAP, StartTLS}, {IMAP, Implicit}, {LMTP, NoTLS}, {LDA, NoTLS},
+		{IMAP, StartTLS}, {IMAP, Implicit}, {POP3, StartTLS}, {POP3, Implicit}, {LMTP, NoTLS}, {LDA, NoTLS},
 	} {
 		one := defaultListener()
 		one.Type, one.TLS = l.kind, l.tls
@@ -74,6 +76,9 @@ func defaultListeners() []Listener {
 	}
 	return all
 }
+
+// isForReading reports that users log in there to read their mail.
+func (l *Listener) isForReading() bool { return l.Type == IMAP || l.Type == POP3 }
 
 // complete gives a listener the address and the TLS mode of its type.
 func (l *Listener) complete(runDir string) {
@@ -103,6 +108,11 @@ func (l *Listener) defaultAddress(runDir string) string {
 			return ":993"
 		}
 		return ":143"
+	case POP3:
+		if implicit {
+			return ":995"
+		}
+		return ":110"
 	default:
 		return unixPrefix + runDir + "/" + string(l.Type)
 	}

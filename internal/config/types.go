@@ -29,12 +29,14 @@ type Config struct {
 	TLS TLS `toml:"tls"`
 	// What one client may ask for.
 	Limits Limits `toml:"limits"`
+	// What POP3 clients see.
+	POP3 POP3Options `toml:"pop3"`
 	// What is written about it.
 	Log Log `toml:"log"`
 	// Addresses to listen on, one table each. Without any there are: mx on
 	// port 25, submission on 587 (STARTTLS) and 465 (implicit TLS), imap on
-	// 143 (STARTTLS) and 993 (implicit TLS), and lmtp and lda on unix sockets
-	// in run_dir.
+	// 143 (STARTTLS) and 993 (implicit TLS), pop3 on 110 (STARTTLS) and 995
+	// (implicit TLS), and lmtp and lda on unix sockets in run_dir.
 	Listeners []Listener `toml:"listener"`
 
 	source source
@@ -196,8 +198,27 @@ type Limits struct {
 	// How long an IMAP client that has logged in may be silent (RFC 9051
 	// section 5.4: at least 30 minutes).
 	IMAPTimeout Duration `toml:"imap_timeout"`
-	// How long an IMAP client may take to log in.
+	// How long a POP3 client that has logged in may be silent (RFC 1939 section
+	// 3: at least 10 minutes).
+	POP3Timeout Duration `toml:"pop3_timeout"`
+	// How long an IMAP or POP3 client may take to log in.
 	LoginTimeout Duration `toml:"login_timeout"`
+}
+
+// POP3Options is the table [pop3].
+type POP3Options struct {
+	// How the unique-ids of messages look, in the words of Dovecot's
+	// pop3_uidl_format: %u is the UID, %v UIDVALIDITY, %f and %g the base name
+	// of the file; before the letter a width with leading zeros and X for
+	// hexadecimal. Clients fetch everything once more when it changes. Ids that
+	// a `P` field of dovecot-uidlist holds stay.
+	UniqueIDs string `toml:"unique_ids"`
+	// Mark messages as seen that were retrieved, when the session ends with
+	// QUIT.
+	MarkSeen bool `toml:"mark_seen"`
+	// Let one POP3 session at a time into a maildrop (RFC 1939 section 4), as
+	// Dovecot does with pop3_lock_session. IMAP is not shut out.
+	Lock bool `toml:"lock"`
 }
 
 // Log is the table [log].
@@ -216,18 +237,19 @@ type Listener struct {
 	// What is spoken: `mx` takes mail from anybody for our addresses;
 	// `submission` takes mail from users who have logged in; `lmtp` takes mail
 	// from another MTA; `lda` is what `gomaild deliver` talks to, on a unix
-	// socket; `imap` is for reading.
+	// socket; `imap` and `pop3` are for reading.
 	Type ListenerType `toml:"type"`
 	// `host:port`, `:port` for every address of the host, or `unix:/path`.
 	// Empty: the port of the type (25, 587 or with implicit TLS 465, 143 or
-	// with implicit TLS 993), or the unix socket run_dir/lmtp or run_dir/lda.
+	// with implicit TLS 993, 110 or with implicit TLS 995), or the unix socket
+	// run_dir/lmtp or run_dir/lda.
 	Address string `toml:"address"`
 	// `implicit`: TLS from the first octet; `starttls`: the client may ask for
 	// it, and must before it logs in; `none`. Empty: `starttls`, but `none` for
 	// lmtp and lda.
 	TLS TLSMode `toml:"tls"`
 	// Networks that are trusted. On submission they may send without logging
-	// in and log in without TLS, on imap they may log in without TLS; they are
+	// in and log in without TLS, on imap and pop3 they may log in without TLS; they are
 	// exempt from max_per_client. Do not list what strangers can use.
 	TrustedNetworks []netip.Prefix `toml:"trusted_networks"`
 	// Connections at the same time.

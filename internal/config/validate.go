@@ -153,6 +153,7 @@ func (v *validator) ranges() {
 	}{
 		{"limits.smtp_timeout", l.SMTPTimeout, Duration(time.Second)},
 		{"limits.imap_timeout", l.IMAPTimeout, Duration(time.Second)},
+		{"limits.pop3_timeout", l.POP3Timeout, Duration(time.Second)},
 		{"limits.login_timeout", l.LoginTimeout, Duration(time.Second)},
 	} {
 		v.unless(d.is >= d.least, d.path, "%q is too short; write %q or more", d.is, d.least)
@@ -190,11 +191,11 @@ func (v *validator) listener(l *Listener, at string) {
 	v.unless(l.Type != LDA || network == "unix", at+".address",
 		"%q would let anybody on the network deliver; the lda listener needs a unix socket, such as %q", l.Address, "unix:/run/gomaild/lda")
 	v.unless(network == "tcp" || l.TLS == NoTLS, at+".tls", "%q is for TCP; on a unix socket write %q", l.TLS, NoTLS)
-	v.unless(len(l.TrustedNetworks) == 0 || l.Type == Submission || l.Type == IMAP, at+".trusted_networks",
-		"is for submission and imap; %s trusts nobody, take the key away", l.Type)
+	v.unless(len(l.TrustedNetworks) == 0 || l.Type == Submission || l.isForReading(), at+".trusted_networks",
+		"is for submission, imap and pop3; %s trusts nobody, take the key away", l.Type)
 	v.unless(l.Type != Submission || l.TLS != NoTLS || len(l.TrustedNetworks) > 0, at+".tls",
 		"%q leaves users no way to log in; write %q or %q, or list trusted_networks", l.TLS, Implicit, StartTLS)
-	v.unless(l.Type != IMAP || l.TLS != NoTLS || len(l.TrustedNetworks) > 0, at+".tls",
+	v.unless(!l.isForReading() || l.TLS != NoTLS || len(l.TrustedNetworks) > 0, at+".tls",
 		"%q leaves users no way to log in; write %q or %q, or list trusted_networks", l.TLS, Implicit, StartTLS)
 	v.unless(l.MaxConnections > 0, at+".max_connections", "%d is too small; write 1 or more", l.MaxConnections)
 	v.unless(l.MaxPerClient >= 0, at+".max_per_client", "%d is negative; write 0 for no limit", l.MaxPerClient)

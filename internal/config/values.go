@@ -210,10 +210,11 @@ const (
 	LMTP       ListenerType = "lmtp"
 	LDA        ListenerType = "lda"
 	IMAP       ListenerType = "imap"
+	POP3       ListenerType = "pop3"
 )
 
 func (ListenerType) choices() []string {
-	return []string{string(MX), string(Submission), string(LMTP), string(LDA), string(IMAP)}
+	return []string{string(MX), string(Submission), string(LMTP), string(LDA), string(IMAP), string(POP3)}
 }
 
 // UnmarshalText takes one of the types.

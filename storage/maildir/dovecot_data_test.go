@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -33,6 +34,10 @@ type served struct {
 	Folders        map[string]servedFolder `json:"folders"`
 	List           []string                `json:"list"`
 	ListSubscribed []string                `json:"list_subscribed"`
+	POP3           struct {
+		List []string `json:"list"`
+		UIDL []string `json:"uidl"`
+	} `json:"pop3"`
 }
 
 type servedFolder struct {
@@ -91,6 +96,7 @@ func TestDovecotServedTheSame(t *testing.T) {
 			for _, name := range slices.Sorted(maps.Keys(want.Folders)) {
 				c.folder(name, want.Folders[name])
 			}
+			c.maildrop()
 		})
 	}
 }
@@ -194,6 +200,43 @@ func (c *comparison) subscriptions() {
 	want = slices.DeleteFunc(want, func(n string) bool { return leftOut(n) != "" })
 	if !slices.Equal(got, want) {
 		c.t.Errorf("subscribed to %q, Dovecot: %q", got, want)
+	}
+}
+
+// maildrop holds sizes and unique-ids as POP3 clients saw them, in the
+// deployment's format where no `P` field says otherwise.
+func (c *comparison) maildrop() {
+	if c.user == "frank@example.com" {
+		return // a damaged uidlist: the folder's comparison says what differs and why
+	}
+	box, err := c.account.Open(c.t.Context(), "INBOX")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer box.Close()
+	v, err := box.View(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	list, err := box.Maildrop(c.t.Context(), v)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	validity := v.UIDValidity
+	if !c.hadList["INBOX"] {
+		validity = c.want.Folders["INBOX"].UIDValidity
+	}
+	var sizes, ids []string
+	for i, e := range list {
+		id := e.UniqueID
+		if id == "" {
+			id = fmt.Sprintf("%08x%08x", e.UID, validity)
+		}
+		sizes = append(sizes, fmt.Sprintf("%d %d", i+1, e.WireSize))
+		ids = append(ids, fmt.Sprintf("%d %s", i+1, id))
+	}
+	if !slices.Equal(sizes, c.want.POP3.List) || !slices.Equal(ids, c.want.POP3.UIDL) {
+		c.t.Errorf("POP3: %q %q\nDovecot: %q %q", sizes, ids, c.want.POP3.List, c.want.POP3.UIDL)
 	}
 }
 

@@ -379,6 +379,22 @@ func (h *handle) stored(uid storage.UID) (*stored, error) {
 	return h.b.contents[uid], nil
 }
 
+// Maildrop implements storage.Mailbox.
+func (h *handle) Maildrop(ctx context.Context, v *storage.View) ([]storage.MaildropEntry, error) {
+	var list []storage.MaildropEntry
+	for _, m := range v.Messages {
+		info, err := h.Info(ctx, m.UID)
+		switch {
+		case errors.Is(err, storage.ErrExpunged):
+		case err != nil:
+			return nil, err
+		default:
+			list = append(list, storage.MaildropEntry{UID: m.UID, WireSize: info.WireSize, Name: fmt.Sprintf("memory.%d", m.UID)})
+		}
+	}
+	return list, nil
+}
+
 // Info implements storage.Mailbox.
 func (h *handle) Info(_ context.Context, uid storage.UID) (storage.Info, error) {
 	m, err := h.stored(uid)

@@ -14,6 +14,7 @@ import (
 
 // messageTests are about one mailbox and what is in it.
 var messageTests = []test{
+	{"the maildrop lists what is there, in order", maildropInOrder},
 	{"a new INBOX is empty", func(t *testing.T, w *world) {
 		v := w.view(w.open("INBOX"))
 		if len(v.Messages) != 0 || v.UIDNext != 1 || !v.MoreKeywords {
