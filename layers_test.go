@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 
 	"smtp":       {"smtp/reply", "auth", "internal/peer", "mail"},
 	"smtp/reply": {"mail"},
-	"imap":       {"imap/wire", "storage", "message", "auth", "internal/gate"},
+	"imap":       {"imap/wire", "storage", "message", "auth", "internal/gate", "internal/peer"},
 	"imap/wire":  {},
 	"pop3":       {"storage", "message", "auth", "internal/gate", "internal/peer", "mail"},
 

@@ -149,7 +149,9 @@ func (p *parts) smtpConfig(l *config.Listener) smtp.Config {
 			MaxErrors:      m.Errors,
 			CommandTimeout: time.Duration(m.SMTPTimeout),
 		},
-		LMTP:   l.Type == config.LMTP || l.Type == config.LDA,
+		LMTP:            l.Type == config.LMTP || l.Type == config.LDA,
+		XClientNetworks: l.XClientNetworks,
+
 		Logger: p.d.log.With("listener", string(l.Type)),
 	}
 	if l.TLS != config.NoTLS {

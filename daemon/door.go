@@ -57,7 +57,7 @@ func newDoor(l place, current *atomic.Pointer[generation], serverTLS *tls.Config
 	network, address := l.Endpoint()
 	c := listener.Config{
 		Name: string(l.Type), Network: network, Address: address, Handler: d,
-		MaxConns: l.MaxConnections, MaxPerClient: l.MaxPerClient, Exempt: l.TrustedNetworks,
+		MaxConns: l.MaxConnections, MaxPerClient: l.MaxPerClient, Exempt: l.TrustedNetworks, Proxies: l.ProxyNetworks,
 		Busy: busyText(l.Type), Mode: fs.FileMode(l.Mode), Logger: log,
 	}
 	if l.TLS == config.Implicit {
@@ -129,5 +129,5 @@ func listenAdvice(err error) string {
 func (d *door) fits(l place) bool {
 	return d.Type == l.Type && d.TLS == l.TLS && d.Mode == l.Mode &&
 		d.MaxConnections == l.MaxConnections && d.MaxPerClient == l.MaxPerClient &&
-		slices.Equal(d.TrustedNetworks, l.TrustedNetworks)
+		slices.Equal(d.TrustedNetworks, l.TrustedNetworks) && slices.Equal(d.ProxyNetworks, l.ProxyNetworks)
 }

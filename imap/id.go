@@ -1,6 +1,10 @@
 package imap
 
-import "context"
+import (
+	"context"
+	"net/netip"
+	"strings"
+)
 
 // maxIDFields: RFC 2971 section 3.3, not more than 30 fields.
 const maxIDFields = 30
@@ -34,7 +38,25 @@ func parseID(g *grammar) request {
 
 func (r identify) run(_ context.Context, s *session) (reply, error) {
 	s.log.Debug("client identifies itself", "id", r.fields)
+	if s.state == notAuthenticated && s.isTrusted() {
+		r.believe(s)
+	}
 	s.enc.Raw(`* ID ("name" "gomaild")`)
 	s.enc.CRLF()
 	return reply{}, nil
+}
+
+// believe takes the address of webmail's user from its ID, under the name that
+// Dovecot's login_trusted_networks made known: the throttle and the log of the
+// login are about that user, not about all who use webmail.
+func (r identify) believe(s *session) {
+	for i := 0; i+1 < len(r.fields); i += 2 {
+		if !strings.EqualFold(r.fields[i], "x-originating-ip") {
+			continue
+		}
+		if a, err := netip.ParseAddr(r.fields[i+1]); err == nil && a.Zone() == "" {
+			s.origin = a.Unmap()
+			s.log = s.log.With("origin", s.origin)
+		}
+	}
 }

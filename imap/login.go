@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gomaild/auth"
+	"gomaild/internal/peer"
 )
 
 // login is LOGIN, RFC 3501 section 6.2.3.
@@ -43,13 +44,12 @@ func (s *session) mayUsePlaintext() bool {
 	if cfg.PlaintextAuth || isTLS(s.conn) {
 		return true
 	}
-	addr := peerAddr(s.conn)
-	for _, n := range cfg.TrustedNetworks {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return s.isTrusted()
+}
+
+// isTrusted asks for the connection's own address, whomever it speaks for.
+func (s *session) isTrusted() bool {
+	return peer.In(s.srv.cfg.TrustedNetworks, peerAddr(s.conn))
 }
 
 // mayUse reports whether a SASL mechanism is offered. Those that never show
@@ -59,7 +59,11 @@ func (s *session) mayUse(mechanism string) bool {
 }
 
 func (s *session) authClient() auth.Client {
-	return auth.Client{Addr: peerAddr(s.conn), Protocol: "imap", Session: s.id, OnTLS: isTLS(s.conn)}
+	addr := peerAddr(s.conn)
+	if s.origin.IsValid() {
+		addr = s.origin
+	}
+	return auth.Client{Addr: addr, Protocol: "imap", Session: s.id, OnTLS: isTLS(s.conn)}
 }
 
 // loggedIn opens the account of an identity that was granted.

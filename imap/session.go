@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type session struct {
 	ended         bool   // nothing more is read
 	badCommands   int    // in a row
 	loginFailures int
+	origin        netip.Addr // whom a trusted client speaks for, zero for itself
 
 	identity auth.Identity
 	account  storage.Account // from login on

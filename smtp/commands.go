@@ -50,6 +50,8 @@ func commandTable(lmtp bool) []command {
 		{"LHLO", anyState, onlyLMTP | endsGroup | endsMessage | movesNoMail, parsed(parseHelo, (*session).ehlo)},
 		{"STARTTLS", stateReady | inMessage, noArgument | endsGroup | movesNoMail, (*session).starttls},
 		{"AUTH", stateReady, endsGroup | movesNoMail, parsed(parseAuth, (*session).auth)},
+		{"XCLIENT", stateStart | stateReady, endsGroup | movesNoMail, parsed(parseXClient, (*session).xclient)},
+		{"XFORWARD", stateReady, movesNoMail, parsed(parseXForward, (*session).xforward)},
 		{"RSET", anyState, noArgument | endsMessage | movesNoMail, (*session).rset},
 		{"NOOP", anyState, movesNoMail, (*session).noop},
 		{"VRFY", anyState, needsAuth | movesNoMail, (*session).vrfy},

@@ -55,6 +55,10 @@ type Config struct {
 	// TrustedNetworks may submit without AUTH, and AUTH without TLS.
 	TrustedNetworks []netip.Prefix
 
+	// XClientNetworks may say with XCLIENT whose session this really is, and
+	// with XFORWARD where a message came from. Who is in them can be anybody.
+	XClientNetworks []netip.Prefix
+
 	// GreetDelay is how long the banner waits for a client that talks first
 	// and is sent away for it (RFC 5321 section 3.1). 0 does not wait.
 	GreetDelay time.Duration

@@ -118,6 +118,8 @@ func (d *dialog) begin(t *testing.T, settings string) error {
 			cfg.AllowPlaintextAuth = true
 		case "trusted":
 			cfg.TrustedNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		case "xclient":
+			cfg.XClientNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		case "starttls":
 			cfg.TLS = d.serverTLS
 		case "tls":

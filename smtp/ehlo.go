@@ -100,6 +100,9 @@ func (s *session) extensions() []string {
 			lines = append(lines, "AUTH "+strings.Join(names, " "))
 		}
 	}
+	if s.mayXClient() {
+		lines = append(lines, "XCLIENT "+strings.Join(xclientNames, " "), "XFORWARD "+strings.Join(xforwardNames, " "))
+	}
 	return append(lines, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING")
 }
 

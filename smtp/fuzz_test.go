@@ -226,3 +226,24 @@ func FuzzSession(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseXClient(f *testing.F) {
+	for _, s := range []string{
+		"NAME=a.test ADDR=192.0.2.7 PORT=25", "ADDR=IPV6:2001:db8::1 LOGIN=a@b.test", "HELO=[UNAVAILABLE]",
+		"DESTADDR=192.0.2.1 DESTPORT=587", "NAME=+0D+0A", "ADDR=1", "LOGIN=", "PROTO=ESMTP PROTO=SMTP",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		a, err := parseXClient(in)
+		if err != nil {
+			wantStatus(t, in, err)
+			return
+		}
+		for name, value := range a {
+			if strings.ContainsAny(value, "\r\n\x00") || value != "" && name == "ADDR" && !parseXAddr(value).IsValid() {
+				t.Fatalf("%q is read as %v", in, a)
+			}
+		}
+	})
+}

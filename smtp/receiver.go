@@ -41,8 +41,11 @@ type Client struct {
 	Addr      netip.Addr // zero for a unix socket
 	Port      uint16
 	LocalAddr netip.AddrPort
-	Helo      string               // argument of EHLO, HELO or LHLO: one word, often no domain
-	Protocol  string               // "SMTP", "ESMTP", "ESMTPS", "ESMTPSA", "LMTP", "UTF8SMTP"...: RFC 3848, RFC 6531
-	TLS       *tls.ConnectionState // nil on plaintext
-	Identity  *auth.Identity       // nil before AUTH
+	// ForwardedFor is where a content filter says that the message came from
+	// (XFORWARD), for the log; zero where it said nothing.
+	ForwardedFor netip.Addr
+	Helo         string               // argument of EHLO, HELO or LHLO: one word, often no domain
+	Protocol     string               // "SMTP", "ESMTP", "ESMTPS", "ESMTPSA", "LMTP", "UTF8SMTP"...: RFC 3848, RFC 6531
+	TLS          *tls.ConnectionState // nil on plaintext
+	Identity     *auth.Identity       // nil before AUTH
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"gomaild/internal/peer"
@@ -228,6 +229,7 @@ func (s *session) take() Transaction {
 
 // forget goes back to between messages.
 func (s *session) forget() {
+	s.client.ForwardedFor = netip.Addr{}
 	s.tx, s.from, s.accepted = nil, mail.ReversePath{}, 0
 	if s.state != stateStart {
 		s.state = stateReady

@@ -168,6 +168,9 @@ func (r *receiver) newTransaction(c smtp.Client, from mail.ReversePath) *transac
 	if c.Message != "" {
 		log = log.With("id", c.Message)
 	}
+	if c.ForwardedFor.IsValid() {
+		log = log.With("forwarded_for", c.ForwardedFor)
+	}
 	if c.Identity != nil {
 		log = log.With("account", c.Identity.Account.String())
 	}

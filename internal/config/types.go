@@ -252,6 +252,16 @@ type Listener struct {
 	// in and log in without TLS, on imap and pop3 they may log in without TLS; they are
 	// exempt from max_per_client. Do not list what strangers can use.
 	TrustedNetworks []netip.Prefix `toml:"trusted_networks"`
+	// Networks of proxies (HAProxy, nginx) that begin each connection with a
+	// PROXY header, version 1 or 2, which says whose it is: limits and the log
+	// see the real client. From there a connection without one is closed, from
+	// elsewhere a header is refused as garbage.
+	ProxyNetworks []netip.Prefix `toml:"proxy_networks"`
+	// On mx, submission and lmtp: networks that may use XCLIENT and XFORWARD to
+	// say for whom they speak (Postfix's smtpd_authorized_xclient_hosts and
+	// smtpd_authorized_xforward_hosts): webmail, content filters. Who is in
+	// them can be anybody.
+	XClientNetworks []netip.Prefix `toml:"xclient_networks"`
 	// Connections at the same time.
 	MaxConnections int `toml:"max_connections"`
 	// Connections at the same time from one address (IPv4, or an IPv6 /64). 0:

@@ -193,6 +193,10 @@ func (v *validator) listener(l *Listener, at string) {
 	v.unless(network == "tcp" || l.TLS == NoTLS, at+".tls", "%q is for TCP; on a unix socket write %q", l.TLS, NoTLS)
 	v.unless(len(l.TrustedNetworks) == 0 || l.Type == Submission || l.isForReading(), at+".trusted_networks",
 		"is for submission, imap and pop3; %s trusts nobody, take the key away", l.Type)
+	v.unless(len(l.ProxyNetworks) == 0 || network == "tcp", at+".proxy_networks",
+		"is for TCP; a unix socket has no network behind it, take the key away")
+	v.unless(len(l.XClientNetworks) == 0 || l.Type == MX || l.Type == Submission || l.Type == LMTP, at+".xclient_networks",
+		"is for mx, submission and lmtp; %s has no XCLIENT, take the key away", l.Type)
 	v.unless(l.Type != Submission || l.TLS != NoTLS || len(l.TrustedNetworks) > 0, at+".tls",
 		"%q leaves users no way to log in; write %q or %q, or list trusted_networks", l.TLS, Implicit, StartTLS)
 	v.unless(!l.isForReading() || l.TLS != NoTLS || len(l.TrustedNetworks) > 0, at+".tls",

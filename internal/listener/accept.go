@@ -73,16 +73,50 @@ func (l *Listener) wait(ctx context.Context, pause time.Duration) bool {
 
 // admit starts a connection's goroutine, or sends the connection away.
 func (l *Listener) admit(ctx context.Context, conn net.Conn) {
+	if !l.register(conn) {
+		l.refuse(conn, "total")
+		return
+	}
+	if l.isProxy(conn) {
+		l.running.Go(func() {
+			defer l.forget(conn)
+			l.serveProxied(ctx, conn)
+		})
+		return
+	}
 	client := l.clientOf(conn)
-	if limit := l.register(conn, client); limit != "" {
-		l.log.Warn("connection refused", "client", conn.RemoteAddr(), "limit", limit)
-		l.sendAway(conn)
+	if !l.count(client) {
+		l.refuse(conn, "client")
+		l.forget(conn)
 		return
 	}
 	l.running.Go(func() {
-		defer l.forget(conn, client)
+		defer l.forget(conn)
+		defer l.uncount(client)
 		l.serve(ctx, conn)
 	})
+}
+
+// serveProxied finds out whose connection it is before it counts and serves it.
+func (l *Listener) serveProxied(ctx context.Context, conn net.Conn) {
+	defer l.recovered(conn)
+	real, err := l.unveil(ctx, conn)
+	if err != nil {
+		l.log.Warn("proxy", "peer", conn.RemoteAddr(), "error", err)
+		return
+	}
+	client := l.clientOf(real)
+	if !l.count(client) {
+		l.refuse(real, "client")
+		return
+	}
+	defer l.uncount(client)
+	l.serve(ctx, real)
+}
+
+func (l *Listener) refuse(conn net.Conn, limit string) {
+	l.log.Warn("connection refused", "client", conn.RemoteAddr(), "limit", limit)
+	l.sendAway(conn)
 }
 
 // clientOf is whom the limit per client counts; the zero Prefix is nobody.
@@ -94,32 +128,44 @@ func (l *Listener) clientOf(conn net.Conn) netip.Prefix {
 	return peer.Network(addr)
 }
 
-// register counts the connection, or returns the name of the limit that it
-// would break.
-func (l *Listener) register(conn net.Conn, client netip.Prefix) (limit string) {
+// register notes an open connection unless there are too many.
+func (l *Listener) register(conn net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cfg.MaxConns > 0 && len(l.open) >= l.cfg.MaxConns {
-		return "total"
-	}
-	if client.IsValid() {
-		if l.clients[client] >= l.cfg.MaxPerClient {
-			return "client"
-		}
-		l.clients[client]++
+		return false
 	}
 	l.open[conn] = struct{}{}
-	return ""
+	return true
 }
 
-func (l *Listener) forget(conn net.Conn, client netip.Prefix) {
+func (l *Listener) forget(conn net.Conn) {
 	_ = conn.Close() // most often closed already, through TLS
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, conn)
+}
+
+// count counts a connection of the client unless it has too many.
+func (l *Listener) count(client netip.Prefix) bool {
+	if !client.IsValid() {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clients[client] >= l.cfg.MaxPerClient {
+		return false
+	}
+	l.clients[client]++
+	return true
+}
+
+func (l *Listener) uncount(client netip.Prefix) {
 	if !client.IsValid() {
 		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.clients[client]--; l.clients[client] == 0 {
 		delete(l.clients, client)
 	}
@@ -134,14 +180,17 @@ func (l *Listener) sendAway(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// serve runs the handler on one connection. It is where a panic ends: the
-// other sessions know nothing of it.
+// recovered, deferred, is where a panic ends: the other sessions know nothing
+// of it.
+func (l *Listener) recovered(conn net.Conn) {
+	if p := recover(); p != nil {
+		l.log.Error("panic in a connection", "client", conn.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
+	}
+}
+
+// serve runs the handler on one connection.
 func (l *Listener) serve(ctx context.Context, conn net.Conn) {
-	defer func() {
-		if p := recover(); p != nil {
-			l.log.Error("panic in a connection", "client", conn.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
+	defer l.recovered(conn)
 	if ctx.Err() != nil {
 		return // closeAll has run, perhaps before this connection was counted
 	}
@@ -163,15 +212,7 @@ func (l *Listener) serve(ctx context.Context, conn net.Conn) {
 func (l *Listener) handshake(ctx context.Context, conn net.Conn) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.HandshakeTimeout)
 	defer cancel()
-	done := make(chan struct{})
-	defer close(done)
-	l.running.Go(func() {
-		select {
-		case <-l.drain:
-			cancel()
-		case <-done:
-		}
-	})
+	defer l.onDrain(ctx, cancel)()
 	secure := tls.Server(conn, l.cfg.TLS)
 	return secure, secure.HandshakeContext(ctx)
 }

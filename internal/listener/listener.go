@@ -36,6 +36,11 @@ type Config struct {
 
 	Handler Handler
 
+	// Proxies are the peers that must begin with a PROXY header, version 1 or 2,
+	// and are believed about whose connection it is. From all others such a
+	// header is what it looks like: no command of any protocol.
+	Proxies []netip.Prefix
+
 	MaxConns     int            // open connections in total, default 2000, negative for no limit
 	MaxPerClient int            // open connections of one IPv4 address or IPv6 /64, 0 for no limit
 	Exempt       []netip.Prefix // networks without a limit per client: webmail, monitoring

@@ -1,0 +1,169 @@
+package listener
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+)
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+
+// tellAddresses answers with the addresses that it sees and the first line.
+var tellAddresses = handlerFunc(func(_ context.Context, _ <-chan struct{}, conn net.Conn) {
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	fmt.Fprintf(conn, "%v %v %q %v\n", conn.RemoteAddr(), conn.LocalAddr(), line, err)
+})
+
+func header2(t testing.TB, command proxyproto.ProtocolVersionAndCommand) string {
+	t.Helper()
+	h := proxyproto.Header{
+		Version: 2, Command: command, TransportProtocol: proxyproto.TCPv6,
+		SourceAddr:      &net.TCPAddr{IP: net.ParseIP("2001:db8::7"), Port: 4711},
+		DestinationAddr: &net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 25},
+	}
+	b, err := h.Format()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestProxy holds whom a proxy's connections are believed to come from.
+func TestProxy(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule    string
+		proxies []netip.Prefix
+		send    string
+		want    string // beginning of the answer; "" for a connection closed without one
+	}{
+		{"version 1", loopback, "PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\nhello\n", `192.0.2.7:4711 192.0.2.1:25 "hello\n"`},
+		{"version 1, IPv6", loopback, "PROXY TCP6 2001:db8::7 2001:db8::1 4711 25\r\nhello\n", `[2001:db8::7]:4711 [2001:db8::1]:25 "hello\n"`},
+		{"version 2", loopback, header2(t, proxyproto.PROXY) + "hello\n", `[2001:db8::7]:4711 [2001:db8::1]:25 "hello\n"`},
+		{"a check of the proxy itself", loopback, header2(t, proxyproto.LOCAL) + "hello\n", "127.0.0.1:"},
+		{"unknown: the proxy's own address", loopback, "PROXY UNKNOWN\r\nhello\n", "127.0.0.1:"},
+		{"no header: closed", loopback, "EHLO x\r\n", ""},
+		{"a broken header: closed", loopback, "PROXY TCP4 192.0.2.999 192.0.2.1 4711 25\r\nhello\n", ""},
+		{"an endless header: closed", loopback, "PROXY TCP4 " + strings.Repeat("1", 3000) + "\r\n", ""},
+		{"no proxy: the header is data", nil, "PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n", "127.0.0.1:"},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			l := New(Config{Address: "127.0.0.1:0", Handler: tellAddresses, Proxies: tt.proxies})
+			if err := l.Listen(); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer l.Stop(t.Context())
+			conn, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, tt.send); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+			got, _ := io.ReadAll(conn) // a reset is a closed connection too
+			if !strings.HasPrefix(string(got), tt.want) || (tt.want == "") != (len(got) == 0) {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+// TestProxyLimits holds that connections are counted for the client behind the
+// proxy, not for the proxy.
+func TestProxyLimits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ln := newPipeListener()
+		start(t, Config{Handler: tellAddresses, Proxies: loopback, MaxPerClient: 1, Busy: "busy\r\n"}, ln)
+		read := func(conn net.Conn) string {
+			b := make([]byte, 100)
+			n, _ := conn.Read(b)
+			return string(b[:n])
+		}
+		header := func(client string) string { return "PROXY TCP4 " + client + " 192.0.2.1 4711 25\r\n" }
+		first := ln.dial("127.0.0.1")
+		io.WriteString(first, header("192.0.2.7"))
+		second := ln.dial("127.0.0.1")
+		io.WriteString(second, header("192.0.2.7"))
+		if got := read(second); got != "busy\r\n" {
+			t.Errorf("the client's second connection: %q", got)
+		}
+		third := ln.dial("127.0.0.1")
+		io.WriteString(third, header("192.0.2.8")+"hello\n")
+		if got := read(third); !strings.HasPrefix(got, "192.0.2.8:4711") {
+			t.Errorf("another client: %q", got)
+		}
+		first.Close()
+		synctest.Wait()
+		fourth := ln.dial("127.0.0.1")
+		io.WriteString(fourth, header("192.0.2.7")+"hello\n")
+		if got := read(fourth); !strings.HasPrefix(got, "192.0.2.7:4711") {
+			t.Errorf("after the first has ended: %q", got)
+		}
+		for _, c := range []net.Conn{second, third, fourth} {
+			c.Close()
+		}
+	})
+}
+
+// TestProxyThatIsSilent holds that a header is waited for as long as for a
+// handshake, and no longer than until the drain.
+func TestProxyThatIsSilent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ln := newPipeListener()
+		l := start(t, Config{Handler: tellAddresses, Proxies: loopback}, ln)
+		conn := ln.dial("127.0.0.1")
+		began := time.Now()
+		if _, err := conn.Read(make([]byte, 1)); err != io.EOF || time.Since(began) != DefaultHandshakeTimeout {
+			t.Errorf("ended after %v with %v", time.Since(began), err)
+		}
+		conn = ln.dial("127.0.0.1")
+		synctest.Wait()
+		began = time.Now()
+		l.Drain()
+		if _, err := conn.Read(make([]byte, 1)); err != io.EOF || time.Since(began) != 0 {
+			t.Errorf("drained after %v with %v", time.Since(began), err)
+		}
+	})
+}
+
+// FuzzProxy holds that no first octets make a listener panic or hang.
+func FuzzProxy(f *testing.F) {
+	f.Add([]byte("PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\nhello\n"))
+	f.Add([]byte(header2(f, proxyproto.PROXY)))
+	f.Add([]byte(header2(f, proxyproto.LOCAL)))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		client, server := net.Pipe()
+		done := make(chan struct{})
+		l := New(Config{Handler: tellAddresses, Proxies: loopback})
+		go func() {
+			defer close(done)
+			defer server.Close()
+			real, err := l.unveil(t.Context(), server)
+			if err == nil && (real.RemoteAddr() == nil || real.LocalAddr() == nil) {
+				t.Error("no address")
+			}
+		}()
+		_ = client.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = client.Write(input) // it may close first
+		client.Close()
+		<-done
+		l.running.Wait()
+	})
+}
