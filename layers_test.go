@@ -52,6 +52,8 @@ var arrows = map[string][]string{
 	"imap/wire":  {},
 	"pop3":       {"storage", "message", "auth", "internal/gate", "internal/peer", "mail"},
 
+	"sieve": {"message", "mail"},
+
 	"delivery/routing": {"accounts", "mail"},
 	"delivery/local":   {"storage", "accounts", "message", "mail"},
 	"delivery/queue":   {"message", "mail"},

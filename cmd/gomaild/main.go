@@ -124,6 +124,7 @@ To set up your own:
 		a.accountCommand(),
 		a.configCommand(),
 		a.deliverCommand(),
+		a.sieveCommand(),
 		a.versionCommand(),
 	)
 	return root

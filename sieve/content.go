@@ -1,0 +1,122 @@
+package sieve
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"gomaild/message"
+)
+
+// Bounds of what is kept of one message's header.
+const (
+	maxFields      = 20_000
+	maxFieldOctets = 8 << 20
+	maxAddresses   = 1000 // of one field
+)
+
+// content is the message as scripts see it.
+type content struct {
+	src     message.Content
+	loaded  bool
+	fields  []*field
+	bodyAt  int64 // where the body begins in src
+	summary *message.Summary
+}
+
+// field is one header field, decoded when somebody asks.
+type field struct {
+	name    string
+	text    string // unfolded
+	span    message.Span
+	added   string // the whole field of one that editheader made
+	decoded *string
+	boxes   []message.Mailbox
+	parsed  bool
+}
+
+func newContent(c message.Content) *content {
+	if c == nil {
+		c = strings.NewReader("")
+	}
+	return &content{src: c}
+}
+
+// header is every field in order.
+func (c *content) header() ([]*field, error) {
+	if c.loaded {
+		return c.fields, nil
+	}
+	octets := 0
+	end := int64(0)
+	for f, err := range message.Fields(c.src, message.Span{Len: c.src.Size()}) {
+		if err != nil {
+			return nil, fmt.Errorf("read message header: %w", err)
+		}
+		end = f.Span.Off + f.Span.Len
+		octets += len(f.Value)
+		if len(c.fields) >= maxFields || octets > maxFieldOctets {
+			continue
+		}
+		c.fields = append(c.fields, &field{name: f.Name, text: f.Text(), span: f.Span})
+	}
+	c.bodyAt = skipEmptyLine(c.src, end)
+	c.loaded = true
+	return c.fields, nil
+}
+
+// skipEmptyLine is the offset behind the line end at off.
+func skipEmptyLine(c message.Content, off int64) int64 {
+	var two [2]byte
+	n, err := c.ReadAt(two[:], off)
+	switch {
+	case err != nil && err != io.EOF:
+		return off
+	case n >= 1 && two[0] == '\n':
+		return off + 1
+	case n == 2 && two[0] == '\r' && two[1] == '\n':
+		return off + 2
+	}
+	return off
+}
+
+// value is the field's value as people read it.
+func (f *field) value() string {
+	if f.decoded == nil {
+		s := message.DecodeHeader(f.text)
+		f.decoded = &s
+	}
+	return *f.decoded
+}
+
+func (f *field) addresses() []message.Mailbox {
+	if !f.parsed {
+		f.boxes = message.ParseAddressList(f.text, maxAddresses)
+		f.parsed = true
+	}
+	return f.boxes
+}
+
+// named is the fields of a name, in any case of letters.
+func (c *content) named(name string) ([]*field, error) {
+	all, err := c.header()
+	if err != nil {
+		return nil, err
+	}
+	var found []*field
+	for _, f := range all {
+		if strings.EqualFold(f.name, name) {
+			found = append(found, f)
+		}
+	}
+	return found, nil
+}
+
+// bytes is the whole message.
+func (c *content) bytes() ([]byte, error) {
+	raw, err := io.ReadAll(io.NewSectionReader(c.src, 0, c.src.Size()))
+	if err != nil {
+		return nil, fmt.Errorf("read message: %w", err)
+	}
+	return raw, nil
+}

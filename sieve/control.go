@@ -1,0 +1,74 @@
+package sieve
+
+import "strings"
+
+// buildRequire puts extensions in force: RFC 5228 section 3.2.
+func buildRequire(c *checker, n *call) any {
+	for _, s := range n.args[0].strs {
+		c.require(s)
+	}
+	return nil
+}
+
+func (c *checker) require(s str) {
+	name := s.text
+	if name == testsuiteExtension && c.test || c.engine.known[name] {
+		c.required[name] = true
+		return
+	}
+	if strings.HasPrefix(name, "comparator-") {
+		c.errorf(s.pos, "require command: unknown Sieve capability '%s': no such comparator", name)
+		return
+	}
+	c.errorf(s.pos, "require command: unknown Sieve capability '%s'", name)
+}
+
+// ifChain is if, elsif and else: RFC 5228 section 3.1.
+type ifChain struct {
+	arms   []ifArm
+	closed bool
+}
+
+type ifArm struct {
+	pos  Pos
+	test test // nil for else
+	body block
+}
+
+func buildIf(_ *checker, n *call) any {
+	chain := n.previous
+	if chain == nil {
+		chain = &ifChain{}
+	}
+	arm := ifArm{pos: n.pos, body: n.body}
+	if len(n.subtests) > 0 {
+		arm.test = n.subtests[0]
+	} else {
+		chain.closed = true
+	}
+	chain.arms = append(chain.arms, arm)
+	return chain
+}
+
+func (f *ifChain) exec(m *machine) error {
+	for _, a := range f.arms {
+		yes := a.test == nil
+		if !yes {
+			var err error
+			if yes, err = m.eval(a.pos, a.test); err != nil {
+				return err
+			}
+		}
+		if yes {
+			return a.body.exec(m)
+		}
+	}
+	return nil
+}
+
+// stop ends everything: RFC 5228 section 3.3.
+type stop struct{}
+
+func buildStop(*checker, *call) any { return stop{} }
+
+func (stop) exec(*machine) error { return errStop }

@@ -1,0 +1,91 @@
+package sieve
+
+import (
+	"fmt"
+)
+
+// Config is what an Engine is made of; its zero value works.
+type Config struct {
+	Limits Limits
+	// Off are extensions that scripts may not require.
+	Off []string
+	// Delimiter separates user and detail of an address for the subaddress
+	// extension (RFC 5233), default "+"; longest match first as Dovecot's
+	// recipient_delimiter, a set of octets.
+	Delimiter string
+}
+
+// Engine compiles and runs scripts. It is safe for concurrent use.
+type Engine struct {
+	limits    Limits
+	known     map[string]bool
+	table     map[string]*spec
+	delimiter string
+}
+
+// New makes an Engine.
+func New(c Config) *Engine {
+	if c.Delimiter == "" {
+		c.Delimiter = "+"
+	}
+	return &Engine{
+		limits:    c.Limits.withDefaults(),
+		known:     knownExtensions(c.Off),
+		table:     commandTable(),
+		delimiter: c.Delimiter,
+	}
+}
+
+// Script is a compiled script. It never changes: keep it as long as its text
+// is the same, and run it in as many goroutines as you like.
+type Script struct {
+	Name     string
+	Warnings []Diagnostic
+	body     block
+}
+
+// Compile checks a script and makes it ready to run. name is what messages call
+// it. The error is a CompileError; with it the Script is nil.
+func (e *Engine) Compile(name string, src []byte) (*Script, error) {
+	return e.compile(name, src, nil)
+}
+
+// compile is Compile, with what a test script or an including script brings.
+func (e *Engine) compile(name string, src []byte, prepare func(*checker)) (*Script, error) {
+	c := &checker{engine: e, required: map[string]bool{}, once: map[string]bool{}, variables: map[string]bool{}}
+	if len(src) > e.limits.ScriptSize {
+		c.errorf(Pos{Script: name}, "sieve script is too large (max %d bytes)", e.limits.ScriptSize)
+		return nil, c.failure()
+	}
+	if prepare != nil {
+		prepare(c)
+	}
+	nodes := parse(name, src, e.limits, func(at Pos, text string) { c.errorf(at, "%s", text) })
+	body := c.block(nodes, true)
+	if err := c.failure(); err != nil {
+		return nil, err
+	}
+	return &Script{Name: name, Warnings: c.found, body: body}, nil
+}
+
+// failure is the CompileError, if there was an error.
+func (c *checker) failure() error {
+	if c.errors == 0 {
+		return nil
+	}
+	return CompileError(c.found)
+}
+
+func (c *checker) errorf(at Pos, format string, args ...any) {
+	if c.errors >= c.engine.limits.Errors {
+		return
+	}
+	c.errors++
+	c.found = append(c.found, Diagnostic{Pos: at, Text: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) warnf(at Pos, format string, args ...any) {
+	if len(c.found) < 2*c.engine.limits.Errors {
+		c.found = append(c.found, Diagnostic{Pos: at, Text: fmt.Sprintf(format, args...), Warning: true})
+	}
+}

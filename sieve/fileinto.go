@@ -1,0 +1,73 @@
+package sieve
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// fileinto is RFC 5228 section 4.1.
+type fileinto struct {
+	pos        Pos
+	mailbox    text
+	copy       bool
+	create     bool
+	flags      *texts
+	specialUse *text
+	mailboxID  *text
+}
+
+func buildFileinto(c *checker, n *call) any {
+	f := &fileinto{
+		pos: n.pos, mailbox: c.string(n.args[0]), copy: n.has("copy"), create: n.has("create"),
+		flags: c.flagsTag(n), specialUse: c.optional(n, "specialuse"), mailboxID: c.optional(n, "mailboxid"),
+	}
+	if s, ok := f.mailbox.constant(); ok && !isMailboxName(s) {
+		c.errorf(f.mailbox.pos, "invalid folder name '%s' specified for fileinto command", shorten(s))
+	}
+	return f
+}
+
+// optional is the string of a tag, nil without it.
+func (c *checker) optional(n *call, tag string) *text {
+	a, ok := n.tags[tag]
+	if !ok {
+		return nil
+	}
+	t := c.string(a)
+	return &t
+}
+
+// isMailboxName reports a name that can be handed to a store: UTF-8 without
+// control characters.
+func isMailboxName(s string) bool {
+	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+func (f *fileinto) exec(m *machine) error {
+	name, err := f.mailbox.value(m)
+	if err != nil {
+		return err
+	}
+	if !isMailboxName(name) {
+		return m.failAt(f.pos, "fileinto action: invalid folder name '%s'", shorten(name))
+	}
+	a := Action{Kind: FileInto, Pos: f.pos, Mailbox: name, Create: f.create}
+	if a.SpecialUse, err = m.optional(f.specialUse); err != nil {
+		return err
+	}
+	if a.MailboxID, err = m.optional(f.mailboxID); err != nil {
+		return err
+	}
+	if !f.copy {
+		m.cancelKeep()
+	}
+	return m.add(a)
+}
+
+// optional is the value of a text that may be absent.
+func (m *machine) optional(t *text) (string, error) {
+	if t == nil {
+		return "", nil
+	}
+	return t.value(m)
+}

@@ -1,0 +1,229 @@
+package sieve
+
+import (
+	"gomaild/mail"
+)
+
+// selection is what :index and :last choose: RFC 5260 section 6.
+type selection struct {
+	index int // 0: every one
+	last  bool
+}
+
+func (c *checker) selection(n *call) selection {
+	s := selection{last: n.has("last")}
+	if a, ok := n.tags["index"]; ok {
+		s.index = int(min(a.num, 1<<30))
+		if s.index == 0 {
+			c.errorf(a.pos, "the :index tag for the %s %s cannot be zero", n.name, n.spec.kind())
+		}
+	}
+	if s.last && s.index == 0 {
+		c.errorf(n.pos, "the :last tag for the %s %s cannot be specified without the :index tag", n.name, n.spec.kind())
+	}
+	return s
+}
+
+// choose is the part of list that is chosen.
+func choose[T any](s selection, list []T) []T {
+	switch {
+	case s.index == 0:
+		return list
+	case s.index > len(list):
+		return nil
+	case s.last:
+		return list[len(list)-s.index:][:1]
+	}
+	return list[s.index-1 : s.index]
+}
+
+// header is RFC 5228 section 5.7.
+type header struct {
+	names texts
+	match match
+	which selection
+}
+
+func buildHeader(c *checker, n *call) any {
+	c.headerNames(n, n.args[0])
+	return &header{names: c.texts(n.args[0]), match: c.match(n, n.args[1]), which: c.selection(n)}
+}
+
+// headerNames complains of names that no field can have.
+func (c *checker) headerNames(n *call, a arg) {
+	for _, s := range a.strs {
+		if fixed, ok := c.text(s).constant(); ok && !isFieldName(fixed) {
+			c.errorf(s.pos, "specified header field name '%s' is invalid", shorten(fixed))
+		}
+	}
+	_ = n
+}
+
+// isFieldName is ftext of RFC 5322 section 3.6.8.
+func isFieldName(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == ':' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (t *header) eval(m *machine) (bool, error) {
+	return t.match.over(m, func(yield func(string) bool) error {
+		return m.eachField(t.names, t.which, func(f *field) bool { return yield(f.value()) })
+	})
+}
+
+// eachField goes over the chosen fields of the names.
+func (m *machine) eachField(names texts, which selection, yield func(*field) bool) error {
+	for _, name := range names {
+		n, err := name.value(m)
+		if err != nil {
+			return err
+		}
+		fields, err := m.msg.named(n)
+		if err != nil {
+			return m.fault(name.pos, err)
+		}
+		for _, f := range choose(which, fields) {
+			if !yield(f) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// exists is RFC 5228 section 5.5: all of them.
+type exists struct{ names texts }
+
+func buildExists(c *checker, n *call) any {
+	c.headerNames(n, n.args[0])
+	return &exists{names: c.texts(n.args[0])}
+}
+
+func (t *exists) eval(m *machine) (bool, error) {
+	for _, name := range t.names {
+		found := false
+		err := m.eachField(texts{name}, selection{}, func(*field) bool {
+			found = true
+			return false
+		})
+		if err != nil || !found {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// size is RFC 5228 section 5.9.
+type size struct {
+	limit uint64
+	over  bool
+}
+
+func buildSize(c *checker, n *call) any {
+	if !n.has("over") && !n.has("under") {
+		c.errorf(n.pos, "the size test requires either the :under or the :over tag to be specified")
+	}
+	return &size{limit: n.args[0].num, over: n.has("over")}
+}
+
+func (t *size) eval(m *machine) (bool, error) {
+	n := uint64(m.msg.src.Size())
+	if t.over {
+		return n > t.limit, nil
+	}
+	return n < t.limit, nil
+}
+
+// addressPart chooses part of an address: RFC 5228 section 2.7.4, RFC 5233.
+type addressPart func(delimiter string, local, domain string) (string, bool)
+
+func (c *checker) addressPart(n *call) addressPart {
+	switch {
+	case n.has("localpart"):
+		return func(_ string, local, _ string) (string, bool) { return local, true }
+	case n.has("domain"):
+		return func(_ string, _, domain string) (string, bool) { return domain, true }
+	case n.has("user"):
+		return func(delimiter string, local, _ string) (string, bool) {
+			user, _, _ := cutDetail(local, delimiter)
+			return user, true
+		}
+	case n.has("detail"):
+		return func(delimiter string, local, _ string) (string, bool) {
+			_, detail, ok := cutDetail(local, delimiter)
+			return detail, ok
+		}
+	}
+	return func(_ string, local, domain string) (string, bool) { return whole(local, domain), true }
+}
+
+func whole(local, domain string) string {
+	if domain == "" {
+		return local
+	}
+	return local + "@" + domain
+}
+
+func cutDetail(local, delimiters string) (user, detail string, ok bool) {
+	for i := range len(local) {
+		for j := range len(delimiters) {
+			if local[i] == delimiters[j] {
+				return local[:i], local[i+1:], true
+			}
+		}
+	}
+	return local, "", false
+}
+
+// address is RFC 5228 section 5.1.
+type address struct {
+	names texts
+	match match
+	part  addressPart
+	which selection
+}
+
+func buildAddress(c *checker, n *call) any {
+	for _, s := range n.args[0].strs {
+		if fixed, ok := c.text(s).constant(); ok && !holdsAddresses[mail.FoldASCII(fixed)] {
+			c.errorf(s.pos, "specified header '%s' is not allowed for the address test", shorten(fixed))
+		}
+	}
+	return &address{names: c.texts(n.args[0]), match: c.match(n, n.args[1]), part: c.addressPart(n), which: c.selection(n)}
+}
+
+// holdsAddresses are fields whose value is a list of addresses; a script that
+// asks for another is wrong (RFC 5228 section 5.1: "MUST restrict").
+var holdsAddresses = map[string]bool{
+	"from": true, "to": true, "cc": true, "bcc": true, "sender": true, "reply-to": true,
+	"resent-from": true, "resent-sender": true, "resent-to": true, "resent-cc": true, "resent-bcc": true,
+	"resent-reply-to": true, "return-path": true, "delivered-to": true, "x-original-to": true,
+	"envelope-to": true, "x-envelope-to": true, "errors-to": true, "disposition-notification-to": true,
+	"approved": true, "original-recipient": true, "mail-reply-to": true, "mail-followup-to": true,
+	"abuse-reports-to": true, "x-complaints-to": true, "x-report-abuse": true, "for-approval": true,
+	"for-handling": true, "for-comment": true, "apparently-to": true, "delivery-receipt-to": true,
+	"return-receipt-to": true, "x-delivered-to": true, "x-forwarded-to": true, "x-beenthere": true,
+	"x-loop": true, "x-return-path": true, "x-envelope-from": true, "x-apparently-to": true,
+	"read-receipt-to": true, "x-confirm-reading-to": true, "return-receipt-requested": true,
+	"registered-mail-reply-requested-by": true, "mail-copies-to": true, "x-admin": true,
+}
+
+func (t *address) eval(m *machine) (bool, error) {
+	return t.match.over(m, func(yield func(string) bool) error {
+		return m.eachField(t.names, t.which, func(f *field) bool {
+			for _, box := range f.addresses() {
+				if box.GroupStart || box.GroupEnd || box.Local == "" && box.Domain == "" {
+					continue
+				}
+				if v, ok := t.part(m.engine.delimiter, box.Local, box.Domain); ok && !yield(v) {
+					return false
+				}
+			}
+			return true
+		})
+	})
+}

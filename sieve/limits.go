@@ -1,0 +1,40 @@
+package sieve
+
+// Limits bound a script. Zero fields mean the default.
+type Limits struct {
+	ScriptSize   int // octets of a script, default 1 MiB
+	Nesting      int // blocks, tests and lists inside each other, default 32
+	Errors       int // diagnostics before the compiler gives up, default 30
+	Instructions int // steps of one run, all scripts of a delivery together, default 1 million
+	Text         int // octets of one string after substitution, default 128 KiB
+	Variables    int // of one script, default 255
+	VariableSize int // octets of one, longer values are cut, default 4000
+	Actions      int // default 32
+	Redirects    int // default 4
+	IncludeDepth int // default 10
+	Includes     int // scripts included by one, default 255
+	PatternSize  int // octets of a regular expression, default 8 KiB
+	Headers      int // octets all added header fields may have, default 64 KiB
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(to *int, d int) {
+		if *to <= 0 {
+			*to = d
+		}
+	}
+	set(&l.ScriptSize, 1<<20)
+	set(&l.Nesting, 32)
+	set(&l.Errors, 30)
+	set(&l.Instructions, 1_000_000)
+	set(&l.Text, 128<<10)
+	set(&l.Variables, 255)
+	set(&l.VariableSize, 4000)
+	set(&l.Actions, 32)
+	set(&l.Redirects, 4)
+	set(&l.IncludeDepth, 10)
+	set(&l.Includes, 255)
+	set(&l.PatternSize, 8<<10)
+	set(&l.Headers, 64<<10)
+	return l
+}

@@ -1,0 +1,117 @@
+package sieve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// command is a step of a script.
+type command interface{ exec(m *machine) error }
+
+// test is a question of a script.
+type test interface {
+	eval(m *machine) (bool, error)
+}
+
+type step struct {
+	pos Pos
+	command
+}
+
+type block []step
+
+// Ways out of a block that are no faults.
+var errStop = errors.New("stop")
+
+func (b block) exec(m *machine) error {
+	for _, s := range b {
+		if err := m.spend(s.pos, 1); err != nil {
+			return err
+		}
+		if err := s.command.exec(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// machine is one run: of a script, or of several in turn over one message.
+type machine struct {
+	ctx     context.Context
+	engine  *Engine
+	limits  Limits
+	env     *Env
+	msg     *content
+	budget  int
+	result  *Result
+	at      Pos
+	regexps map[string]*pattern // those made at run time
+	matches []string            // ${0}, ${1} ...
+	suite   *suite              // of a test script, else nil
+}
+
+// spend takes n instructions from the budget.
+func (m *machine) spend(at Pos, n int) error {
+	m.at = at
+	before := m.budget
+	if m.budget -= n; m.budget < 0 {
+		return m.failAt(at, "execution exceeded the instruction limit of %d", m.limits.Instructions)
+	}
+	if before>>10 != m.budget>>10 {
+		if err := m.ctx.Err(); err != nil {
+			return &RuntimeError{Pos: at, Text: "execution was ended: " + err.Error(), Temporary: true}
+		}
+	}
+	return nil
+}
+
+func (m *machine) failAt(at Pos, format string, args ...any) error {
+	return &RuntimeError{Pos: at, Text: fmt.Sprintf(format, args...)}
+}
+
+// fault is an error of the message's or the world's, not of the script.
+func (m *machine) fault(at Pos, err error) error {
+	return &RuntimeError{Pos: at, Text: err.Error(), Temporary: true}
+}
+
+func (m *machine) eval(at Pos, t test) (bool, error) {
+	if err := m.spend(at, 1); err != nil {
+		return false, err
+	}
+	return t.eval(m)
+}
+
+// Run runs scripts in turn over a message: each next one only if what came
+// before ends in a keep, explicit or implicit, which it then decides anew. The
+// Result is never nil; on an error of a script it is the implicit keep, and the
+// error says why.
+func (e *Engine) Run(ctx context.Context, env *Env, scripts ...*Script) (*Result, error) {
+	m := e.machine(ctx, env)
+	for _, s := range scripts {
+		if err := m.script(s); err != nil {
+			return &Result{ImplicitKeep: true}, err
+		}
+		if !m.result.Keeps() {
+			break
+		}
+	}
+	return m.result, nil
+}
+
+func (e *Engine) machine(ctx context.Context, env *Env) *machine {
+	m := &machine{ctx: ctx, engine: e, limits: e.limits, env: env, budget: e.limits.Instructions}
+	m.msg = newContent(env.Message)
+	m.result = &Result{ImplicitKeep: true}
+	return m
+}
+
+// script runs one script on top of the result so far.
+func (m *machine) script(s *Script) error {
+	m.result.reopen()
+	err := s.body.exec(m)
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	return err
+}

@@ -1,0 +1,48 @@
+package sieve
+
+import (
+	"strings"
+
+	"gomaild/mail"
+)
+
+// redirect is RFC 5228 section 4.2.
+type redirect struct {
+	pos     Pos
+	address text
+	copy    bool
+}
+
+func buildRedirect(c *checker, n *call) any {
+	r := &redirect{pos: n.pos, address: c.string(n.args[0]), copy: n.has("copy")}
+	if s, ok := r.address.constant(); ok {
+		if _, err := redirectAddress(s); err != nil {
+			c.errorf(r.address.pos, "specified redirect address '%s' is invalid: %v", shorten(s), err)
+		}
+	}
+	return r
+}
+
+// redirectAddress reads one address, with a display name or without.
+func redirectAddress(s string) (mail.Address, error) {
+	s = strings.TrimSpace(s)
+	if i := strings.LastIndexByte(s, '<'); i >= 0 && strings.HasSuffix(s, ">") {
+		s = s[i+1 : len(s)-1]
+	}
+	return mail.ParseAddress(s)
+}
+
+func (r *redirect) exec(m *machine) error {
+	s, err := r.address.value(m)
+	if err != nil {
+		return err
+	}
+	a, err := redirectAddress(s)
+	if err != nil {
+		return m.failAt(r.pos, "specified redirect address '%s' is invalid: %v", shorten(s), err)
+	}
+	if !r.copy {
+		m.cancelKeep()
+	}
+	return m.add(Action{Kind: Redirect, Pos: r.pos, Address: a.String()})
+}

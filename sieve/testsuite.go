@@ -1,0 +1,144 @@
+package sieve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// TestConfig is what RunTests needs.
+type TestConfig struct {
+	Config Config
+	// Read reads a file that a test names, relative to Dir.
+	Read func(name string) ([]byte, error)
+	// Dir is the directory of the test script, for ${tst.path}.
+	Dir string
+	// Report gets one line for each test, and for each failure.
+	Report func(line string)
+}
+
+// RunTests runs a test script: Sieve itself with vnd.dovecot.testsuite, as
+// Pigeonhole's own tests are written. A script that does not compile, and a
+// fault outside of any test, is one failed test.
+func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passed, failed int) {
+	s := &suite{config: c, settings: map[string]string{}, mailboxes: map[string][][]byte{"INBOX": nil}}
+	if c.Report == nil {
+		s.config.Report = func(string) {}
+	}
+	engine := New(c.Config)
+	script, err := engine.compile(name, src, func(c *checker) { c.test = true })
+	if err != nil {
+		s.failf("%v", err)
+		return s.passed, s.failed
+	}
+	m := engine.machine(ctx, &Env{From: "sender@example.com", To: "recipient@example.org", Message: strings.NewReader(defaultTestMessage)})
+	m.suite = s
+	if err := script.body.exec(m); err != nil && !errors.Is(err, errStop) {
+		s.failf("%s: %v", name, err)
+	}
+	return s.passed, s.failed
+}
+
+const defaultTestMessage = "From: sender@example.com\r\nTo: recipient@example.org\r\nSubject: Frop!\r\n\r\nFriep!\r\n"
+
+// suite is the world of a test script: a mail store and an SMTP client that
+// keep what they get, and what went wrong.
+type suite struct {
+	config    TestConfig
+	settings  map[string]string
+	mailboxes map[string][][]byte
+	smtp      [][]byte
+	problems  []string // of the last compile, run or execute, for test_error
+	script    *Script
+	in        bool // inside a test
+	passed    int
+	failed    int
+}
+
+// errTestFailed ends a test.
+var errTestFailed = errors.New("test failed")
+
+func (s *suite) failf(format string, args ...any) {
+	s.failed++
+	s.config.Report("FAIL: " + fmt.Sprintf(format, args...))
+}
+
+// problem keeps what went wrong for test_error, and says whether all is well.
+func (s *suite) problem(err error) bool {
+	s.problems = nil
+	if list, ok := errors.AsType[CompileError](err); ok {
+		for _, d := range list {
+			if !d.Warning {
+				s.problems = append(s.problems, d.Text)
+			}
+		}
+		return false
+	}
+	if re, ok := errors.AsType[*RuntimeError](err); ok {
+		s.problems = []string{re.Text}
+	} else if err != nil {
+		s.problems = []string{err.Error()}
+	}
+	return err == nil
+}
+
+// engine is an Engine with the settings of the tests.
+func (s *suite) engine() *Engine {
+	c := s.config.Config
+	if d, ok := s.settings["recipient_delimiter"]; ok {
+		c.Delimiter = d
+	}
+	return New(c)
+}
+
+func (s *suite) read(name string) ([]byte, error) {
+	if path.IsAbs(name) {
+		return nil, fmt.Errorf("%s: not below the test's directory", name)
+	}
+	return s.config.Read(path.Join(s.config.Dir, name))
+}
+
+func (s *suite) compile(m *machine, name string) (*Script, error) {
+	src, err := s.read(name)
+	if err != nil {
+		return nil, err
+	}
+	return m.engine.Compile(strings.TrimSuffix(path.Base(name), ".sieve"), src)
+}
+
+// deliver carries out a result in the suite's world.
+func (s *suite) deliver(m *machine) error {
+	raw, err := m.msg.bytes()
+	if err != nil {
+		return err
+	}
+	for _, a := range m.result.Actions {
+		switch a.Kind {
+		case Keep:
+			s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], raw)
+		case FileInto:
+			if err := s.store(a, raw); err != nil {
+				return err
+			}
+		case Redirect:
+			s.smtp = append(s.smtp, raw)
+		}
+	}
+	if m.result.ImplicitKeep {
+		s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], raw)
+	}
+	return nil
+}
+
+func (s *suite) store(a Action, raw []byte) error {
+	if strings.Contains(a.Mailbox, "//") || strings.HasPrefix(a.Mailbox, "/") || strings.Contains(a.Mailbox, "..") || strings.HasSuffix(a.Mailbox, "/") {
+		return fmt.Errorf("failed to store into mailbox '%s': invalid mailbox name", a.Mailbox)
+	}
+	if _, ok := s.mailboxes[a.Mailbox]; !ok && !a.Create {
+		return fmt.Errorf("failed to store into mailbox '%s': mailbox doesn't exist: %s", a.Mailbox, a.Mailbox)
+	}
+	s.mailboxes[a.Mailbox] = append(s.mailboxes[a.Mailbox], raw)
+	return nil
+}
