@@ -21,6 +21,8 @@ require (
 
 require github.com/pires/go-proxyproto v0.15.0
 
+require github.com/miekg/dns v1.1.73
+
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect

@@ -27,6 +27,8 @@ var arrows = map[string][]string{
 	"internal/gate":                {},
 	"internal/listener":            {"internal/peer"},
 	"internal/certs":               {"internal/durable"},
+	"internal/dns":                 {},
+	"internal/dns/dnstest":         {"internal/dns"},
 	"internal/peertest":            {},
 	"internal/dialogtest":          {},
 	"internal/mariadbtest":         {},
