@@ -13,8 +13,10 @@ type checker struct {
 	variables map[string]bool // names used
 	found     []Diagnostic
 	errors    int
-	begun     bool // a command other than require was seen
-	test      bool // a test script
+	begun     bool            // a command other than require was seen
+	test      bool            // a test script
+	globals   map[string]bool // names that mean the same in every script
+	library   *library
 }
 
 // call is a node whose arguments fit its spec.

@@ -112,6 +112,20 @@ func (c *content) named(name string) ([]*field, error) {
 	return found, nil
 }
 
+// address is the first address of a field, "" if there is none.
+func (c *content) address(name string) string {
+	fields, err := c.named(name)
+	if err != nil || len(fields) == 0 {
+		return ""
+	}
+	for _, box := range fields[0].addresses() {
+		if box.Local != "" && box.Domain != "" {
+			return box.Local + "@" + box.Domain
+		}
+	}
+	return ""
+}
+
 // bytes is the whole message.
 func (c *content) bytes() ([]byte, error) {
 	raw, err := io.ReadAll(io.NewSectionReader(c.src, 0, c.src.Size()))

@@ -46,13 +46,15 @@ type Script struct {
 
 // Compile checks a script and makes it ready to run. name is what messages call
 // it. The error is a CompileError; with it the Script is nil.
-func (e *Engine) Compile(name string, src []byte) (*Script, error) {
-	return e.compile(name, src, nil)
+// load finds what it includes; nil: nothing is found.
+func (e *Engine) Compile(name string, src []byte, load Loader) (*Script, error) {
+	lib := &library{load: load, scripts: map[string]*Script{}, open: map[string]bool{}}
+	return e.compile(name, src, func(c *checker) { c.library = lib })
 }
 
 // compile is Compile, with what a test script or an including script brings.
 func (e *Engine) compile(name string, src []byte, prepare func(*checker)) (*Script, error) {
-	c := &checker{engine: e, required: map[string]bool{}, once: map[string]bool{}, variables: map[string]bool{}}
+	c := &checker{engine: e, required: map[string]bool{}, once: map[string]bool{}, variables: map[string]bool{}, globals: map[string]bool{}}
 	if len(src) > e.limits.ScriptSize {
 		c.errorf(Pos{Script: name}, "sieve script is too large (max %d bytes)", e.limits.ScriptSize)
 		return nil, c.failure()
@@ -61,6 +63,9 @@ func (e *Engine) compile(name string, src []byte, prepare func(*checker)) (*Scri
 		prepare(c)
 	}
 	nodes := parse(name, src, e.limits, func(at Pos, text string) { c.errorf(at, "%s", text) })
+	if err := c.failure(); err != nil {
+		return nil, err
+	}
 	body := c.block(nodes, true)
 	if err := c.failure(); err != nil {
 		return nil, err

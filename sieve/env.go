@@ -10,9 +10,26 @@ import (
 // works.
 type Env struct {
 	Message message.Content
-	From    string // envelope sender, without brackets; "" is the null path
-	To      string // envelope recipient, final
-	OrigTo  string // envelope recipient as the client gave it; "": To
-	Auth    string // who logged in to submit the message
-	Now     time.Time
+	From    string            // envelope sender, without brackets; "" is the null path
+	To      string            // envelope recipient, final
+	OrigTo  string            // envelope recipient as the client gave it; "": To
+	Auth    string            // who logged in to submit the message
+	Now     time.Time         // of currentdate and of answers
+	Config  map[string]string // ${vnd.dovecot.config.NAME} of vnd.dovecot.environment
+	Items   map[string]string // of environment: "domain", "host", "remote-ip" ...
+	Zone    *time.Location    // in which date tests read, default UTC
+
+	// MailboxExists reports a mailbox that can be filed into; nil: none is.
+	MailboxExists func(name string) bool
+	// Duplicate reports whether an id of an earlier Mark is remembered.
+	Duplicate func(id string) (bool, error)
+}
+
+func (e *Env) now() time.Time { return e.Now.In(e.location()) }
+
+func (e *Env) location() *time.Location {
+	if e.Zone == nil {
+		return time.UTC
+	}
+	return e.Zone
 }

@@ -10,6 +10,8 @@ import (
 // SIEVE capability.
 var extensions = []string{
 	"fileinto", "envelope", "encoded-character", "copy", "index", "relational", "subaddress",
+	"variables", "imap4flags", "imapflags", "include", "ihave", "environment", "vnd.dovecot.environment", "date", "body", "mailbox",
+	"regex", "reject", "ereject", "duplicate", "vnd.dovecot.duplicate", "vacation", "vacation-seconds",
 	"comparator-i;octet", "comparator-i;ascii-casemap", "comparator-i;ascii-numeric", "comparator-i;unicode-casemap",
 }
 

@@ -58,6 +58,9 @@ func (f *fileinto) exec(m *machine) error {
 	if a.MailboxID, err = m.optional(f.mailboxID); err != nil {
 		return err
 	}
+	if err := m.putFlags(&a, f.flags); err != nil {
+		return err
+	}
 	if !f.copy {
 		m.cancelKeep()
 	}

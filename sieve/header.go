@@ -53,7 +53,7 @@ func buildHeader(c *checker, n *call) any {
 func (c *checker) headerNames(n *call, a arg) {
 	for _, s := range a.strs {
 		if fixed, ok := c.text(s).constant(); ok && !isFieldName(fixed) {
-			c.errorf(s.pos, "specified header field name '%s' is invalid", shorten(fixed))
+			c.warnf(s.pos, "specified header field name '%s' is invalid", shorten(fixed))
 		}
 	}
 	_ = n

@@ -35,7 +35,7 @@ func TestHostileScripts(t *testing.T) {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
-			_, err := e.Compile("main", []byte(h.src))
+			_, err := e.Compile("main", []byte(h.src), nil)
 			if err == nil || !strings.Contains(err.Error(), h.want) {
 				t.Errorf("got %.300v, want something with %q", err, h.want)
 			}
@@ -51,7 +51,7 @@ func TestHostileScripts(t *testing.T) {
 
 func TestPositions(t *testing.T) {
 	t.Parallel()
-	_, err := sieve.New(sieve.Config{}).Compile("main", []byte("keep;\n  foo;\n"))
+	_, err := sieve.New(sieve.Config{}).Compile("main", []byte("keep;\n  foo;\n"), nil)
 	want := "main: line 2, column 3: error: unknown command 'foo' (only reported once at first occurrence)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -61,7 +61,7 @@ func TestPositions(t *testing.T) {
 func TestInstructionLimit(t *testing.T) {
 	t.Parallel()
 	e := sieve.New(sieve.Config{Limits: sieve.Limits{Instructions: 50}})
-	s, err := e.Compile("main", []byte(strings.Repeat("if true {}\n", 100)+"discard;"))
+	s, err := e.Compile("main", []byte(strings.Repeat("if true {}\n", 100)+"discard;"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func FuzzRun(f *testing.F) {
 	}
 	e := sieve.New(sieve.Config{Limits: sieve.Limits{Instructions: 20_000}})
 	f.Fuzz(func(t *testing.T, src, msg string) {
-		s, err := e.Compile("fuzz", []byte(src))
+		s, err := e.Compile("fuzz", []byte(src), nil)
 		if (s == nil) == (err == nil) {
 			t.Fatalf("script %v and error %v", s, err)
 		}

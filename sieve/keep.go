@@ -20,7 +20,11 @@ func (c *checker) flagsTag(n *call) *texts {
 
 func (k *keep) exec(m *machine) error {
 	m.cancelKeep()
-	return m.add(Action{Kind: Keep, Pos: k.pos})
+	a := Action{Kind: Keep, Pos: k.pos}
+	if err := m.putFlags(&a, k.flags); err != nil {
+		return err
+	}
+	return m.add(a)
 }
 
 // discard is RFC 5228 section 4.4.

@@ -22,7 +22,10 @@ type step struct {
 type block []step
 
 // Ways out of a block that are no faults.
-var errStop = errors.New("stop")
+var (
+	errStop   = errors.New("stop")
+	errReturn = errors.New("return")
+)
 
 func (b block) exec(m *machine) error {
 	for _, s := range b {
@@ -38,17 +41,22 @@ func (b block) exec(m *machine) error {
 
 // machine is one run: of a script, or of several in turn over one message.
 type machine struct {
-	ctx     context.Context
-	engine  *Engine
-	limits  Limits
-	env     *Env
-	msg     *content
-	budget  int
-	result  *Result
-	at      Pos
-	regexps map[string]*pattern // those made at run time
-	matches []string            // ${0}, ${1} ...
-	suite   *suite              // of a test script, else nil
+	ctx      context.Context
+	engine   *Engine
+	limits   Limits
+	env      *Env
+	msg      *content
+	budget   int
+	result   *Result
+	frame    *frame
+	globals  map[string]string
+	included map[*Script]bool // by include, for :once
+	flags    []string         // the internal variable of imap4flags
+	hasFlags bool             // it was set
+	at       Pos
+	regexps  map[string]*pattern // those made at run time
+	matches  []string            // ${0}, ${1} ...
+	suite    *suite              // of a test script, else nil
 }
 
 // spend takes n instructions from the budget.
@@ -103,15 +111,19 @@ func (e *Engine) machine(ctx context.Context, env *Env) *machine {
 	m := &machine{ctx: ctx, engine: e, limits: e.limits, env: env, budget: e.limits.Instructions}
 	m.msg = newContent(env.Message)
 	m.result = &Result{ImplicitKeep: true}
+	m.frame = &frame{vars: map[string]string{}}
+	m.globals = map[string]string{}
+	m.included = map[*Script]bool{}
 	return m
 }
 
 // script runs one script on top of the result so far.
 func (m *machine) script(s *Script) error {
 	m.result.reopen()
-	err := s.body.exec(m)
+	err := m.body(s)
 	if errors.Is(err, errStop) {
 		err = nil
 	}
+	m.result.Flags = m.flags
 	return err
 }

@@ -58,6 +58,9 @@ func (c *checker) match(n *call, keys arg) match {
 
 func (c *checker) comparator(n *call) *comparator {
 	name := "i;ascii-casemap"
+	if n.spec.octets {
+		name = "i;octet"
+	}
 	a, given := n.tags["comparator"]
 	if given {
 		name = a.strs[0].text

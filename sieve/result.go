@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gomaild/message"
 )
 
 // Kind says what an Action does.
@@ -15,25 +17,30 @@ const (
 	FileInto
 	Redirect
 	Discard
+	Reject        // refuse with Reason (RFC 5429)
+	VacationReply // answer with Vacation, see its Reply
 )
 
 // String is the name of the command, "store" for FileInto, as in the test
 // suite's test_result_action.
 func (k Kind) String() string {
-	return [...]string{"keep", "store", "redirect", "discard"}[k]
+	return [...]string{"keep", "store", "redirect", "discard", "reject", "vacation"}[k]
 }
 
 // Action is one thing to do with the message.
 type Action struct {
 	Kind       Kind
-	Pos        Pos      // the command that decided
-	Mailbox    string   // FileInto: UTF-8 name
-	Create     bool     // FileInto: make it if it is missing (RFC 5490)
-	SpecialUse string   // FileInto: prefer the mailbox of that use (RFC 8579)
-	MailboxID  string   // FileInto: prefer the mailbox of that id (RFC 9042)
-	Flags      []string // Keep, FileInto: system flags and keywords
-	HasFlags   bool     // Flags were given by tag or by the flag commands
-	Address    string   // Redirect: where to
+	Pos        Pos             // the command that decided
+	Mailbox    string          // FileInto: UTF-8 name
+	Create     bool            // FileInto: make it if it is missing (RFC 5490)
+	SpecialUse string          // FileInto: prefer the mailbox of that use (RFC 8579)
+	MailboxID  string          // FileInto: prefer the mailbox of that id (RFC 9042)
+	Flags      []string        // Keep, FileInto: system flags and keywords
+	HasFlags   bool            // Flags were given by tag or by the flag commands
+	Address    string          // Redirect: where to
+	Reason     string          // Reject: text for the sender
+	Vacation   *Vacation       // VacationReply
+	Content    message.Content // the message as it was then if a script had changed it, else nil
 }
 
 // String is the action for people: what, with what, and the line that decided.
@@ -59,7 +66,9 @@ func (a Action) String() string {
 // still in force.
 type Result struct {
 	Actions      []Action
-	ImplicitKeep bool // RFC 5228 section 2.10.2
+	ImplicitKeep bool     // RFC 5228 section 2.10.2
+	Flags        []string // of the implicit keep
+	Marks        []Mark   // what duplicate is to remember once all is done
 }
 
 // Keeps reports that the message is kept, because a script said so or because
@@ -85,6 +94,9 @@ func (m *machine) add(a Action) error {
 			return nil
 		}
 	}
+	if err := m.conflict(a); err != nil {
+		return err
+	}
 	if len(m.result.Actions) >= m.limits.Actions {
 		return m.failAt(a.Pos, "total number of actions exceeds policy limit (%d)", m.limits.Actions)
 	}
@@ -94,6 +106,25 @@ func (m *machine) add(a Action) error {
 	m.result.Actions = append(m.result.Actions, a)
 	return nil
 }
+
+// conflict says which actions cannot be together: RFC 5429 section 2.1.3, RFC
+// 5230 section 4.7.
+func (m *machine) conflict(a Action) error {
+	for _, b := range m.result.Actions {
+		switch {
+		case a.Kind == VacationReply && b.Kind == VacationReply:
+			return m.failAt(a.Pos, "duplicate vacation action not allowed (previously triggered one was here: %s)", b.Pos)
+		case rejects(a.Kind) && refusedWith(b.Kind), rejects(b.Kind) && refusedWith(a.Kind):
+			return m.failAt(a.Pos, "%s action conflicts with earlier %s action (here: %s)", a.Kind, b.Kind, b.Pos)
+		}
+	}
+	return nil
+}
+
+func rejects(k Kind) bool { return k == Reject }
+
+// refusedWith are the actions that a refusal contradicts.
+func refusedWith(k Kind) bool { return k != Discard }
 
 func (m *machine) count(k Kind) int {
 	n := 0
@@ -118,13 +149,11 @@ func sameAction(a, b *Action) bool {
 	return a.Kind == Keep || a.Kind == Discard
 }
 
+// mergeFlags: of two stores into one mailbox the last list of flags counts.
 func mergeFlags(a, b *Action) {
-	for _, f := range b.Flags {
-		if !slices.ContainsFunc(a.Flags, func(x string) bool { return strings.EqualFold(x, f) }) {
-			a.Flags = append(a.Flags, f)
-		}
+	if b.HasFlags {
+		a.Flags, a.HasFlags = b.Flags, true
 	}
-	a.HasFlags = a.HasFlags || b.HasFlags
 }
 
 // cancelKeep takes the implicit keep away: RFC 5228 section 2.10.2.

@@ -57,6 +57,7 @@ type spec struct {
 	ext      string // extension that brings it; "a|b": either
 	match    bool   // takes comparator and match type
 	address  bool   // takes an address part
+	octets   bool   // compares octets unless a comparator says otherwise
 	tags     []tagSpec
 	params   []param
 	optional bool  // the first param may be left out
@@ -95,7 +96,12 @@ var (
 		{name: "index", ext: "index", kind: kindNumber},
 		{name: "last", ext: "index"},
 	}
-	storeTags = []tagSpec{
+	zoneTags = []tagSpec{
+		{name: "zone", kind: kindString, group: "zone"},
+		{name: "originalzone", group: "zone"},
+	}
+	flagParams = []param{{"variable name", kindString}, {"list of flags", kindList}}
+	storeTags  = []tagSpec{
 		{name: "flags", ext: "imap4flags", kind: kindList},
 	}
 )
@@ -145,6 +151,13 @@ func controlSpecs() []spec {
 		{name: "elsif", tests: arityOne, block: true, build: buildIf},
 		{name: "else", block: true, build: buildIf},
 		{name: "stop", build: buildStop},
+		{name: "set", ext: "variables", tags: modifierTags(), params: []param{{"name", kindString}, {"value", kindString}}, build: buildSet},
+		{name: "include", ext: "include", tags: []tagSpec{
+			{name: "personal", group: "location"}, {name: "global", group: "location"}, {name: "once"}, {name: "optional"},
+		}, params: []param{{"script name", kindString}}, build: buildInclude},
+		{name: "return", ext: "include", build: buildReturn},
+		{name: "global", ext: "include", params: []param{{"variables", kindList}}, build: buildGlobal},
+		{name: "error", ext: "ihave", params: []param{{"reason", kindString}}, build: buildError},
 	}
 }
 
@@ -166,6 +179,24 @@ func testSpecs() []spec {
 			params: []param{headerList, keyList}, build: buildAddress},
 		{name: "envelope", isTest: true, ext: "envelope", match: true, address: true,
 			params: []param{{"envelope part", kindList}, keyList}, build: buildEnvelope},
+		{name: "string", isTest: true, ext: "variables", match: true, octets: true, params: []param{{"source", kindList}, keyList}, build: buildString},
+		{name: "hasflag", isTest: true, ext: "imap4flags", match: true, optional: true,
+			params: []param{{"variables", kindList}, keyList}, build: buildHasflag},
+		{name: "ihave", isTest: true, ext: "ihave", params: []param{{"capabilities", kindList}}, build: buildIhave},
+		{name: "environment", isTest: true, ext: "environment", match: true,
+			params: []param{{"name", kindString}, keyList}, build: buildEnvironment},
+		{name: "date", isTest: true, ext: "date", match: true, tags: concat(indexTags, zoneTags),
+			params: []param{{"header name", kindString}, {"date part", kindString}, keyList}, build: buildDate},
+		{name: "currentdate", isTest: true, ext: "date", match: true, tags: zoneTags[:1],
+			params: []param{{"date part", kindString}, keyList}, build: buildDate},
+		{name: "body", isTest: true, ext: "body", match: true, tags: []tagSpec{
+			{name: "raw", group: "transform"}, {name: "text", group: "transform"}, {name: "content", group: "transform", kind: kindList},
+		}, params: []param{keyList}, build: buildBody},
+		{name: "mailboxexists", isTest: true, ext: "mailbox", params: []param{{"mailbox names", kindList}}, build: buildMailboxexists},
+		{name: "duplicate", isTest: true, ext: "duplicate|vnd.dovecot.duplicate", tags: []tagSpec{
+			{name: "header", kind: kindString, group: "id"}, {name: "uniqueid", kind: kindString, group: "id"},
+			{name: "handle", kind: kindString}, {name: "seconds", kind: kindNumber}, {name: "last"},
+		}, build: buildDuplicate},
 	}
 }
 
@@ -173,6 +204,19 @@ func actionSpecs() []spec {
 	return []spec{
 		{name: "keep", tags: storeTags, build: buildKeep},
 		{name: "discard", build: buildDiscard},
+		{name: "reject", ext: "reject", params: []param{{"reason", kindString}}, build: buildReject},
+		{name: "ereject", ext: "ereject", params: []param{{"reason", kindString}}, build: buildReject},
+		{name: "setflag", ext: "imap4flags|imapflags", optional: true, params: flagParams, build: buildFlagCommand},
+		{name: "addflag", ext: "imap4flags|imapflags", optional: true, params: flagParams, build: buildFlagCommand},
+		{name: "removeflag", ext: "imap4flags|imapflags", optional: true, params: flagParams, build: buildFlagCommand},
+		{name: "mark", ext: "imapflags", build: buildMark},
+		{name: "unmark", ext: "imapflags", build: buildMark},
+		{name: "vacation", ext: "vacation", tags: []tagSpec{
+			{name: "days", kind: kindNumber, group: "period"},
+			{name: "seconds", ext: "vacation-seconds", kind: kindNumber, group: "period"},
+			{name: "subject", kind: kindString}, {name: "from", kind: kindString}, {name: "addresses", kind: kindList},
+			{name: "mime"}, {name: "handle", kind: kindString},
+		}, params: []param{{"reason", kindString}}, build: buildVacation},
 		{name: "redirect", tags: []tagSpec{{name: "copy", ext: "copy"}, {name: "list", ext: "extlists"}},
 			params: []param{{"address", kindString}}, build: buildRedirect},
 		{name: "fileinto", ext: "fileinto", tags: concat(storeTags, []tagSpec{

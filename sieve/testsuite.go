@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // TestConfig is what RunTests needs.
@@ -23,18 +25,22 @@ type TestConfig struct {
 // Pigeonhole's own tests are written. A script that does not compile, and a
 // fault outside of any test, is one failed test.
 func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passed, failed int) {
-	s := &suite{config: c, settings: map[string]string{}, mailboxes: map[string][][]byte{"INBOX": nil}}
+	s := &suite{config: c, settings: map[string]string{}, mailboxes: map[string][]stored{"INBOX": nil}}
 	if c.Report == nil {
 		s.config.Report = func(string) {}
 	}
 	engine := New(c.Config)
-	script, err := engine.compile(name, src, func(c *checker) { c.test = true })
+	script, err := engine.compile(name, src, func(c *checker) {
+		c.test = true
+		c.library = s.library()
+	})
 	if err != nil {
 		s.failf("%v", err)
 		return s.passed, s.failed
 	}
-	m := engine.machine(ctx, &Env{From: "sender@example.com", To: "recipient@example.org", Message: strings.NewReader(defaultTestMessage)})
+	m := engine.machine(ctx, &Env{Now: time.Now(), From: "sender@example.com", To: "recipient@example.org", Message: strings.NewReader(defaultTestMessage)})
 	m.suite = s
+	m.env.MailboxExists = func(name string) bool { _, ok := s.mailboxes[name]; return ok }
 	if err := script.body.exec(m); err != nil && !errors.Is(err, errStop) {
 		s.failf("%s: %v", name, err)
 	}
@@ -48,13 +54,26 @@ const defaultTestMessage = "From: sender@example.com\r\nTo: recipient@example.or
 type suite struct {
 	config    TestConfig
 	settings  map[string]string
-	mailboxes map[string][][]byte
-	smtp      [][]byte
+	mailboxes map[string][]stored
+	strict    bool // a mailbox was made: those that were not are missing
+	smtp      []sent
 	problems  []string // of the last compile, run or execute, for test_error
 	script    *Script
 	in        bool // inside a test
 	passed    int
 	failed    int
+}
+
+// stored is a message in a mailbox.
+type stored struct {
+	content []byte
+	flags   []string
+}
+
+// sent is a message that left.
+type sent struct {
+	from, to string
+	content  []byte
 }
 
 // errTestFailed ends a test.
@@ -74,6 +93,7 @@ func (s *suite) problem(err error) bool {
 				s.problems = append(s.problems, d.Text)
 			}
 		}
+		s.problems = append(s.problems, "validation failed") // as Pigeonhole ends its list
 		return false
 	}
 	if re, ok := errors.AsType[*RuntimeError](err); ok {
@@ -90,6 +110,18 @@ func (s *suite) engine() *Engine {
 	if d, ok := s.settings["recipient_delimiter"]; ok {
 		c.Delimiter = d
 	}
+	for name, to := range map[string]*int{
+		"sieve_variables_max_variable_size": &c.Limits.VariableSize,
+		"sieve_variables_max_scope_size":    &c.Limits.Variables,
+		"sieve_include_max_includes":        &c.Limits.Includes,
+		"sieve_include_max_nesting_depth":   &c.Limits.IncludeDepth,
+		"sieve_max_redirects":               &c.Limits.Redirects,
+		"sieve_max_actions":                 &c.Limits.Actions,
+	} {
+		if n, err := strconv.Atoi(s.settings[name]); err == nil {
+			*to = n
+		}
+	}
 	return New(c)
 }
 
@@ -105,7 +137,20 @@ func (s *suite) compile(m *machine, name string) (*Script, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.engine.Compile(strings.TrimSuffix(path.Base(name), ".sieve"), src)
+	return m.engine.Compile(strings.TrimSuffix(path.Base(name), ".sieve"), src, s.include)
+}
+
+func (s *suite) library() *library {
+	return &library{load: s.include, scripts: map[string]*Script{}, open: map[string]bool{}}
+}
+
+// include finds scripts beside the test, where Pigeonhole's tests have them.
+func (s *suite) include(personal bool, name string) ([]byte, error) {
+	dir := "included-global"
+	if personal {
+		dir = "included"
+	}
+	return s.read(path.Join(dir, name+".sieve"))
 }
 
 // deliver carries out a result in the suite's world.
@@ -117,17 +162,21 @@ func (s *suite) deliver(m *machine) error {
 	for _, a := range m.result.Actions {
 		switch a.Kind {
 		case Keep:
-			s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], raw)
+			s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], stored{raw, a.Flags})
 		case FileInto:
 			if err := s.store(a, raw); err != nil {
 				return err
 			}
 		case Redirect:
-			s.smtp = append(s.smtp, raw)
+			s.smtp = append(s.smtp, sent{m.env.From, a.Address, raw})
+		case VacationReply:
+			if out, _ := a.Vacation.Reply(m.env); out != nil {
+				s.smtp = append(s.smtp, sent{out.From, out.To[0], out.Content})
+			}
 		}
 	}
 	if m.result.ImplicitKeep {
-		s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], raw)
+		s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], stored{raw, m.result.Flags})
 	}
 	return nil
 }
@@ -136,9 +185,9 @@ func (s *suite) store(a Action, raw []byte) error {
 	if strings.Contains(a.Mailbox, "//") || strings.HasPrefix(a.Mailbox, "/") || strings.Contains(a.Mailbox, "..") || strings.HasSuffix(a.Mailbox, "/") {
 		return fmt.Errorf("failed to store into mailbox '%s': invalid mailbox name", a.Mailbox)
 	}
-	if _, ok := s.mailboxes[a.Mailbox]; !ok && !a.Create {
+	if _, ok := s.mailboxes[a.Mailbox]; !ok && !a.Create && s.strict {
 		return fmt.Errorf("failed to store into mailbox '%s': mailbox doesn't exist: %s", a.Mailbox, a.Mailbox)
 	}
-	s.mailboxes[a.Mailbox] = append(s.mailboxes[a.Mailbox], raw)
+	s.mailboxes[a.Mailbox] = append(s.mailboxes[a.Mailbox], stored{raw, a.Flags})
 	return nil
 }

@@ -38,6 +38,9 @@ func (m *machine) nested(s *Script) error {
 	inner := *m
 	inner.budget = m.limits.Instructions
 	inner.matches = nil
+	inner.flags, inner.hasFlags = nil, false
+	inner.globals = map[string]string{}
+	inner.included = map[*Script]bool{}
 	err := inner.script(s)
 	m.result = inner.result
 	m.msg = inner.msg

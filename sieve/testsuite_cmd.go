@@ -86,6 +86,7 @@ func buildTestSet(c *checker, n *call) any {
 		switch args[0] {
 		case "message":
 			m.setMessage([]byte(args[1]))
+			m.env.From, m.env.To, m.env.OrigTo = m.msg.address("From"), m.msg.address("To"), ""
 		case "envelope.from":
 			m.env.From = args[1]
 		case "envelope.to":
@@ -111,18 +112,22 @@ func buildTestMessage(c *checker, n *call) any {
 	folder := c.optional(n, "folder")
 	index := int(min(n.args[0].num, 1<<20))
 	take := func(m *machine) (bool, error) {
-		from := m.suite.smtp
-		if folder != nil {
-			name, err := folder.value(m)
-			if err != nil {
-				return false, err
+		if folder == nil {
+			if index >= len(m.suite.smtp) {
+				return false, nil
 			}
-			from = m.suite.mailboxes[name]
+			s := m.suite.smtp[index]
+			m.env.From, m.env.To, m.env.OrigTo = s.from, s.to, ""
+			m.setMessage(s.content)
+			return true, nil
 		}
-		if index >= len(from) {
-			return false, nil
+		name, err := folder.value(m)
+		if err != nil || index >= len(m.suite.mailboxes[name]) {
+			return false, err
 		}
-		m.setMessage(from[index])
+		msg := m.suite.mailboxes[name][index]
+		m.flags = msg.flags
+		m.setMessage(msg.content)
 		return true, nil
 	}
 	if n.spec.isTest {
@@ -139,6 +144,7 @@ func buildTestMessage(c *checker, n *call) any {
 
 func buildTestMailbox(c *checker, n *call) any {
 	return withStrings(c, n, func(m *machine, args []string) error {
+		m.suite.strict = true
 		if _, ok := m.suite.mailboxes[args[0]]; !ok {
 			m.suite.mailboxes[args[0]] = nil
 		}

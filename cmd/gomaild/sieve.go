@@ -48,7 +48,7 @@ func (a *app) compileSieve(file string) (*sieve.Script, error) {
 	if err != nil {
 		return nil, err
 	}
-	script, err := sieve.New(sieve.Config{}).Compile(file, src)
+	script, err := sieve.New(sieve.Config{}).Compile(file, src, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,47 @@
+package sieve
+
+import (
+	"strings"
+)
+
+// buildEnvironment is RFC 5183 section 4.
+func buildEnvironment(c *checker, n *call) any {
+	name := c.string(n.args[0])
+	match := c.match(n, n.args[1])
+	return asks(func(m *machine) (bool, error) {
+		item, err := name.value(m)
+		if err != nil {
+			return false, err
+		}
+		v, ok := m.environment(strings.ToLower(item))
+		if !ok {
+			return false, nil // RFC 5183 section 4: an unknown item fails, whatever it is asked
+		}
+		return match.over(m, func(yield func(string) bool) error {
+			if v != "" || match.kind != matchCount {
+				yield(v)
+			}
+			return nil
+		})
+	})
+}
+
+// environment is one item: RFC 5183 section 4.1.
+func (m *machine) environment(name string) (string, bool) {
+	switch name {
+	case "name":
+		return "gomaild", true
+	case "version":
+		return "1", true
+	case "location":
+		return "MDA", true // RFC 5183: a delivery agent
+	case "phase":
+		return "during", true
+	}
+	if key, ok := strings.CutPrefix(name, "vnd.dovecot.config."); ok {
+		v, ok := m.env.Config[key]
+		return v, ok
+	}
+	v, ok := m.env.Items[name]
+	return v, ok
+}
