@@ -56,6 +56,8 @@ var arrows = map[string][]string{
 
 	"sieve": {"message", "mail"},
 
+	"deploy": {},
+
 	"delivery/routing": {"accounts", "mail"},
 	"delivery/local":   {"storage", "accounts", "message", "mail"},
 	"delivery/queue":   {"message", "mail"},
