@@ -57,7 +57,7 @@ func (d *Daemon) parts(c *config.Config, db *postfixadmin.DB) *parts {
 	p := &parts{d: d, c: c, db: db}
 	p.auth = auth.New(p.authConfig())
 	p.router = routing.New(routingConfig(c, db, d.hostname))
-	p.local = local.New(local.Config{Store: d.mail.store, Detail: detailFolder(c), Logger: d.log})
+	p.local = local.New(local.Config{Store: d.mail.store, Detail: detailFolder(c), Filter: d.filter(c), Logger: d.log})
 	return p
 }
 

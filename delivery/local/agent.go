@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"gomaild/message"
 	"gomaild/storage"
 )
 
@@ -31,6 +32,7 @@ const (
 type Config struct {
 	Store       storage.Store
 	Detail      DetailFolder // default DetailInbox
+	Filter      Filter       // default none: everything is kept
 	Concurrency int          // recipients of one message at once, default 8
 	Logger      *slog.Logger // default: none
 }
@@ -39,6 +41,7 @@ type Config struct {
 type Agent struct {
 	store       storage.Store
 	detail      DetailFolder
+	filter      Filter
 	concurrency int
 	log         *slog.Logger
 }
@@ -51,7 +54,7 @@ func New(c Config) *Agent {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Agent{store: c.Store, detail: c.Detail, concurrency: c.Concurrency, log: c.Logger}
+	return &Agent{store: c.Store, detail: c.Detail, filter: c.Filter, concurrency: c.Concurrency, log: c.Logger}
 }
 
 // Deliver writes m into the mailbox of each recipient and returns one result
@@ -92,12 +95,10 @@ func (a *Agent) write(ctx context.Context, m Message, r Recipient) error {
 		return err
 	}
 	defer closeLogged(ctx, log, account)
-	box, err := a.open(ctx, log, account, r)
-	if err != nil {
-		return err
+	if a.filter != nil {
+		return a.filtered(ctx, log, account, m, r)
 	}
-	defer closeLogged(ctx, log, box)
-	return box.Deliver(ctx, storage.Draft{Content: content(m, r)})
+	return a.store1(ctx, log, account, r, Store{Content: content(m, r)})
 }
 
 // closeLogged closes what was used. By then the message is durable or the
@@ -109,7 +110,7 @@ func closeLogged(ctx context.Context, log *slog.Logger, c io.Closer) {
 }
 
 // content is the message as it is stored for one recipient.
-func content(m Message, r Recipient) io.Reader {
+func content(m Message, r Recipient) message.Content {
 	var head strings.Builder
 	if r.ReturnPath {
 		head.WriteString("Return-Path: " + m.From.String() + "\r\n")
@@ -118,8 +119,10 @@ func content(m Message, r Recipient) io.Reader {
 		head.WriteString("Delivered-To: " + r.DeliveredTo.String() + "\r\n")
 	}
 	head.Write(m.Trace)
-	return io.MultiReader(strings.NewReader(head.String()), io.NewSectionReader(m.Content, 0, m.Content.Size()))
+	return message.Joined{Head: []byte(head.String()), Tail: m.Content}
 }
+
+func reader(c message.Content) io.Reader { return io.NewSectionReader(c, 0, c.Size()) }
 
 // open opens the mailbox that r means, INBOX if that is not possible.
 func (a *Agent) open(ctx context.Context, log *slog.Logger, account storage.Account, r Recipient) (storage.Mailbox, error) {

@@ -38,8 +38,9 @@ func Default() *Config {
 			MaxDelay:        Duration(15 * time.Second),
 			Cache:           Duration(time.Hour),
 		},
-		TLS:  TLS{MinVersion: TLS12},
-		POP3: POP3Options{UniqueIDs: "%08Xu%08Xv", MarkSeen: true},
+		TLS:   TLS{MinVersion: TLS12},
+		Sieve: Sieve{Enabled: true},
+		POP3:  POP3Options{UniqueIDs: "%08Xu%08Xv", MarkSeen: true},
 		Limits: Limits{
 			MessageSize:  50_000_000,
 			Recipients:   1000,

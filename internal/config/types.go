@@ -29,6 +29,8 @@ type Config struct {
 	TLS TLS `toml:"tls"`
 	// What one client may ask for.
 	Limits Limits `toml:"limits"`
+	// The users' mail filters.
+	Sieve Sieve `toml:"sieve"`
 	// What POP3 clients see.
 	POP3 POP3Options `toml:"pop3"`
 	// What is written about it.
@@ -203,6 +205,26 @@ type Limits struct {
 	POP3Timeout Duration `toml:"pop3_timeout"`
 	// How long an IMAP or POP3 client may take to log in.
 	LoginTimeout Duration `toml:"login_timeout"`
+}
+
+// Sieve is the table [sieve].
+type Sieve struct {
+	// Run Sieve scripts at delivery: `.dovecot.sieve` in the account's
+	// directory, a file or a link into `.sieve/`.
+	Enabled bool `toml:"enabled"`
+	// A script below storage.root that runs before the user's. Empty: none.
+	Before string `toml:"before"`
+	// A script below storage.root for users who have none. Empty: none.
+	Default string `toml:"default"`
+	// A script below storage.root that runs after the user's, if the message
+	// is kept by then. Empty: none.
+	After string `toml:"after"`
+	// The directory below storage.root where `include :global` looks for
+	// NAME.sieve. Empty: there are none.
+	Global string `toml:"global"`
+	// Extensions that scripts may not require, with blanks between them, such
+	// as `reject ereject`.
+	DisableExtensions string `toml:"disable_extensions"`
 }
 
 // POP3Options is the table [pop3].

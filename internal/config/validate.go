@@ -36,6 +36,7 @@ func (c *Config) validate(failed func(path string) bool) Errors {
 	v := &validator{c: c, failed: failed}
 	v.hostname()
 	v.storage()
+	v.sieve()
 	v.accounts()
 	v.routing()
 	v.ranges()
@@ -100,6 +101,13 @@ func (v *validator) template(t string) {
 // isInside reports a relative path that stays where it begins.
 func isInside(p string) bool {
 	return p != "" && filepath.IsLocal(p) && path.Clean(p) != "."
+}
+
+func (v *validator) sieve() {
+	s := &v.c.Sieve
+	for key, p := range map[string]string{"before": s.Before, "default": s.Default, "after": s.After, "global": s.Global} {
+		v.unless(p == "" || isInside(p), "sieve."+key, "%q is not a path below storage.root; write one such as %q, or nothing", p, "sieve/before.sieve")
+	}
 }
 
 func (v *validator) accounts() {

@@ -15,6 +15,15 @@ import (
 // fills the template comes from the database and is not trusted.
 var errPath = errors.New("unusable maildir path")
 
+// Home is the directory of an account below the root: what Config.Path makes of
+// an owner. An error means that the account can have none.
+func Home(template string, o storage.Owner) (string, error) {
+	if template == "" {
+		template = DefaultPath
+	}
+	return expand(template, o)
+}
+
 // expand fills the template. Only {maildir} may bring separators.
 func expand(template string, o storage.Owner) (string, error) {
 	values := []struct{ key, value string }{

@@ -1,0 +1,40 @@
+package daemon
+
+import (
+	"strings"
+
+	"gomaild/delivery/filter"
+	"gomaild/delivery/local"
+	"gomaild/internal/config"
+	"gomaild/storage"
+	"gomaild/storage/maildir"
+)
+
+// filter is what runs the accounts' Sieve scripts, nil where that is off.
+func (d *Daemon) filter(c *config.Config) local.Filter {
+	s := &c.Sieve
+	if !s.Enabled {
+		return nil
+	}
+	return filter.New(filter.Config{
+		FS:   d.mail.fs,
+		Root: c.Storage.Root,
+		UID:  c.Storage.UID, GID: c.Storage.GID,
+		Home:      func(o storage.Owner) (string, error) { return maildir.Home(c.Storage.Path, o) },
+		Before:    script(s.Before),
+		Default:   s.Default,
+		After:     script(s.After),
+		Global:    s.Global,
+		Off:       strings.Fields(s.DisableExtensions),
+		Delimiter: c.Routing.RecipientDelimiter,
+		Logger:    d.log,
+	})
+}
+
+// script is a list of one, or of none.
+func script(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
+}

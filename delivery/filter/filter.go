@@ -1,0 +1,252 @@
+package filter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"gomaild/delivery/local"
+	"gomaild/internal/durable"
+	"gomaild/mail"
+	"gomaild/message"
+	"gomaild/sieve"
+	"gomaild/storage"
+)
+
+// The names in an account's directory.
+const (
+	defaultScript = ".dovecot.sieve"
+	defaultDir    = ".sieve"
+	seenFile      = ".gomaild.sieve-seen"
+)
+
+// Config is what a Filter is made of. FS and Home are required.
+type Config struct {
+	FS   durable.FS // the mail root
+	Root string     // its absolute path, for links that hold it
+	// UID and GID own what is written; -1: nobody is named, it is ours. The zero
+	// values are root, as in the configuration of the store.
+	UID, GID int
+	// Home is the directory of an account below FS.
+	Home func(o storage.Owner) (string, error)
+	// Before, Default and After are scripts of the administrator, below FS:
+	// Before run first, Default where the user has none, After last.
+	Before, After []string
+	Default       string
+	Global        string // directory of include :global, below FS
+	Off           []string
+	Delimiter     string
+	// Submit makes a message durable in the queue. nil: nothing can be sent; a
+	// redirect keeps the message, and an answer is not sent, both logged.
+	Submit func(ctx context.Context, from mail.Address, to []mail.Address, content message.Content) error
+	Now    func() time.Time // default time.Now
+	Logger *slog.Logger     // default none
+}
+
+// Filter is a local.Filter.
+type Filter struct {
+	Config
+	engine *sieve.Engine
+	cache  cache
+
+	mu    sync.Mutex
+	homes map[string]*home // those in use now
+}
+
+// New makes a Filter.
+func New(c Config) *Filter {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Filter{
+		Config: c,
+		engine: sieve.New(sieve.Config{Off: c.Off, Delimiter: c.Delimiter}),
+		homes:  map[string]*home{},
+	}
+}
+
+// Filter implements local.Filter.
+func (f *Filter) Filter(ctx context.Context, q local.Question) (local.Verdict, error) {
+	dir, err := f.Home(storage.Owner{Address: q.Recipient.Mailbox.Address, Maildir: q.Recipient.Mailbox.Maildir})
+	if err != nil {
+		return local.Verdict{}, err
+	}
+	log := f.Logger.With("account", q.Recipient.Mailbox.Address.String())
+	r := &run{Filter: f, q: q, dir: dir, log: log}
+	scripts := r.scripts(ctx)
+	if len(scripts) == 0 {
+		return local.Verdict{Stores: []local.Store{{}}}, nil
+	}
+	h := f.lock(dir)
+	defer f.unlock(dir, h)
+	return r.decide(ctx, scripts)
+}
+
+// home is the memory of one account; its lock is held while a message of the
+// account is decided, so that two copies at once are not both the first.
+type home struct {
+	sync.Mutex
+	users int
+}
+
+func (f *Filter) lock(dir string) *home {
+	f.mu.Lock()
+	h := f.homes[dir]
+	if h == nil {
+		h = &home{}
+		f.homes[dir] = h
+	}
+	h.users++
+	f.mu.Unlock()
+	h.Lock()
+	return h
+}
+
+func (f *Filter) unlock(dir string, h *home) {
+	h.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if h.users--; h.users == 0 {
+		delete(f.homes, dir)
+	}
+}
+
+// write replaces a file of an account and gives it to the owner of the mail.
+func (f *Filter) write(name string, data []byte) error {
+	if err := durable.WriteFile(f.FS, name, data, 0o600); err != nil || f.UID < 0 && f.GID < 0 {
+		return err
+	}
+	return f.FS.Chown(name, f.UID, f.GID)
+}
+
+// run is one message for one recipient.
+type run struct {
+	*Filter
+	q    local.Question
+	dir  string
+	log  *slog.Logger
+	seen *seen
+}
+
+func (r *run) decide(ctx context.Context, scripts []*sieve.Script) (local.Verdict, error) {
+	var err error
+	if r.seen, err = loadSeen(r.FS, r.dir, r.Now()); err != nil {
+		return local.Verdict{}, err
+	}
+	env := r.env(ctx)
+	result, err := r.engine.Run(ctx, env, scripts...)
+	if fault, ok := errors.AsType[*sieve.RuntimeError](err); ok && fault.Temporary {
+		return local.Verdict{}, err
+	}
+	if err != nil {
+		r.complain(ctx, err.Error())
+	}
+	return r.act(ctx, env, result)
+}
+
+func (r *run) env(ctx context.Context) *sieve.Env {
+	to := r.q.Recipient.DeliveredTo
+	if to.IsZero() {
+		to = r.q.Recipient.Mailbox.Address
+	}
+	return &sieve.Env{
+		Message: r.q.Content,
+		From:    addressOrNothing(r.q.From.Address),
+		To:      r.q.Recipient.Mailbox.Address.String(),
+		OrigTo:  to.String(),
+		Now:     r.Now(),
+		MailboxExists: func(name string) bool {
+			box, err := r.q.Account.Open(ctx, name)
+			if err != nil {
+				return false
+			}
+			return box.Close() == nil
+		},
+		Duplicate: func(id string) (bool, error) { return r.seen.has(id), nil },
+	}
+}
+
+func addressOrNothing(a mail.Address) string {
+	if a.IsZero() {
+		return ""
+	}
+	return a.String()
+}
+
+// act carries out the result up to the stores, which are delivery's.
+func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (local.Verdict, error) {
+	var v local.Verdict
+	keep := result.ImplicitKeep
+	flags := result.Flags
+	var answers []*sieve.Vacation
+	for _, a := range result.Actions {
+		switch a.Kind {
+		case sieve.Reject:
+			return v, refusal(a.Reason)
+		case sieve.Keep:
+			v.Stores = append(v.Stores, store("", a.Flags, a.Content))
+		case sieve.FileInto:
+			v.Stores = append(v.Stores, store(a.Mailbox, a.Flags, a.Content))
+		case sieve.VacationReply:
+			answers = append(answers, a.Vacation)
+		case sieve.Redirect:
+			sent, err := r.redirect(ctx, a)
+			if err != nil {
+				return v, err
+			}
+			keep = keep || !sent
+		}
+	}
+	if keep {
+		v.Stores = append(v.Stores, store("", flags, nil))
+	}
+	v.Done = func(ctx context.Context) { r.done(ctx, env, result.Marks, answers) }
+	return v, nil
+}
+
+// refusal is RFC 5429 section 2.1: an SMTP reply, one line of ASCII.
+func refusal(reason string) error {
+	text := strings.Map(func(c rune) rune {
+		switch {
+		case c == '\r' || c == '\n' || c == '\t':
+			return ' '
+		case c < ' ' || c > '~':
+			return '?'
+		}
+		return c
+	}, reason)
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > 400 {
+		text = text[:400]
+	}
+	if text == "" {
+		text = "Refused by the recipient"
+	}
+	return &mail.Status{Code: 550, Enhanced: "5.7.1", Text: text}
+}
+
+// store maps flags (RFC 5232) to the store's.
+func store(folder string, flags []string, c message.Content) local.Store {
+	s := local.Store{Folder: folder, Content: c}
+	if strings.EqualFold(folder, "INBOX") {
+		s.Folder = "INBOX"
+	}
+	system := map[string]storage.SystemFlag{
+		`\seen`: storage.Seen, `\answered`: storage.Answered, `\flagged`: storage.Flagged,
+		`\deleted`: storage.Deleted, `\draft`: storage.Drafted,
+	}
+	for _, f := range flags {
+		if bit, ok := system[strings.ToLower(f)]; ok {
+			s.Flags |= bit
+			continue
+		}
+		s.Keywords = append(s.Keywords, f)
+	}
+	return s
+}

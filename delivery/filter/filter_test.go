@@ -1,0 +1,267 @@
+package filter_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gomaild/accounts"
+	"gomaild/delivery/filter"
+	"gomaild/delivery/local"
+	"gomaild/internal/durable"
+	"gomaild/mail"
+	"gomaild/message"
+	"gomaild/storage"
+	"gomaild/storage/memory"
+)
+
+// world is one account with its scripts, and what was sent.
+type world struct {
+	t    *testing.T
+	dir  string
+	now  time.Time
+	sent []string
+	conf filter.Config
+	f    *filter.Filter
+	acc  storage.Account
+}
+
+var bob = mail.Address{Local: "bob", Domain: "example.net"}
+
+func newWorld(t *testing.T, change func(*filter.Config)) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	root, err := durable.OpenRoot(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	w.conf = filter.Config{
+		FS: root, Root: w.dir, UID: -1, GID: -1,
+		Home: func(storage.Owner) (string, error) { return "bob", nil },
+		Now:  func() time.Time { return w.now },
+		Submit: func(_ context.Context, from mail.Address, to []mail.Address, c message.Content) error {
+			text, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
+			w.sent = append(w.sent, from.String()+" > "+to[0].String()+"\n"+string(text))
+			return err
+		},
+	}
+	if change != nil {
+		change(&w.conf)
+	}
+	w.f = filter.New(w.conf)
+	w.acc, err = new(memory.Store).Account(t.Context(), storage.Owner{Address: bob})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	p := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) log() string {
+	b, _ := os.ReadFile(filepath.Join(w.dir, "bob/.dovecot.sieve.log"))
+	return string(b)
+}
+
+const simple = "From: ann@example.org\r\nTo: bob@example.net\r\nSubject: hello\r\nMessage-ID: <1@example.org>\r\n\r\nx\r\n"
+
+// deliver is where a message goes, as "folder flags".
+func (w *world) deliver(msg string) ([]string, error) {
+	w.t.Helper()
+	v, err := w.f.Filter(w.t.Context(), local.Question{
+		Recipient: local.Recipient{Mailbox: accounts.Mailbox{Address: bob}},
+		From:      mail.ReversePath{Address: mail.Address{Local: "ann", Domain: "example.org"}},
+		Content:   strings.NewReader(msg), Account: w.acc,
+	})
+	var where []string
+	for _, s := range v.Stores {
+		at := s.Folder
+		if s.Flags&storage.Flagged != 0 {
+			at += ` \Flagged`
+		}
+		where = append(where, strings.Join(append([]string{at}, s.Keywords...), " "))
+	}
+	if err == nil && v.Done != nil {
+		v.Done(w.t.Context())
+	}
+	return where, err
+}
+
+func (w *world) want(msg string, want ...string) {
+	w.t.Helper()
+	if got, err := w.deliver(msg); err != nil || !slices.Equal(got, want) {
+		w.t.Errorf("stored in %q, %v; want %q", got, err, want)
+	}
+}
+
+func TestWhere(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule, script string
+		want         []string
+	}{
+		{"no action is the implicit keep", ``, []string{""}},
+		{"fileinto with flags", `require ["fileinto","imap4flags"]; fileinto :flags "\\Flagged $x" "Lists/Go";`, []string{`Lists/Go \Flagged $x`}},
+		{"copy keeps too", `require ["fileinto","copy"]; fileinto :copy "a";`, []string{"a", ""}},
+		{"discard", `discard;`, nil},
+		{"an error at run time keeps, and nothing else", `require ["fileinto","variables"]; fileinto "a"; set "x" ""; fileinto "${x}";`, []string{""}},
+		{"a script that does not compile keeps", `nonsense`, []string{""}},
+	} {
+		w := newWorld(t, nil)
+		w.write("bob/.dovecot.sieve", tt.script)
+		if got, err := w.deliver(simple); err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: stored in %q, %v; want %q", tt.rule, got, err, tt.want)
+		}
+	}
+}
+
+func TestErrorsStandInTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", "keep;\nfoo;\n")
+	w.want(simple, "")
+	if !strings.Contains(w.log(), "line 2, column 1: error: unknown command 'foo'") {
+		t.Errorf("the log holds %q", w.log())
+	}
+	for range 300 {
+		w.want(simple, "")
+	}
+	if len(w.log()) > 10<<10 {
+		t.Errorf("the log has %d bytes", len(w.log()))
+	}
+}
+
+func TestScriptChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.sieve/one.sieve", `require "include"; include "two";`)
+	w.write("bob/.sieve/two.sieve", `discard;`)
+	if err := os.Symlink(".sieve/one.sieve", filepath.Join(w.dir, "bob/.dovecot.sieve")); err != nil {
+		t.Fatal(err)
+	}
+	w.want(simple)
+	w.write("bob/.sieve/two.sieve", `require "fileinto"; fileinto "changed";`)
+	w.want(simple, "changed")
+}
+
+func TestAbsoluteLinkAndWayOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.sieve/one.sieve", `discard;`)
+	if err := os.Symlink(filepath.Join(w.dir, "bob/.sieve/one.sieve"), filepath.Join(w.dir, "bob/.dovecot.sieve")); err != nil {
+		t.Fatal(err)
+	}
+	w.want(simple)
+	out := newWorld(t, nil)
+	out.write("bob/x", "")
+	if err := os.Symlink("/etc/passwd", filepath.Join(out.dir, "bob/.dovecot.sieve")); err != nil {
+		t.Fatal(err)
+	}
+	out.want(simple, "")
+}
+
+func TestBeforeDefaultAfter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *filter.Config) {
+		c.Before, c.Default, c.After = []string{"before.sieve"}, "default.sieve", []string{"after.sieve"}
+	})
+	w.write("before.sieve", `if header :contains "subject" "spam" { discard; }`)
+	w.write("default.sieve", `require "fileinto"; if header :contains "subject" "default" { fileinto "default"; }`)
+	w.write("after.sieve", `require "fileinto"; fileinto "after";`)
+	w.want(strings.Replace(simple, "hello", "spam", 1))
+	w.want(strings.Replace(simple, "hello", "default", 1), "default")
+	w.want(simple, "after")
+}
+
+func TestReject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", "require \"reject\"; reject text:\nGo away,\nplease.\n.\n;")
+	_, err := w.deliver(simple)
+	status, ok := errors.AsType[*mail.Status](err)
+	if !ok || status.Code != 550 || status.Text != "Go away, please." {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", `redirect "cd@example.com";`)
+	w.want(simple)
+	if len(w.sent) != 1 || !strings.HasPrefix(w.sent[0], "ann@example.org > cd@example.com\n") {
+		t.Fatalf("sent %q", w.sent)
+	}
+	_, back, _ := strings.Cut(w.sent[0], "\n")
+	w.want(back, "")
+	if len(w.sent) != 1 {
+		t.Error("a message that came back was sent again")
+	}
+}
+
+func TestRedirectWithoutQueueKeeps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *filter.Config) { c.Submit = nil })
+	w.write("bob/.dovecot.sieve", `redirect "cd@example.com";`)
+	w.want(simple, "")
+	if !strings.Contains(w.log(), "cannot send mail; the message was kept") {
+		t.Errorf("the log holds %q", w.log())
+	}
+}
+
+func TestVacationAnswersOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", `require "vacation"; vacation :days 2 "away";`)
+	w.want(simple, "")
+	w.want(simple, "")
+	w.f = filter.New(w.conf) // the other node
+	w.want(simple, "")
+	if len(w.sent) != 1 || !strings.Contains(w.sent[0], "Auto-Submitted: auto-replied") {
+		t.Fatalf("sent %q", w.sent)
+	}
+	w.now = w.now.Add(49 * time.Hour)
+	w.want(simple, "")
+	if len(w.sent) != 2 {
+		t.Errorf("%d answers after the period, want 2", len(w.sent))
+	}
+}
+
+func TestDuplicate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", `require ["duplicate","fileinto"]; if duplicate { fileinto "again"; }`)
+	w.want(simple, "")
+	w.want(simple, "again")
+	w.want(strings.Replace(simple, "<1@", "<2@", 1), "")
+	w.now = w.now.Add(8 * 24 * time.Hour)
+	w.want(simple, "")
+}
+
+func TestFaultIsTemporary(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", `redirect "cd@example.com";`)
+	w.conf.Submit = func(context.Context, mail.Address, []mail.Address, message.Content) error { return errors.New("disk") }
+	w.f = filter.New(w.conf)
+	_, err := w.deliver(simple)
+	if err == nil || !mail.StatusOf(err).Temporary() {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,86 @@
+package filter
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"gomaild/mail"
+	"gomaild/message"
+	"gomaild/sieve"
+)
+
+// loopField marks what was redirected, with the account that did it.
+const loopField = "X-Sieve-Redirected-From"
+
+// redirect hands the message to the queue. false: it was not sent and is to be
+// kept, because nothing can be sent or it has been here before.
+func (r *run) redirect(ctx context.Context, a sieve.Action) (sent bool, err error) {
+	own := r.q.Recipient.Mailbox.Address.String()
+	if r.Submit == nil {
+		r.complain(ctx, a.Pos.String()+": error: redirect to <"+a.Address+">: this server cannot send mail; the message was kept")
+		return false, nil
+	}
+	content := a.Content
+	if content == nil {
+		content = r.q.Content
+	}
+	for f, err := range message.Fields(content, message.Span{Len: content.Size()}) {
+		if err != nil {
+			return false, err
+		}
+		if f.Is(loopField) && strings.EqualFold(f.Text(), own) {
+			r.complain(ctx, a.Pos.String()+": error: redirect to <"+a.Address+">: the message came back in a loop and was kept")
+			return false, nil
+		}
+	}
+	to, err := mail.ParseAddress(a.Address)
+	if err != nil {
+		r.complain(ctx, a.Pos.String()+": error: redirect: "+err.Error())
+		return false, nil
+	}
+	marked := message.Joined{Head: []byte(loopField + ": " + own + "\r\n"), Tail: content}
+	return true, r.Submit(ctx, r.q.From.Address, []mail.Address{to}, marked)
+}
+
+// done remembers and answers, once the message is safe.
+func (r *run) done(ctx context.Context, env *sieve.Env, marks []sieve.Mark, answers []*sieve.Vacation) {
+	for _, m := range marks {
+		r.seen.add(m.ID, r.Now().Add(m.Period))
+	}
+	var out []*sieve.Outgoing
+	for _, v := range answers {
+		o, why := v.Reply(env)
+		switch {
+		case o == nil:
+			r.log.InfoContext(ctx, "no vacation answer", "reason", why)
+		case r.Submit == nil:
+			r.complain(ctx, "error: vacation: this server cannot send mail; no answer was sent")
+		case !r.seen.has(o.Key):
+			r.seen.add(o.Key, r.Now().Add(o.Period))
+			out = append(out, o)
+		}
+	}
+	if err := r.seen.save(r.dir, r.write); err != nil {
+		r.log.WarnContext(ctx, "remember whom sieve answered; nothing is sent", "error", err)
+		return
+	}
+	for _, o := range out {
+		r.answer(ctx, o)
+	}
+}
+
+func (r *run) answer(ctx context.Context, o *sieve.Outgoing) {
+	var to []mail.Address
+	for _, s := range o.To {
+		a, err := mail.ParseAddress(s)
+		if err != nil {
+			r.log.WarnContext(ctx, "vacation answer", "to", s, "error", err)
+			return
+		}
+		to = append(to, a)
+	}
+	if err := r.Submit(ctx, mail.Address{}, to, bytes.NewReader(o.Content)); err != nil {
+		r.log.WarnContext(ctx, "send vacation answer", "error", err)
+	}
+}

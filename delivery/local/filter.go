@@ -1,0 +1,84 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"gomaild/mail"
+	"gomaild/message"
+	"gomaild/storage"
+)
+
+// Filter decides where a message goes for one recipient. It is safe for
+// concurrent use.
+type Filter interface {
+	// Filter answers with what to store. A *mail.Status that is permanent
+	// refuses the message; any other error is a fault for now. A broken script
+	// is neither: the message is kept.
+	Filter(ctx context.Context, q Question) (Verdict, error)
+}
+
+// Question is what a Filter decides about.
+type Question struct {
+	Recipient Recipient
+	From      mail.ReversePath
+	Content   message.Content // as it would be stored, in wire form
+	Account   storage.Account // to ask which mailboxes there are
+}
+
+// Verdict is what a Filter decided.
+type Verdict struct {
+	Stores []Store
+	// Done is called when every store is durable, may be nil. It sends what is
+	// only to be sent then; what goes wrong there is its own to log.
+	Done func(ctx context.Context)
+}
+
+// Store is one copy to keep.
+type Store struct {
+	Folder   string // "" is where delivery would put it
+	Flags    storage.SystemFlag
+	Keywords []string
+	Content  message.Content // nil: the message as it came
+}
+
+// filtered delivers as the filter decides.
+func (a *Agent) filtered(ctx context.Context, log *slog.Logger, account storage.Account, m Message, r Recipient) error {
+	c := content(m, r)
+	v, err := a.filter.Filter(ctx, Question{Recipient: r, From: m.From, Content: c, Account: account})
+	if err != nil {
+		return err
+	}
+	for _, s := range v.Stores {
+		if s.Content == nil {
+			s.Content = c
+		}
+		if err := a.store1(ctx, log, account, r, s); err != nil {
+			return err
+		}
+	}
+	if v.Done != nil {
+		v.Done(ctx)
+	}
+	return nil
+}
+
+// store1 writes one copy. Keywords that the mailbox has no room for are left
+// out: mail is not lost for a flag.
+func (a *Agent) store1(ctx context.Context, log *slog.Logger, account storage.Account, r Recipient, s Store) error {
+	if s.Folder != "" {
+		r.Folder = s.Folder
+	}
+	box, err := a.open(ctx, log, account, r)
+	if err != nil {
+		return err
+	}
+	defer closeLogged(ctx, log, box)
+	err = box.Deliver(ctx, storage.Draft{Content: reader(s.Content), Flags: s.Flags, Keywords: s.Keywords})
+	if errors.Is(err, storage.ErrKeywordLimit) {
+		log.InfoContext(ctx, "no room for keywords", "folder", box.Name(), "keywords", s.Keywords)
+		err = box.Deliver(ctx, storage.Draft{Content: reader(s.Content), Flags: s.Flags})
+	}
+	return err
+}
