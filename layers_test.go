@@ -60,7 +60,7 @@ var arrows = map[string][]string{
 
 	"delivery/routing": {"accounts", "mail"},
 	"delivery/local":   {"storage", "accounts", "message", "mail"},
-	"delivery/filter": {"delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
+	"delivery/filter":  {"delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
 	"delivery/queue":   {"message", "mail"},
 	"delivery/receive": {"smtp", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
 }
