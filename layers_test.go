@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"internal/durable":             {},
 	"internal/durable/crashfs":     {"internal/durable"},
 	"internal/durable/durabletest": {"internal/durable"},
+	"internal/durable/journal":     {"internal/durable"},
 	"internal/spool":               {"internal/durable"},
 	"internal/peer":                {},
 	"internal/gate":                {},
@@ -46,7 +47,7 @@ var arrows = map[string][]string{
 	"storage":             {"message", "mail"},
 	"storage/storagetest": {"storage", "message", "mail"},
 	"storage/memory":      {"storage", "message", "mail"},
-	"storage/maildir":     {"storage", "internal/durable", "message", "mail"},
+	"storage/maildir":     {"storage", "internal/durable", "internal/durable/journal", "message", "mail"},
 
 	"smtp":       {"smtp/reply", "auth", "internal/peer", "mail"},
 	"smtp/reply": {"mail"},

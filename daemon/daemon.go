@@ -88,7 +88,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 }
 
 func (d *Daemon) start(ctx context.Context) error {
-	store, err := openMail(ctx, d.cfg, d.hostname, d.log)
+	store, err := openRecovered(ctx, d.cfg, d.hostname, d.log)
 	if err != nil {
 		return err
 	}

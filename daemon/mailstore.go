@@ -13,6 +13,7 @@ import (
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
 	"gomaild/internal/durable"
+	"gomaild/internal/durable/journal"
 	"gomaild/internal/spool"
 	"gomaild/storage"
 	"gomaild/storage/maildir"
@@ -20,22 +21,53 @@ import (
 
 // mailStore is all that is open below the mail root.
 type mailStore struct {
-	fs    durable.FS
-	store storage.Store
-	spool *spool.Spool
+	fs      durable.FS
+	journal *journal.Journal
+	store   storage.Store
+	spool   *spool.Spool
 }
 
 // ownDir is where gomaild keeps what is its own, below the mail root.
 const ownDir = ".gomaild"
 
-// openMail opens the mail root and what lies in it.
+// openRecovered opens the mail root as the program that owns it: what a crash
+// left in the journal is put back first, and the journal is used if c wants one.
+func openRecovered(ctx context.Context, c *config.Config, hostname string, log *slog.Logger) (*mailStore, error) {
+	return openMailWith(ctx, c, hostname, log, (*mailStore).openJournal)
+}
+
+// openMail opens the mail root beside others who may have it open: the journal
+// is theirs and not touched.
 func openMail(ctx context.Context, c *config.Config, hostname string, log *slog.Logger) (*mailStore, error) {
+	return openMailWith(ctx, c, hostname, log, func(*mailStore, *config.Config, *slog.Logger) error { return nil })
+}
+
+type journalOpener func(*mailStore, *config.Config, *slog.Logger) error
+
+func (m *mailStore) openJournal(c *config.Config, log *slog.Logger) (err error) {
+	jc := journal.Config{FS: m.fs, Dir: ownDir + "/journal", Size: int64(c.Storage.Journal), Logger: log}
+	if c.Storage.Journal == 0 {
+		err = journal.Recover(jc)
+	} else {
+		m.journal, err = journal.Open(jc)
+	}
+	if err != nil {
+		return c.At("storage.root", err, "look after the disk: the journal could not be replayed, and acknowledged mail may be in it")
+	}
+	return nil
+}
+
+func openMailWith(ctx context.Context, c *config.Config, hostname string, log *slog.Logger, openJournal journalOpener) (*mailStore, error) {
 	root, err := durable.OpenRoot(c.Storage.Root)
 	if err != nil {
 		return nil, c.At("storage.root", err, "name a directory that exists and that gomaild may write")
 	}
 	m := &mailStore{fs: root}
-	if err := m.open(ctx, c, hostname, log); err != nil {
+	err = openJournal(m, c, log)
+	if err == nil {
+		err = m.open(ctx, c, hostname, log)
+	}
+	if err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
@@ -52,7 +84,7 @@ func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string,
 		return c.At("storage.spool", err, "name a directory below storage.root that gomaild may write")
 	}
 	m.store, err = maildir.New(maildir.Config{
-		FS: m.fs, Path: s.Path, UID: s.UID, GID: s.GID, Special: specialFolders(&s.Special), Hostname: hostname, Logger: log,
+		FS: m.fs, Journal: m.journal, Path: s.Path, UID: s.UID, GID: s.GID, Special: specialFolders(&s.Special), Hostname: hostname, Logger: log,
 	})
 	if err != nil {
 		return c.At("storage", err, "mend the table [storage]")
@@ -69,6 +101,7 @@ func (m *mailStore) close() error {
 	if m.spool != nil {
 		errs = append(errs, m.spool.Close())
 	}
+	errs = append(errs, m.journal.Close())
 	return errors.Join(append(errs, m.fs.Close())...)
 }
 

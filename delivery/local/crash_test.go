@@ -14,6 +14,7 @@ import (
 	"gomaild/delivery/local"
 	"gomaild/internal/durable"
 	"gomaild/internal/durable/crashfs"
+	"gomaild/internal/durable/journal"
 	"gomaild/internal/spool"
 	"gomaild/mail"
 	wire "gomaild/message"
@@ -32,23 +33,36 @@ import (
 
 // node is a mail server's life from start to power cut.
 type node struct {
-	disk  *crashfs.FS
-	store *maildir.Store
-	spool *spool.Spool
-	agent *local.Agent
+	disk    *crashfs.FS
+	journal *journal.Journal // nil without
+	store   *maildir.Store
+	spool   *spool.Spool
+	agent   *local.Agent
 }
 
-func startNode(disk *crashfs.FS) (*node, error) {
+// startNode starts as the daemon does: the replay comes before anything else.
+func startNode(disk *crashfs.FS, journaled bool) (n *node, err error) {
+	n = &node{disk: disk}
+	jc := journal.Config{FS: disk, Dir: "journal", Size: 1 << 20, Interval: -1}
+	if journaled {
+		n.journal, err = journal.Open(jc)
+	} else {
+		err = journal.Recover(jc)
+	}
+	if err != nil {
+		return nil, err
+	}
 	s, err := spool.New(spool.Config{FS: disk, Dir: "spool", Memory: 1})
 	if err != nil {
 		return nil, err
 	}
-	store, err := maildir.New(maildir.Config{FS: disk, Hostname: "mx.x.test"})
+	store, err := maildir.New(maildir.Config{FS: disk, Journal: n.journal, Hostname: "mx.x.test"})
 	if err != nil {
 		return nil, err
 	}
-	agent := local.New(local.Config{Store: store, Detail: local.DetailCreate, Concurrency: 1})
-	return &node{disk: disk, store: store, spool: s, agent: agent}, nil
+	n.store, n.spool = store, s
+	n.agent = local.New(local.Config{Store: store, Detail: local.DetailCreate, Concurrency: 1})
+	return n, nil
 }
 
 // receive is what an SMTP transaction does after DATA.

@@ -18,6 +18,7 @@ func Default() *Config {
 			GID:         -1,
 			SpoolMemory: 256_000,
 			Spool:       ".gomaild/spool",
+			Journal:     64_000_000,
 			Special:     Special{Sent: "Sent", Drafts: "Drafts", Trash: "Trash", Junk: "Junk"},
 		},
 		Accounts: Accounts{

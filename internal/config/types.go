@@ -65,6 +65,13 @@ type Storage struct {
 	// The directory for messages that are coming in and are too large for
 	// memory, below root. What is left there after a crash is removed at start.
 	Spool string `toml:"spool"`
+	// The size of the delivery journal below root (.gomaild/journal), in which
+	// deliveries become durable together before the files themselves are. After
+	// a power cut, or a stop by force, the next program on the mount must be
+	// gomaild, which puts back from the journal what the cut took; after a clean
+	// stop it can be any. "0B": no journal; each delivery waits twice for the
+	// disk, and any program can be the next at any time.
+	Journal Size `toml:"journal"`
 	// Folders that clients are told to use for a purpose (RFC 6154), by their
 	// names; a name left empty is not offered. They are listed and subscribed
 	// from the beginning and made when they are first used.

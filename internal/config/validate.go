@@ -68,6 +68,7 @@ func (v *validator) storage() {
 	v.template(s.Path)
 	v.unless(s.UID >= -1, "storage.uid", "%d is not a user id; write a number from 0 up, or -1 for the user that gomaild runs as", s.UID)
 	v.unless(s.GID >= -1, "storage.gid", "%d is not a group id; write a number from 0 up, or -1 for the group that gomaild runs as", s.GID)
+	v.unless(s.Journal == 0 || s.Journal >= 1_000_000, "storage.journal", "%q is too small; write \"1MB\" or more, or \"0B\" for none", s.Journal)
 	v.unless(isInside(s.Spool), "storage.spool", "%q is not a path below root; write one such as %q", s.Spool, ".gomaild/spool")
 	for name, folder := range map[string]string{
 		"sent": s.Special.Sent, "drafts": s.Special.Drafts, "trash": s.Special.Trash,

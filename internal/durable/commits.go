@@ -42,18 +42,27 @@ func newCommits(dir *os.File) *commits {
 	return c
 }
 
-func syncfs(dir *os.File) error {
-	conn, err := dir.SyscallConn()
+func syncfs(dir *os.File) error { return withDescriptor(dir, unix.Syncfs) }
+
+func fdatasync(f *os.File) error { return withDescriptor(f, unix.Fdatasync) }
+
+// withDescriptor makes a system call on an open file, again while signals
+// interrupt it.
+func withDescriptor(f *os.File, call func(fd int) error) error {
+	conn, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
 	err = conn.Control(func(fd uintptr) {
 		for failed = unix.EINTR; failed == unix.EINTR; {
-			failed = unix.Syncfs(int(fd))
+			failed = call(int(fd))
 		}
 	})
-	return errors.Join(err, failed)
+	if err != nil {
+		return fs.ErrClosed // the only reason it has
+	}
+	return failed
 }
 
 // close waits for the callers at work: os.File.Close alone would return before
@@ -137,6 +146,16 @@ func (c *commits) commit(fsync func() error) error {
 	}
 	c.pace.took(w, time.Since(start), n)
 	return err
+}
+
+// own makes one file durable with a call of its own, whoever else waits.
+func (c *commits) own(fsync func() error) error {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	if c.closed {
+		return fs.ErrClosed
+	}
+	return c.alone(fsync)
 }
 
 // alone calls fsync for one file. An input/output error is one of the disk: it

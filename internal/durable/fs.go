@@ -52,8 +52,13 @@ type File interface {
 	io.Reader
 	io.ReaderAt
 	io.Writer
+	io.WriterAt
 	io.Closer
 	Sync() error // content and size, as fsync(2)
+	// SyncData makes content and size durable, not times and owner, as
+	// fdatasync(2): for files that are written again and again in place. It is
+	// never shared with others.
+	SyncData() error
 	Stat() (fs.FileInfo, error)
 	Truncate(size int64) error
 	Name() string

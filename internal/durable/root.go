@@ -274,6 +274,10 @@ func (f *file) Sync() error {
 	return syncError("sync", f.name, f.root.commits.commit(f.File.Sync))
 }
 
+func (f *file) SyncData() error {
+	return syncError("syncdata", f.name, f.root.commits.own(func() error { return fdatasync(f.File) }))
+}
+
 func (f *file) Close() error {
 	f.root.drop(f.File)
 	return f.File.Close()

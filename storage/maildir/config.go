@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gomaild/internal/durable"
+	"gomaild/internal/durable/journal"
 )
 
 // Config says where mail lies and how. The zero value of every field but FS
@@ -16,6 +17,9 @@ import (
 type Config struct {
 	// FS is the mail root. The store does not close it.
 	FS durable.FS
+	// Journal makes deliveries durable together. The store does not close it.
+	// Default: each delivery waits for the disk by itself.
+	Journal *journal.Journal
 	// Path is an account's directory below the root, with {domain}, {local},
 	// {address} and {maildir} (the column) filled in. Default
 	// "{domain}/{address}".

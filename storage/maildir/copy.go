@@ -240,15 +240,15 @@ func (c *copying) sync() error {
 		return c.to.store.fs.Barrier()
 	}
 	for _, name := range c.made {
-		if err := c.syncFile(name); err != nil {
+		if err := c.to.store.syncFile(name); err != nil {
 			return err
 		}
 	}
 	return c.to.store.fs.SyncDir(c.to.path("cur"))
 }
 
-func (c *copying) syncFile(name string) error {
-	f, err := c.to.store.fs.OpenFile(name, os.O_RDONLY, 0)
+func (s *Store) syncFile(name string) error {
+	f, err := s.fs.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

@@ -196,6 +196,9 @@ func (m *mailbox) expunge(ctx context.Context, lock *dotlock, uids []storage.UID
 // unlink removes the files that the present state knows of.
 func (m *mailbox) unlink(lock *dotlock, uids []storage.UID, gone map[storage.UID]bool, dirs map[string]bool) error {
 	s := m.current()
+	if err := m.store.journal.Forget(m.place().dir, basesOf(s, uids)...); err != nil {
+		return err
+	}
 	for _, uid := range uids {
 		i, there := s.find(uid)
 		if !there || gone[uid] {
@@ -209,6 +212,17 @@ func (m *mailbox) unlink(lock *dotlock, uids []storage.UID, gone map[storage.UID
 		dirs[path.Dir(name)] = true
 	}
 	return nil
+}
+
+// basesOf are the base names of messages.
+func basesOf(s *state, uids []storage.UID) []string {
+	bases := make([]string, 0, len(uids))
+	for _, uid := range uids {
+		if i, there := s.find(uid); there {
+			bases = append(bases, s.files[i].base)
+		}
+	}
+	return bases
 }
 
 // dropMessages publishes the state without messages that are durably gone.

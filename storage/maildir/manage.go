@@ -123,6 +123,11 @@ func (a *account) deleteFolder(folder string) error {
 	if err := a.store.removeAll(hidden); err != nil {
 		return err
 	}
+	release, err := a.store.journal.Quiesce(a.path(folder))
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := a.store.fs.Rename(a.path(folder), hidden); err != nil {
 		return err
 	}
@@ -228,6 +233,11 @@ func (a *account) rename(ctx context.Context, from, to string) error {
 		defer m.leave()
 		steps[i].box = m
 	}
+	release, err := a.store.journal.Quiesce(a.dirsOf(steps)...)
+	if err != nil {
+		return err
+	}
+	defer release()
 	for i, s := range steps {
 		if err := a.store.fs.Rename(a.path(s.from), a.path(s.to)); err != nil {
 			return errors.Join(err, a.renameBack(steps[:i]))
@@ -237,6 +247,15 @@ func (a *account) rename(ctx context.Context, from, to string) error {
 		a.moved(s)
 	}
 	return a.store.fs.SyncDir(a.dir)
+}
+
+// dirsOf are the directories that are renamed.
+func (a *account) dirsOf(steps []renaming) []string {
+	dirs := make([]string, len(steps))
+	for i, s := range steps {
+		dirs[i] = a.path(s.from)
+	}
+	return dirs
 }
 
 func (a *account) renameBack(done []renaming) error {

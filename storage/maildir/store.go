@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gomaild/internal/durable"
+	"gomaild/internal/durable/journal"
 	"gomaild/storage"
 )
 
@@ -22,6 +23,7 @@ const maxKnown = 10000
 // Store is a storage.Store on a tree of Maildirs.
 type Store struct {
 	fs       durable.FS
+	journal  *journal.Journal // nil takes nothing
 	template string
 	uid, gid int
 	special  []SpecialFolder
@@ -30,6 +32,7 @@ type Store struct {
 	names    *namer
 	locks    *locker
 	buffers  sync.Pool // *[]byte for reading content
+	keepers  sync.Pool // *keeper
 	poll     time.Duration
 
 	stop     chan struct{} // closed by Close
@@ -54,6 +57,7 @@ func New(config Config) (*Store, error) {
 	}
 	s := &Store{
 		fs:       c.FS,
+		journal:  c.Journal,
 		template: c.Path,
 		uid:      c.UID,
 		gid:      c.GID,
@@ -69,6 +73,7 @@ func New(config Config) (*Store, error) {
 		contents: map[*content]struct{}{},
 	}
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	s.keepers.New = func() any { return new(keeper) }
 	s.locks = &locker{
 		fs:      c.FS,
 		now:     time.Now, // of the disk's own time, as lock files are

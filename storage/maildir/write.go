@@ -20,23 +20,28 @@ const bufferSize = 32 << 10
 type temp struct {
 	name string // below the mail root
 	sizes
+	kept []byte // not synced instead: its content, for the journal
 }
 
 // writeTemp stores a draft's content in tmp/ of the mailbox.
-func (m *mailbox) writeTemp(d storage.Draft) (temp, error) {
+func (m *mailbox) writeTemp(d storage.Draft) (temp, error) { return m.writeTempFor(nil, d) }
+
+// writeTempFor stores a draft and does not sync it if the whole of it is in
+// keep afterwards; a nil keep keeps nothing.
+func (m *mailbox) writeTempFor(keep *keeper, d storage.Draft) (temp, error) {
 	t := temp{name: m.path(path.Join("tmp", m.store.names.next()))}
 	f, err := m.createTemp(t.name)
 	if err != nil {
 		return temp{}, err
 	}
-	t.sizes, err = m.store.copyContent(f, d.Content)
+	t.sizes, err = m.store.copyContent(keep.beside(f), d.Content)
 	if err == nil && !d.InternalDate.IsZero() {
 		err = m.store.fs.Chtimes(t.name, d.InternalDate, d.InternalDate)
 	}
 	if err == nil {
 		err = m.store.own(t.name)
 	}
-	if err == nil {
+	if t.kept = keep.content(); err == nil && t.kept == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -177,45 +182,6 @@ func measure(r io.Reader, buf []byte) (sizes, error) {
 			return sizes{}, err
 		}
 	}
-}
-
-// Deliver implements storage.Mailbox: tmp/, sync, rename to new/, sync of the
-// directory. No lock and no look at the mailbox, unless keywords need letters.
-func (h *handle) Deliver(ctx context.Context, d storage.Draft) error {
-	if h.closed.Load() {
-		return ErrClosed
-	}
-	if err := h.deliver(ctx, d); err != nil {
-		return h.wrap("deliver to", err)
-	}
-	h.poke()
-	return nil
-}
-
-func (m *mailbox) deliver(ctx context.Context, d storage.Draft) error {
-	if err := m.usable(ctx); err != nil {
-		return err
-	}
-	suffix := ""
-	if d.Flags != 0 || len(d.Keywords) > 0 {
-		set, err := m.lettersFor(ctx, d.Keywords)
-		if err != nil {
-			return err
-		}
-		suffix = fileFlags{system: d.Flags, keywords: set}.suffix()
-	}
-	t, err := m.writeTemp(d)
-	if err != nil {
-		return err
-	}
-	name := m.store.names.next() + t.tail() + suffix
-	if err := m.place().rename(m, t.name, path.Join("new", name)); err != nil {
-		return errors.Join(err, m.store.remove(t.name))
-	}
-	if err := m.store.fs.SyncDir(m.path("new")); err != nil {
-		return errors.Join(err, m.store.remove(m.path(path.Join("new", name))))
-	}
-	return nil
 }
 
 // usable is why nothing can be stored here, before anything is read.

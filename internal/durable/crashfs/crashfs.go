@@ -4,6 +4,7 @@
 //
 // What is durable:
 //   - a file's content, size, owner and times after File.Sync or Barrier;
+//     content and size after File.SyncData;
 //   - the names in a directory after SyncDir of that directory, or Barrier;
 //     syncing a file does not save its name, nor syncing a directory its own
 //     name in its parent;
@@ -35,7 +36,8 @@ var ErrPowerCut = errors.New("power cut")
 // Op is one operation, for Inject. Kind is the name of the method in lower
 // case: openfile, mkdir, rename, link, symlink, readlink, remove,
 // readdirnames, stat, lstat, chtimes, chown, syncdir, barrier, sub; read,
-// readat, write, sync, truncate and filestat for those of a file.
+// readat, write, writeat, sync, syncdata, truncate and filestat for those of a
+// file.
 type Op struct {
 	N    int64 // 1 for the first
 	Kind string
@@ -47,7 +49,7 @@ type Op struct {
 // such only when it may create or truncate it; its Kind is then "create".
 func (o Op) Changes() bool {
 	switch o.Kind {
-	case "create", "mkdir", "rename", "link", "symlink", "remove", "chtimes", "chown", "write", "truncate":
+	case "create", "mkdir", "rename", "link", "symlink", "remove", "chtimes", "chown", "write", "writeat", "truncate":
 		return true
 	}
 	return false

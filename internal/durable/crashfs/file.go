@@ -86,23 +86,34 @@ func copyFrom(p, data []byte, off int64) int {
 
 // Write writes p. When an injected error makes it fail, half is written: what
 // a full disk does.
-func (f *file) Write(p []byte) (n int, err error) {
+func (f *file) Write(p []byte) (n int, err error) { return f.write("write", p, f.append) }
+
+// WriteAt writes p at off, and fails as Write does.
+func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
+	return f.write("writeat", p, func(p []byte) int {
+		f.node.writeAt(p, off)
+		f.node.meta.mtime = f.fs.disk.now()
+		return len(p)
+	})
+}
+
+func (f *file) write(kind string, p []byte, put func([]byte) int) (n int, err error) {
 	d := f.fs.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	err = d.step("write", path.Join(f.fs.path, f.name))
+	err = d.step(kind, path.Join(f.fs.path, f.name))
 	switch {
 	case f.closed:
 		err = fs.ErrClosed
 	case f.flag&(os.O_WRONLY|os.O_RDWR) == 0:
 		err = syscall.EBADF
 	case err == nil:
-		n = f.append(p)
+		n = put(p)
 	case !errors.Is(err, ErrPowerCut):
-		n = f.append(p[:len(p)/2])
+		n = put(p[:len(p)/2])
 	}
 	if err != nil {
-		return n, &fs.PathError{Op: "write", Path: f.name, Err: err}
+		return n, &fs.PathError{Op: kind, Path: f.name, Err: err}
 	}
 	return n, nil
 }
@@ -158,6 +169,13 @@ func (f *file) Sync() error {
 		} else {
 			f.node.sync()
 		}
+		return nil
+	})
+}
+
+func (f *file) SyncData() error {
+	return f.do("syncdata", func() error {
+		f.node.syncData()
 		return nil
 	})
 }

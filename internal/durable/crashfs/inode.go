@@ -75,6 +75,10 @@ func (n *inode) syncMeta() { n.saved = n.meta }
 // sync makes a file durable.
 func (n *inode) sync() {
 	n.syncMeta()
+	n.syncData()
+}
+
+func (n *inode) syncData() {
 	n.savedData = n.data
 	n.truncated = false
 }

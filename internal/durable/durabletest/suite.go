@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) durable.FS) {
 		{"Errors", testErrors},
 		{"OpenFlags", testOpenFlags},
 		{"ReadWrite", testReadWrite},
+		{"InPlace", testInPlace},
 		{"Names", testNames},
 		{"Rename", testRename},
 		{"Symlinks", testSymlinks},
@@ -182,6 +183,35 @@ func testReadWrite(t *testing.T, fsys durable.FS) {
 	content(t, fsys, "f", "0123\x00\x00")
 	check(t, "Sync", f.Sync(), nil)
 	check(t, "Barrier", fsys.Barrier(), nil)
+}
+
+func testInPlace(t *testing.T, fsys durable.FS) {
+	write(t, fsys, "f", create, "0123456789")
+	f, err := fsys.OpenFile("f", os.O_RDWR, 0)
+	check(t, "open", err, nil)
+	for _, step := range []struct {
+		off        int64
+		text, want string
+	}{
+		{2, "xy", "01xy456789"},
+		{8, "END", "01xy4567END"},
+		{13, "!", "01xy4567END\x00\x00!"},
+	} {
+		n, err := f.WriteAt([]byte(step.text), step.off)
+		check(t, "WriteAt", err, nil)
+		if n != len(step.text) {
+			t.Errorf("WriteAt wrote %d of %q", n, step.text)
+		}
+		check(t, "SyncData", f.SyncData(), nil)
+		content(t, fsys, "f", step.want)
+	}
+	if head, err := io.ReadAll(io.LimitReader(f, 2)); string(head) != "01" || err != nil {
+		t.Errorf("WriteAt moved the offset of the file: read %q, %v", head, err)
+	}
+	check(t, "close", f.Close(), nil)
+	check(t, "SyncData of a closed file", f.SyncData(), fs.ErrClosed)
+	_, err = f.WriteAt([]byte("x"), 0)
+	check(t, "WriteAt to a closed file", err, fs.ErrClosed)
 }
 
 func testNames(t *testing.T, fsys durable.FS) {

@@ -1,0 +1,139 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path"
+
+	"gomaild/internal/durable/journal"
+	"gomaild/storage"
+)
+
+// Deliver implements storage.Mailbox: tmp/, made durable, rename to new/, made
+// durable. With a journal the first covers both. No lock and no look at the
+// mailbox, unless keywords need letters.
+func (h *handle) Deliver(ctx context.Context, d storage.Draft) error {
+	if h.closed.Load() {
+		return ErrClosed
+	}
+	if err := h.deliver(ctx, d); err != nil {
+		return h.wrap("deliver to", err)
+	}
+	h.poke()
+	return nil
+}
+
+func (m *mailbox) deliver(ctx context.Context, d storage.Draft) error {
+	if err := m.usable(ctx); err != nil {
+		return err
+	}
+	suffix := ""
+	if d.Flags != 0 || len(d.Keywords) > 0 {
+		set, err := m.lettersFor(ctx, d.Keywords)
+		if err != nil {
+			return err
+		}
+		suffix = fileFlags{system: d.Flags, keywords: set}.suffix()
+	}
+	keep := m.store.newKeeper()
+	defer m.store.releaseKeeper(keep)
+	t, err := m.writeTempFor(keep, d)
+	if err != nil {
+		return err
+	}
+	p := m.place()
+	name := m.store.names.next() + t.tail() + suffix
+	err = m.deliverJournaled(p, t, name, d)
+	if errors.Is(err, journal.ErrDirect) {
+		return m.deliverDirect(p, t, name)
+	}
+	if err != nil {
+		return errors.Join(err, m.store.remove(t.name))
+	}
+	return nil
+}
+
+// deliverJournaled makes the delivery durable through the journal.
+func (m *mailbox) deliverJournaled(p place, t temp, name string, d storage.Draft) error {
+	if t.kept == nil {
+		return journal.ErrDirect
+	}
+	e := journal.Entry{Dir: p.dir, Name: name, ModTime: d.InternalDate, UID: m.store.uid, GID: m.store.gid, Content: t.kept}
+	if e.ModTime.IsZero() {
+		e.ModTime = m.store.now()
+	}
+	return m.store.journal.Deliver(e, func() error { return p.rename(m, t.name, path.Join("new", name)) })
+}
+
+// deliverDirect makes the delivery durable by itself.
+func (m *mailbox) deliverDirect(p place, t temp, name string) error {
+	if t.kept != nil {
+		if err := m.store.syncFile(t.name); err != nil {
+			return errors.Join(err, m.store.remove(t.name))
+		}
+	}
+	if err := p.rename(m, t.name, path.Join("new", name)); err != nil {
+		return errors.Join(err, m.store.remove(t.name))
+	}
+	if err := m.store.fs.SyncDir(path.Join(p.dir, "new")); err != nil {
+		return errors.Join(err, m.store.remove(path.Join(p.dir, "new", name)))
+	}
+	return nil
+}
+
+// keeper keeps what is written to a file, as long as the journal can take it.
+type keeper struct {
+	file  io.Writer
+	data  []byte
+	limit int
+}
+
+// newKeeper is nil where no journal takes anything.
+func (s *Store) newKeeper() *keeper {
+	limit := s.journal.Limit()
+	if limit == 0 {
+		return nil
+	}
+	k := s.keepers.Get().(*keeper)
+	k.data, k.limit = k.data[:0], limit
+	return k
+}
+
+func (s *Store) releaseKeeper(k *keeper) {
+	if k == nil {
+		return
+	}
+	k.file = nil
+	s.keepers.Put(k)
+}
+
+// beside is where to write what goes to file.
+func (k *keeper) beside(file io.Writer) io.Writer {
+	if k == nil {
+		return file
+	}
+	k.file = file
+	return k
+}
+
+func (k *keeper) Write(p []byte) (int, error) {
+	if len(k.data)+len(p) > k.limit {
+		k.limit = -1
+	} else {
+		k.data = append(k.data, p...)
+	}
+	return k.file.Write(p)
+}
+
+// content is all that was written, nil if that is too much. It is not nil for
+// an empty message.
+func (k *keeper) content() []byte {
+	if k == nil || k.limit < 0 {
+		return nil
+	}
+	if k.data == nil {
+		return []byte{}
+	}
+	return k.data
+}
