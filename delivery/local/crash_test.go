@@ -112,10 +112,11 @@ func (n *node) view(t *testing.T, a mail.Address, name string) (*storage.View, m
 
 // crashCase is one kind of delivery.
 type crashCase struct {
-	name   string
-	before []string // messages in the INBOX of alice, durable
-	text   string
-	to     []local.Recipient
+	name      string
+	journaled bool
+	before    []string // messages in the INBOX of alice, durable
+	text      string
+	to        []local.Recipient
 }
 
 func crashCases() []crashCase {
@@ -123,13 +124,18 @@ func crashCases() []crashCase {
 	lists.Folder = "Lists"
 	detail.Detail = "work"
 	large := "Subject: large\r\n\r\n" + strings.Repeat("0123456789abcde\r\n", 4096)
-	return []crashCase{
-		{"new account", nil, text, []local.Recipient{plain(alice)}},
-		{"account with mail", []string{"A: 1\r\n\r\none\r\n", "A: 2\r\n\r\ntwo\r\n"}, text, []local.Recipient{plain(alice)}},
-		{"large message through the spool", []string{"A: 1\r\n\r\none\r\n"}, large, []local.Recipient{plain(alice)}},
-		{"folder that is missing", []string{"A: 1\r\n\r\none\r\n"}, text, []local.Recipient{lists}},
-		{"several accounts", []string{"A: 1\r\n\r\none\r\n"}, text, []local.Recipient{plain(alice), detail, lists}},
+	cases := []crashCase{
+		{"new account", false, nil, text, []local.Recipient{plain(alice)}},
+		{"account with mail", false, []string{"A: 1\r\n\r\none\r\n", "A: 2\r\n\r\ntwo\r\n"}, text, []local.Recipient{plain(alice)}},
+		{"large message through the spool", false, []string{"A: 1\r\n\r\none\r\n"}, large, []local.Recipient{plain(alice)}},
+		{"folder that is missing", false, []string{"A: 1\r\n\r\none\r\n"}, text, []local.Recipient{lists}},
+		{"several accounts", false, []string{"A: 1\r\n\r\none\r\n"}, text, []local.Recipient{plain(alice), detail, lists}},
 	}
+	for _, c := range cases {
+		c.name, c.journaled = c.name+", journal", true
+		cases = append(cases, c)
+	}
+	return cases
 }
 
 func plain(a mail.Address) local.Recipient {
@@ -162,7 +168,7 @@ type known struct {
 func (c crashCase) prepare(t *testing.T) (*crashfs.FS, known) {
 	t.Helper()
 	disk := crashfs.New()
-	n, err := startNode(disk)
+	n, err := startNode(disk, c.journaled)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +188,7 @@ func (c crashCase) prepare(t *testing.T) (*crashfs.FS, known) {
 
 func (n *node) stop(t *testing.T) {
 	t.Helper()
-	if err := errors.Join(n.store.Close(), n.spool.Close()); err != nil {
+	if err := errors.Join(n.store.Close(), n.spool.Close(), n.journal.Close()); err != nil {
 		t.Error(err)
 	}
 	if open := n.disk.OpenFiles(); open != 0 {
@@ -194,7 +200,7 @@ func (n *node) stop(t *testing.T) {
 // and checks every outcome. It reports whether the delivery was over before.
 func (c crashCase) cutAfter(t *testing.T, base *crashfs.FS, before known, operations int64) (over bool) {
 	disk := base.Crash(crashfs.Everything)
-	n, err := startNode(disk)
+	n, err := startNode(disk, c.journaled)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +208,7 @@ func (c crashCase) cutAfter(t *testing.T, base *crashfs.FS, before known, operat
 	start := disk.Operations()
 	results := n.receive(t, c.text, c.to)
 	over = disk.Operations()-start <= operations
-	n.store.Close() // without power it may complain
+	_ = errors.Join(n.store.Close(), n.journal.Close()) // without power they may complain
 	if disk.OpenFiles() != 0 {
 		t.Errorf("cut after %d: %d files are open", operations, disk.OpenFiles())
 	}
@@ -226,11 +232,14 @@ func (c crashCase) cutAfter(t *testing.T, base *crashfs.FS, before known, operat
 // check starts a new process on what is left.
 func (c crashCase) check(t *testing.T, what string, disk *crashfs.FS, before known, results []error) {
 	t.Helper()
-	c.checkFiles(t, what, disk)
-	n, err := startNode(disk)
+	if !c.journaled { // whoever comes next finds whole messages
+		c.checkFiles(t, what, disk)
+	}
+	n, err := startNode(disk, c.journaled)
 	if err != nil {
 		t.Fatalf("%s: start: %v", what, err)
 	}
+	c.checkFiles(t, what, disk)
 	defer n.stop(t)
 	v, inbox := n.view(t, alice, "INBOX")
 	if before.validity != 0 && v.UIDValidity != before.validity {
@@ -287,7 +296,7 @@ func TestEveryOperationFails(t *testing.T) {
 // failAt reports whether the delivery was over before the operation.
 func (c crashCase) failAt(t *testing.T, base *crashfs.FS, before known, op int64, fault error) (over bool) {
 	disk := base.Crash(crashfs.Everything)
-	n, err := startNode(disk)
+	n, err := startNode(disk, c.journaled)
 	if err != nil {
 		t.Fatal(err)
 	}

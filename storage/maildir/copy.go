@@ -160,7 +160,10 @@ func (c *copying) suffix(f file) string {
 func (c *copying) link(f file, name string) error {
 	source := f.path()
 	for range lookAgain {
-		err := c.linkOrCopy(c.from.path(source), name)
+		err := c.settle(f.base, c.from.path(source))
+		if err == nil {
+			err = c.linkOrCopy(c.from.path(source), name)
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -185,6 +188,15 @@ func (m *mailbox) whereIs(base string) (string, error) {
 		}
 	}
 	return "", storage.ErrExpunged
+}
+
+// settle makes the content of a message durable that lies in the journal so
+// far: the copy has no record there, and no name may stand for half of it.
+func (c *copying) settle(base, source string) error {
+	if !c.from.store.journal.Lives(c.from.place().dir, base) {
+		return nil
+	}
+	return c.from.store.syncFile(source)
 }
 
 func (c *copying) linkOrCopy(source, name string) error {

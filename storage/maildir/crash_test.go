@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gomaild/internal/durable/crashfs"
+	"gomaild/internal/durable/journal"
 	"gomaild/storage"
 	"gomaild/storage/storagetest"
 )
@@ -38,6 +39,41 @@ var crashTests = []struct {
 	{"deliver and give a UID", func(c *crashed) error {
 		return errors.Join(c.inbox.Deliver(c.ctx, storagetest.Draft("new")), c.look("INBOX", c.inbox))
 	}, []string{"INBOX new"}, nil},
+	{"deliver, show and expunge", func(c *crashed) error {
+		if err := errors.Join(c.inbox.Deliver(c.ctx, storagetest.Draft("new")), c.look("INBOX", c.inbox)); err != nil {
+			return err
+		}
+		return c.inbox.Expunge(c.ctx, []storage.UID{4})
+	}, nil, []string{"INBOX new"}},
+	{"deliver, flag, checkpoint, expunge", func(c *crashed) error {
+		if err := errors.Join(c.inbox.Deliver(c.ctx, storagetest.Draft("new")), c.look("INBOX", c.inbox)); err != nil {
+			return err
+		}
+		_, err := c.inbox.SetFlags(c.ctx, []storage.UID{4}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}, 0)
+		if err := errors.Join(err, c.journal.Checkpoint()); err != nil {
+			return err
+		}
+		return c.inbox.Expunge(c.ctx, []storage.UID{4})
+	}, nil, []string{"INBOX new"}},
+	{"deliver and move", func(c *crashed) error {
+		if err := errors.Join(c.inbox.Deliver(c.ctx, storagetest.Draft("new")), c.look("INBOX", c.inbox)); err != nil {
+			return err
+		}
+		_, err := c.inbox.Move(c.ctx, []storage.UID{4}, c.other)
+		return err
+	}, []string{"Other new"}, []string{"INBOX new"}},
+	{"deliver and rename", func(c *crashed) error {
+		if err := c.other.Deliver(c.ctx, storagetest.Draft("new")); err != nil {
+			return err
+		}
+		return c.account.Rename(c.ctx, "Other", "Renamed")
+	}, []string{"Renamed x", "Renamed new"}, []string{"Other x", "Other new"}},
+	{"deliver and delete", func(c *crashed) error {
+		if err := c.other.Deliver(c.ctx, storagetest.Draft("new")); err != nil {
+			return err
+		}
+		return c.account.Delete(c.ctx, "Other")
+	}, nil, []string{"Other x", "Other new"}},
 	{"copy", func(c *crashed) error {
 		_, err := c.inbox.Copy(c.ctx, []storage.UID{1, 3}, c.other)
 		return errors.Join(err, c.look("Other", c.other))
@@ -121,6 +157,7 @@ type crashed struct {
 	ctx          context.Context
 	t            *testing.T
 	fs           *crashfs.FS
+	journal      *journal.Journal // nil without
 	store        *Store
 	account      storage.Account
 	inbox, other storage.Mailbox
@@ -134,9 +171,9 @@ type shown struct {
 	subjects map[storage.UID]string
 }
 
-func newCrashed(t *testing.T) *crashed {
+func newCrashed(t *testing.T, journaled bool) *crashed {
 	c := &crashed{ctx: t.Context(), t: t, fs: crashfs.New(), seen: map[string]*shown{}}
-	c.start("node1")
+	c.start("node1", journaled)
 	c.must(c.account.Create(c.ctx, "Other"))
 	var err error
 	c.inbox, err = c.account.Open(c.ctx, "INBOX")
@@ -153,9 +190,13 @@ func newCrashed(t *testing.T) *crashed {
 	return c
 }
 
-func (c *crashed) start(host string) {
+func (c *crashed) start(host string, journaled bool) {
 	var err error
-	c.store, err = New(Config{FS: c.fs, Hostname: host, Alone: true})
+	if journaled {
+		c.journal, err = journal.Open(journal.Config{FS: c.fs, Dir: ".gomaild", Size: 128 << 10, Interval: -1})
+		c.must(err)
+	}
+	c.store, err = New(Config{FS: c.fs, Journal: c.journal, Hostname: host, Alone: true})
 	c.must(err)
 	c.account, err = c.store.Account(c.ctx, storagetest.Alice())
 	c.must(err)
@@ -206,35 +247,40 @@ func (c *crashed) shown(err error, name string, uid storage.UID, subject string)
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range crashTests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			for n := int64(0); ; n++ {
-				c := newCrashed(t)
-				c.fs.CutAfter(n)
-				err := tt.do(c)
-				if err != nil && !errors.Is(err, crashfs.ErrPowerCut) {
-					t.Fatalf("operation %d: %v", n, err)
+		for _, journaled := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, journal %v", tt.name, journaled), func(t *testing.T) {
+				t.Parallel()
+				for n := int64(0); !cutAfter(t, n, journaled, tt.do, tt.after, tt.gone) && !t.Failed(); n++ {
 				}
-				for _, s := range crashfs.Survivals() {
-					after := c.reboot(c.fs.Crash(s))
-					after.check(fmt.Sprintf("after %d operations, %v", n, s), err == nil, tt.after, tt.gone)
-				}
-				for seed := range uint64(3) {
-					after := c.reboot(c.fs.CrashRandom(seed))
-					after.check(fmt.Sprintf("after %d operations, seed %d", n, seed), err == nil, tt.after, tt.gone)
-				}
-				if err == nil {
-					return
-				}
-			}
-		})
+			})
+		}
 	}
+}
+
+// cutAfter cuts the power after n operations and looks at every outcome. It
+// reports whether the work was done by then.
+func cutAfter(t *testing.T, n int64, journaled bool, do func(*crashed) error, wanted, gone []string) bool {
+	c := newCrashed(t, journaled)
+	c.fs.CutAfter(n)
+	err := do(c)
+	if err != nil && !errors.Is(err, crashfs.ErrPowerCut) {
+		t.Fatalf("operation %d: %v", n, err)
+	}
+	for _, s := range crashfs.Survivals() {
+		after := c.reboot(c.fs.Crash(s))
+		after.check(fmt.Sprintf("after %d operations, %v", n, s), err == nil, wanted, gone)
+	}
+	for seed := range uint64(3) {
+		after := c.reboot(c.fs.CrashRandom(seed))
+		after.check(fmt.Sprintf("after %d operations, seed %d", n, seed), err == nil, wanted, gone)
+	}
+	return err == nil
 }
 
 // reboot is the tree on another node; what clients know they still know.
 func (c *crashed) reboot(tree *crashfs.FS) *crashed {
 	after := &crashed{ctx: c.ctx, t: c.t, fs: tree, seen: c.seen}
-	after.start("node2")
+	after.start("node2", c.journal != nil)
 	return after
 }
 
@@ -259,7 +305,7 @@ func (c *crashed) check(when string, done bool, wanted, gone []string) {
 		}
 	}
 	c.must(c.account.Close())
-	c.must(c.store.Close())
+	c.must(errors.Join(c.store.Close(), c.journal.Close()))
 	c.cleanedUp(when)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
 
 	"gomaild/storage"
@@ -170,9 +169,8 @@ func (h *handle) Expunge(ctx context.Context, uids []storage.UID) error {
 
 func (m *mailbox) expunge(ctx context.Context, lock *dotlock, uids []storage.UID) error {
 	gone := map[storage.UID]bool{}
-	dirs := map[string]bool{}
 	for tries := 0; ; tries++ {
-		err := m.unlink(lock, uids, gone, dirs)
+		err := m.unlink(lock, uids, gone)
 		if err == nil {
 			break
 		}
@@ -184,7 +182,7 @@ func (m *mailbox) expunge(ctx context.Context, lock *dotlock, uids []storage.UID
 			return err
 		}
 	}
-	for dir := range dirs {
+	for _, dir := range []string{"cur", "new"} { // a name may have left new/ a moment ago, not durably
 		if err := m.store.fs.SyncDir(m.path(dir)); err != nil {
 			return err
 		}
@@ -194,7 +192,7 @@ func (m *mailbox) expunge(ctx context.Context, lock *dotlock, uids []storage.UID
 }
 
 // unlink removes the files that the present state knows of.
-func (m *mailbox) unlink(lock *dotlock, uids []storage.UID, gone map[storage.UID]bool, dirs map[string]bool) error {
+func (m *mailbox) unlink(lock *dotlock, uids []storage.UID, gone map[storage.UID]bool) error {
 	s := m.current()
 	if err := m.store.journal.Forget(m.place().dir, basesOf(s, uids)...); err != nil {
 		return err
@@ -209,7 +207,6 @@ func (m *mailbox) unlink(lock *dotlock, uids []storage.UID, gone map[storage.UID
 			return err
 		}
 		gone[uid] = true
-		dirs[path.Dir(name)] = true
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ func (j *Journal) pause() bool {
 // Checkpoint makes all deliveries before it durable in their places and their
 // records dead. After an error the journal is broken.
 func (j *Journal) Checkpoint() error {
+	if j == nil {
+		return nil
+	}
 	j.checkpoints.Lock()
 	defer j.checkpoints.Unlock()
 	j.mu.Lock()

@@ -209,6 +209,18 @@ func (j *Journal) placed(s *segment) {
 	}
 }
 
+// Lives reports whether a message in dir, called by any of its names, is
+// durable only through the journal so far.
+func (j *Journal) Lives(dir, name string) bool {
+	if j == nil {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, lives := j.pending[key{dir, baseOf(name)}]
+	return lives
+}
+
 // Forget makes sure that messages in dir, called by any of their names, will
 // not come back: call it before they are removed. On an error they stay. For
 // messages without a live record it does nothing.
