@@ -25,13 +25,15 @@ import (
 
 // What callers can act on. Everything else is a fault of the store: temporary.
 var (
-	ErrNoMailbox    = errors.New("no such mailbox")             // NO [NONEXISTENT], or [TRYCREATE]
-	ErrExists       = errors.New("mailbox exists already")      // NO [ALREADYEXISTS]
-	ErrName         = errors.New("name not possible here")      // NO [CANNOT]; wrapped with the reason
-	ErrNoSelect     = errors.New("mailbox cannot be opened")    // NO [NONEXISTENT]
-	ErrExpunged     = errors.New("message is gone")             // NO [EXPUNGEISSUED]
-	ErrKeywordLimit = errors.New("no room for another keyword") // NO [LIMIT]
-	ErrReadOnly     = errors.New("mailbox is read-only")        // NO [READ-ONLY]
+	ErrNoMailbox       = errors.New("no such mailbox")             // NO [NONEXISTENT], or [TRYCREATE]
+	ErrExists          = errors.New("mailbox exists already")      // NO [ALREADYEXISTS]
+	ErrName            = errors.New("name not possible here")      // NO [CANNOT]; wrapped with the reason
+	ErrNoSelect        = errors.New("mailbox cannot be opened")    // NO [NONEXISTENT]
+	ErrExpunged        = errors.New("message is gone")             // NO [EXPUNGEISSUED]
+	ErrKeywordLimit    = errors.New("no room for another keyword") // NO [LIMIT]
+	ErrReadOnly        = errors.New("mailbox is read-only")        // NO [READ-ONLY]
+	ErrAnnotationSize  = errors.New("annotation is too long")      // NO [METADATA MAXSIZE n], n is MaxAnnotation
+	ErrAnnotationCount = errors.New("too many annotations")        // NO [METADATA TOOMANY]
 )
 
 // UID is a message's number for ever (RFC 9051 section 2.3.1.1).
@@ -74,6 +76,13 @@ type Account interface {
 	Subscribe(ctx context.Context, name string, on bool) error
 	// Subscriptions lists the subscribed names, existing or not.
 	Subscriptions(ctx context.Context) ([]string, error)
+	// Annotations are those of a mailbox, of the account itself with mailbox ""
+	// (RFC 5464). They stay with a mailbox that is renamed. ErrNoMailbox.
+	Annotations(ctx context.Context, mailbox string) (Annotations, error)
+	// Annotate sets annotations, all or none; nil removes one. The names and
+	// values are those that CheckAnnotation takes. ErrNoMailbox, ErrName,
+	// ErrAnnotationSize, ErrAnnotationCount.
+	Annotate(ctx context.Context, mailbox string, set map[string]*string) error
 	Close() error
 }
 
@@ -120,6 +129,12 @@ type Mailbox interface {
 	// Move is Copy and Expunge in one: a message is never in neither place.
 	Move(ctx context.Context, uids []UID, to Mailbox) ([]UID, error)
 
+	// Vanished are UIDs that are not in v and were expunged after since: all that
+	// were, and perhaps others that are no longer in use (RFC 7162 section
+	// 3.2.5.1 allows it), so that a lost history costs octets and no client ever
+	// keeps a message that is gone.
+	Vanished(ctx context.Context, v *View, since ModSeq) ([]UIDRange, error)
+
 	// Maildrop lists the messages of v as POP3 shows them, those that are gone
 	// left out. It opens no file whose sizes are written down.
 	Maildrop(ctx context.Context, v *View) ([]MaildropEntry, error)
@@ -144,6 +159,8 @@ type Info struct {
 	StoredSize   int64 // octets of the file
 	InternalDate time.Time
 	SaveDate     time.Time // RFC 8514
+	EmailID      string    // RFC 8474: the content's name, the same after MOVE
+	ThreadID     string    // RFC 8474; "": not known, NIL
 }
 
 // MaildropEntry is what POP3 needs of a message before its content (RFC 1939).

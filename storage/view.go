@@ -23,6 +23,7 @@ type KeywordSet uint64
 
 // View is a mailbox at one moment. It is immutable and shared; do not write.
 type View struct {
+	MailboxID     string // RFC 8474: stays with a mailbox whatever its name
 	UIDValidity   uint32
 	UIDNext       UID
 	HighestModSeq ModSeq

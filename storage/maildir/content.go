@@ -130,6 +130,7 @@ func (h *handle) Info(ctx context.Context, uid storage.UID) (storage.Info, error
 			StoredSize:   s.stored,
 			InternalDate: st.ModTime(),
 			SaveDate:     changeTime(st),
+			EmailID:      f.emailID(),
 		}
 		return nil
 	})

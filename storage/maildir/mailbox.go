@@ -33,6 +33,7 @@ type mailbox struct {
 	recent    map[storage.UID]struct{}
 	measured  map[storage.UID]sizes
 	summaries summaryCache
+	history   storage.History
 }
 
 // place is where a mailbox is; renaming gives it another.
@@ -161,6 +162,9 @@ func (m *mailbox) publish(s *state) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	same := m.state != nil && m.state.view == s.view
+	if m.state != nil && m.state.view.UIDValidity == s.view.UIDValidity {
+		m.history.Record(m.state.view, s.view)
+	}
 	m.state = s
 	if same && !m.poked {
 		return
@@ -209,6 +213,16 @@ func (h *handle) View(ctx context.Context) (*storage.View, error) {
 		return nil, h.wrap("open", err)
 	}
 	return h.current().view, nil
+}
+
+// Vanished implements storage.Mailbox.
+func (h *handle) Vanished(_ context.Context, v *storage.View, since storage.ModSeq) ([]storage.UIDRange, error) {
+	if h.closed.Load() {
+		return nil, ErrClosed
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.history.Vanished(v, since), nil
 }
 
 // Changed implements storage.Mailbox.

@@ -27,7 +27,7 @@ func (m *mailbox) number(r *reading) error {
 	if err != nil {
 		return err
 	}
-	if list.mustRewrite || r.vanished || r.tooStale() {
+	if list.mustRewrite || list.guid == "" || r.vanished || r.tooStale() {
 		err = m.rewrite(r, list, entries)
 	} else {
 		r.list = list
@@ -115,12 +115,14 @@ func (m *mailbox) adopt(r *reading, looked time.Time) {
 	d := &m.disk
 	if !d.loaded {
 		d.modseq = storage.ModSeq(m.store.now().UnixMicro())
+		m.startHistory(d.modseq)
 		m.recallRecent(r.list.validity)
 		m.sweepTemp()
 	}
 	old := m.current()
 	if old != nil && r.list.validity != old.view.UIDValidity {
 		m.forgetMessages()
+		m.startHistory(d.modseq)
 	}
 	next := r.state(old, d.modseq)
 	d.modseq = next.view.HighestModSeq
@@ -128,4 +130,11 @@ func (m *mailbox) adopt(r *reading, looked time.Time) {
 	d.list, d.keys, d.ignored = r.list, r.keys, r.ignored
 	m.addRecent(r.fresh)
 	m.publish(next)
+}
+
+// startHistory forgets what vanished: from modseq on it is known.
+func (m *mailbox) startHistory(modseq storage.ModSeq) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.history = storage.History{Since: modseq}
 }

@@ -78,13 +78,14 @@ func (b *builder) state() *state {
 	names := b.keys.names()
 	if b.old != nil {
 		v := b.old.view
-		unchanged := !b.changed && b.at == len(v.Messages) && v.UIDNext == b.list.next && slices.Equal(v.Keywords, names)
+		unchanged := !b.changed && b.at == len(v.Messages) && v.UIDNext == b.list.next && v.MailboxID == b.list.guid && slices.Equal(v.Keywords, names)
 		if unchanged {
 			return &state{view: v, files: b.files}
 		}
 	}
 	return &state{
 		view: &storage.View{
+			MailboxID:     b.list.guid,
 			UIDValidity:   b.list.validity,
 			UIDNext:       b.list.next,
 			HighestModSeq: b.modseq,

@@ -187,7 +187,7 @@ func (r *reading) tooStale() bool {
 }
 
 func (r *reading) needsLock() bool {
-	if r.list == nil || r.list.mustRewrite || r.vanished || r.tooStale() || len(r.added) > 0 || len(r.twins) > 0 {
+	if r.list == nil || r.list.mustRewrite || r.list.guid == "" || r.vanished || r.tooStale() || len(r.added) > 0 || len(r.twins) > 0 {
 		return true
 	}
 	keys := r.keys

@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,8 @@ type box struct {
 	account    *account
 	name       string
 	view       *storage.View
+	history    storage.History
+	notes      storage.Annotations
 	pending    []delivery // delivered, and not numbered yet
 	contents   map[storage.UID]*stored
 	changed    chan struct{} // closed and replaced with each change
@@ -64,6 +67,7 @@ func read(d storage.Draft) (delivery, error) {
 		d.InternalDate = now
 	}
 	info := storage.Info{WireSize: summary.WireSize, StoredSize: int64(len(data)), InternalDate: d.InternalDate, SaveDate: now}
+	info.EmailID = "M" + strings.ToUpper(rand.Text())
 	return delivery{&stored{data, info, summary}, d.Flags, d.Keywords}, nil
 }
 
@@ -83,6 +87,7 @@ func (b *box) edit() *storage.View {
 }
 
 func (b *box) publish(v *storage.View) {
+	b.history.Record(b.view, v)
 	b.view = v
 	b.announce()
 }
@@ -377,6 +382,16 @@ func (h *handle) stored(uid storage.UID) (*stored, error) {
 		return nil, err
 	}
 	return h.b.contents[uid], nil
+}
+
+// Vanished implements storage.Mailbox.
+func (h *handle) Vanished(_ context.Context, v *storage.View, since storage.ModSeq) ([]storage.UIDRange, error) {
+	unlock, err := h.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return h.b.history.Vanished(v, since), nil
 }
 
 // Maildrop implements storage.Mailbox.

@@ -5,9 +5,11 @@ package memory
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -47,6 +49,7 @@ type account struct {
 	mu         *sync.Mutex
 	boxes      map[string]*box
 	subscribed map[string]bool
+	notes      storage.Annotations
 	validity   uint32 // last UIDVALIDITY given out
 }
 
@@ -54,7 +57,7 @@ type account struct {
 func (a *account) newBox(name string) *box {
 	a.validity++
 	b := &box{account: a, name: name, changed: make(chan struct{}), contents: map[storage.UID]*stored{}}
-	b.view = &storage.View{UIDValidity: a.validity, UIDNext: 1, HighestModSeq: 1, MoreKeywords: true}
+	b.view = &storage.View{MailboxID: "B" + strconv.FormatUint(uint64(a.validity), 10) + rand.Text(), UIDValidity: a.validity, UIDNext: 1, HighestModSeq: 1, MoreKeywords: true}
 	b.recentFrom = 1
 	return b
 }
