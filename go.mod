@@ -22,6 +22,7 @@ require (
 require github.com/pires/go-proxyproto v0.15.0
 
 require github.com/miekg/dns v1.1.73
+require github.com/emersion/go-msgauth v0.7.0
 
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect

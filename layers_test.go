@@ -55,7 +55,8 @@ var arrows = map[string][]string{
 	"imap/wire":  {},
 	"pop3":       {"storage", "message", "auth", "internal/gate", "internal/peer", "mail"},
 
-	"sieve": {"message", "mail"},
+	"sieve":       {"message", "mail"},
+	"policy/dkim": {"message", "mail"},
 
 	"deploy": {},
 
