@@ -1,0 +1,195 @@
+// Package policy judges strangers: checks of a client, of what it says of
+// itself, of the sender, of a recipient and of the content, in one list whose
+// order the administrator sees and sets. Names are those of Postfix's
+// restrictions where Postfix has them.
+//
+// Rules. A check refuses with a *mail.Status or has nothing against it. What
+// cannot be found out because the DNS does not answer refuses nothing for good:
+// it is 450, or nothing at all where the check is about a reputation. Users who
+// have logged in and trusted networks are not judged.
+package policy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"gomaild/mail"
+	"gomaild/policy/spf"
+)
+
+// Resolver is the part of the DNS that checks need; *net.Resolver is one. A
+// name that does not exist is a *net.DNSError with IsNotFound; every other
+// error is a fault.
+type Resolver interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+}
+
+// Config is what a Policy is made of. Hostname and Resolver are required.
+type Config struct {
+	Hostname string   // our name in Authentication-Results
+	Checks   []string // in the order in which they are made; see Names
+	Resolver Resolver
+
+	DNSBL          []List // for reject_rbl_client
+	DNSBLThreshold int    // sum of weights that refuses; default 1
+
+	DNSTimeout time.Duration // for one check; default 10 s
+	Logger     *slog.Logger
+	Now        func() time.Time
+	// Sample chooses the messages that a DMARC record with pct= wants treated:
+	// a number from 0 to 99. Default: by the time.
+	Sample func() int
+}
+
+// Policy holds the checks. It is safe for concurrent use.
+type Policy struct {
+	cfg    Config
+	log    *slog.Logger
+	checks []check
+}
+
+// stage is when a check can be made.
+type stage uint8
+
+const (
+	atMail stage = iota
+	atRecipient
+	atContent
+)
+
+// check is a row of the table.
+type check struct {
+	name  string
+	stage stage
+	run   func(p *Policy, ctx context.Context, j *Judge) error // nil for those of the content
+}
+
+// table is all checks that there are.
+var table = []check{
+	{"reject_unknown_reverse_client_hostname", atMail, (*Policy).reverseClient},
+	{"reject_unknown_client_hostname", atMail, (*Policy).client},
+	{"reject_rbl_client", atMail, (*Policy).rblClient},
+	{"reject_invalid_helo_hostname", atMail, (*Policy).invalidHelo},
+	{"reject_non_fqdn_helo_hostname", atMail, (*Policy).nonFQDNHelo},
+	{"reject_unknown_helo_hostname", atMail, (*Policy).unknownHelo},
+	{"reject_non_fqdn_sender", atMail, (*Policy).nonFQDNSender},
+	{"reject_unknown_sender_domain", atMail, (*Policy).unknownSender},
+	{"spf", atMail, (*Policy).spf},
+	{"reject_spf_fail", atMail, (*Policy).spfFail},
+	{"reject_non_fqdn_recipient", atRecipient, (*Policy).nonFQDNRecipient},
+	{"dkim", atContent, nil},
+	{"dmarc", atContent, nil},
+	{"reject_dmarc", atContent, nil},
+}
+
+// Names are the checks that Config.Checks may name.
+func Names() []string {
+	names := make([]string, len(table))
+	for i, c := range table {
+		names[i] = c.name
+	}
+	return names
+}
+
+// New is a Policy. The error names a check that there is not.
+func New(c Config) (*Policy, error) {
+	if c.DNSTimeout <= 0 {
+		c.DNSTimeout = 10 * time.Second
+	}
+	if c.DNSBLThreshold <= 0 {
+		c.DNSBLThreshold = 1
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Sample == nil {
+		c.Sample = func() int { return int(c.Now().UnixNano()/1000) % 100 }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Policy{cfg: c, log: c.Logger}
+	for _, name := range c.Checks {
+		row, ok := find(name)
+		if !ok {
+			return nil, fmt.Errorf("%q is not a check", name)
+		}
+		p.checks = append(p.checks, row)
+	}
+	return p, nil
+}
+
+func find(name string) (check, bool) {
+	for _, c := range table {
+		if c.name == name {
+			return c, true
+		}
+	}
+	return check{}, false
+}
+
+// has reports that one of the checks is asked for.
+func (p *Policy) has(names ...string) bool {
+	for _, c := range p.checks {
+		for _, n := range names {
+			if c.name == n {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Query is what is known of a stranger at MAIL.
+type Query struct {
+	Client netip.Addr // zero for a unix socket
+	Helo   string
+	From   mail.ReversePath
+}
+
+// Judge judges one message, from MAIL on. It belongs to one transaction.
+type Judge struct {
+	Query
+	p   *Policy
+	to  mail.Address // in a check of a recipient
+	spf *spf.Verdict // nil before it was asked for
+}
+
+// Begin makes the checks of MAIL. The error refuses the sender.
+func (p *Policy) Begin(ctx context.Context, q Query) (*Judge, error) {
+	j := &Judge{Query: q, p: p}
+	return j, j.run(ctx, atMail)
+}
+
+// Recipient makes the checks of RCPT. The error refuses the recipient.
+func (j *Judge) Recipient(ctx context.Context, to mail.Address) error {
+	j.to = to
+	return j.run(ctx, atRecipient)
+}
+
+func (j *Judge) run(ctx context.Context, at stage) error {
+	for _, c := range j.p.checks {
+		if c.stage != at {
+			continue
+		}
+		if err := c.within(ctx, j); err != nil {
+			j.p.log.InfoContext(ctx, "refused by a check", "check", c.name, "client", j.Client, "helo", j.Helo, "from", j.From.Address, "error", err)
+			return err
+		}
+	}
+	return nil
+}
+
+// within makes one check in its time.
+func (c check) within(ctx context.Context, j *Judge) error {
+	ctx, cancel := context.WithTimeout(ctx, j.p.cfg.DNSTimeout)
+	defer cancel()
+	return c.run(j.p, ctx, j)
+}
