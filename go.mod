@@ -22,9 +22,10 @@ require (
 require github.com/pires/go-proxyproto v0.15.0
 
 require github.com/miekg/dns v1.1.73
+
 require github.com/emersion/go-msgauth v0.7.0
 
-require blitiri.com.ar/go/spf v1.6.0 // indirect
+require blitiri.com.ar/go/spf v1.6.0
 
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect

@@ -55,8 +55,12 @@ var arrows = map[string][]string{
 	"imap/wire":  {},
 	"pop3":       {"storage", "message", "auth", "internal/gate", "internal/peer", "mail"},
 
-	"sieve":       {"message", "mail"},
-	"policy/dkim": {"message", "mail"},
+	"sieve":          {"message", "mail"},
+	"policy":         {"policy/spf", "policy/dkim", "policy/dmarc", "policy/authres", "message", "mail"},
+	"policy/spf":     {"mail"},
+	"policy/dkim":    {"message", "mail"},
+	"policy/dmarc":   {"message", "mail"},
+	"policy/authres": {},
 
 	"deploy": {},
 
@@ -64,7 +68,7 @@ var arrows = map[string][]string{
 	"delivery/local":   {"storage", "accounts", "message", "mail"},
 	"delivery/filter":  {"delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
 	"delivery/queue":   {"message", "mail"},
-	"delivery/receive": {"smtp", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
+	"delivery/receive": {"smtp", "policy", "policy/authres", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
 }
 
 // wiring may import everything: there the program is put together.

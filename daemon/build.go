@@ -16,6 +16,7 @@ import (
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
 	"gomaild/mail"
+	"gomaild/policy"
 	"gomaild/pop3"
 	"gomaild/smtp"
 	"gomaild/storage"
@@ -31,12 +32,17 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	if _, err := uniqueIDs(c); err != nil {
 		return nil, err
 	}
+	judge, err := d.policy(c)
+	if err != nil {
+		return nil, err
+	}
 	db, err := postfixadmin.Open(d.base, pc)
 	if err != nil {
 		return nil, c.At("accounts", err, "mend the table [accounts]")
 	}
 	g := newGeneration(c, db)
 	p := d.parts(c, db)
+	p.policy = judge
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)
 	}
@@ -51,6 +57,7 @@ type parts struct {
 	auth   *auth.Auth
 	router *routing.Router
 	local  *local.Agent
+	policy *policy.Policy // nil: nobody is judged
 }
 
 func (d *Daemon) parts(c *config.Config, db *postfixadmin.DB) *parts {
@@ -187,6 +194,8 @@ func (p *parts) receiveConfig() receive.Config {
 		Spool:       p.d.mail.read,
 		Mailboxes:   p.db,
 		Delimiter:   delimiter(p.c),
+		Policy:      p.policy,
+		JunkFolder:  p.c.Policy.JunkFolder,
 		MaxReceived: p.c.Limits.Hops,
 		Logger:      p.d.log,
 	}

@@ -39,6 +39,7 @@ import (
 	"gomaild/delivery/routing"
 	"gomaild/mail"
 	"gomaild/message"
+	"gomaild/policy"
 	"gomaild/smtp"
 )
 
@@ -85,6 +86,11 @@ type Config struct {
 	// submission listener that only trusted hosts can reach.
 	Trusted bool
 
+	// Policy judges strangers (MX only); nil lets everybody in.
+	Policy *policy.Policy
+	// JunkFolder gets what Policy calls junk; "" for INBOX.
+	JunkFolder string
+
 	MaxReceived int          // Received fields that a message may have; default 50
 	Logger      *slog.Logger // default: none
 	Now         func() time.Time
@@ -100,6 +106,7 @@ type way struct {
 	name         string
 	needsLogin   bool // and the sender must be the login's own
 	isFinal      bool // the MTA before us has expanded aliases
+	strangers    bool // who comes is judged
 	perRecipient bool // one reply for each recipient
 	addsTrace    bool // Return-Path, Delivered-To, Received
 	completes    bool // adds Date and Message-ID where they are missing, takes Bcc away
@@ -108,7 +115,7 @@ type way struct {
 
 // NewMX takes mail from strangers for recipients of ours.
 func NewMX(c Config) smtp.Receiver {
-	return newReceiver(c, way{name: "mx", addsTrace: true})
+	return newReceiver(c, way{name: "mx", addsTrace: true, strangers: true})
 }
 
 // NewSubmission takes mail from our users (RFC 6409): only after a login (or
@@ -156,6 +163,13 @@ func newReceiver(c Config, w way) *receiver {
 // Begin implements smtp.Receiver.
 func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePath) (smtp.Transaction, error) {
 	t := r.newTransaction(c, from)
+	if r.strangers && r.Policy != nil {
+		judge, err := r.Policy.Begin(ctx, policy.Query{Client: c.Addr, Helo: c.Helo, From: from})
+		if err != nil {
+			return nil, err // logged by the check
+		}
+		t.judge = judge
+	}
 	if err := r.admitSender(ctx, c, from); err != nil {
 		t.logRefusal(ctx, "sender rejected", "", err)
 		return nil, err

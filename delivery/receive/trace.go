@@ -21,7 +21,7 @@ func (t *transaction) trace(head message.Trace) []byte {
 	if !t.r.addsTrace {
 		return nil
 	}
-	fields := t.received()
+	fields := string(t.verdict.Field) + t.received()
 	if t.r.completes && head.MessageID == "" {
 		t.messageID = "<" + rand.Text() + "@" + t.r.Hostname + ">"
 		fields += "Message-ID: " + t.messageID + "\r\n"

@@ -14,6 +14,8 @@ import (
 	"gomaild/delivery/routing"
 	"gomaild/mail"
 	"gomaild/message"
+	"gomaild/policy"
+	"gomaild/policy/authres"
 	"gomaild/smtp"
 )
 
@@ -25,7 +27,9 @@ type transaction struct {
 	to     []accepted
 	log    *slog.Logger
 
-	folder    string // for an Order
+	judge     *policy.Judge // of a stranger, else nil
+	verdict   policy.Verdict
+	folder    string // for an Order, and for junk
 	messageID string // after Commit, for the log: the message's or the one given to it
 }
 
@@ -37,6 +41,11 @@ type accepted struct {
 
 // AddRecipient implements smtp.Transaction.
 func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error {
+	if t.judge != nil {
+		if err := t.judge.Recipient(ctx, to.Address); err != nil {
+			return err // logged by the check
+		}
+	}
 	list, err := t.r.resolve(ctx, to.Address)
 	if err != nil {
 		t.logRefusal(ctx, "recipient rejected", to.Address.String(), err)
@@ -57,6 +66,9 @@ func (t *transaction) Commit(ctx context.Context, content io.Reader) []error {
 		defer c.Close()
 		head, err = t.inspect(c)
 		t.messageID = head.MessageID
+	}
+	if err == nil && t.judge != nil {
+		err = t.judgeContent(ctx, c)
 	}
 	var results []error
 	if err != nil {
@@ -81,6 +93,11 @@ func (t *transaction) spool(content io.Reader) (Content, error) {
 	case t.r.addsTrace:
 		content = message.EditHeader(content, nil, "Return-Path")
 	}
+	if t.judge != nil {
+		// What claims to be ours must not reach who believes us (RFC 8601
+		// section 5).
+		content = message.RemoveFields(content, authres.FieldName, func(text string) bool { return authres.Claims(text, t.r.Hostname) })
+	}
 	c, err := t.r.Spool(content)
 	switch {
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
@@ -89,6 +106,19 @@ func (t *transaction) spool(content io.Reader) (Content, error) {
 		return nil, err // whatever c is, a nil pointer perhaps
 	}
 	return c, nil
+}
+
+// judgeContent is the last word about a stranger's message, read to its end.
+func (t *transaction) judgeContent(ctx context.Context, c Content) error {
+	verdict, err := t.judge.Content(ctx, c)
+	if err != nil {
+		return err
+	}
+	t.verdict = verdict
+	if verdict.Junk {
+		t.folder = t.r.JunkFolder
+	}
+	return nil
 }
 
 // inspect reads the header and refuses a message that has been through too

@@ -128,6 +128,10 @@ func (d *decoder) text(to encoding.TextUnmarshaler, t reflect.Type, path string,
 }
 
 func (d *decoder) list(to reflect.Value, path string, list []any) {
+	if len(list) == 0 {
+		to.SetZero()
+		return
+	}
 	to.Set(reflect.MakeSlice(to.Type(), len(list), len(list)))
 	for i, value := range list {
 		element := to.Index(i)
@@ -179,6 +183,9 @@ func wanted(t reflect.Type) string {
 	case reflect.Slice:
 		if t.Elem() == reflect.TypeFor[netip.Prefix]() {
 			return `a list of networks; write it as ["192.0.2.0/24"]`
+		}
+		if !isTables(t) {
+			return `a list of texts; write it as ["one", "two"]`
 		}
 		return "a list of tables; begin each with its name in double brackets, [[NAME]]"
 	default:

@@ -33,6 +33,8 @@ func Default() *Config {
 			DefaultScheme: "MD5-CRYPT",
 		},
 		Routing: Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},
+		DNS:     DNS{Timeout: Duration(3 * time.Second)},
+		Policy:  Policy{DNSBLThreshold: 1, JunkFolder: "Junk"},
 		Auth: Auth{
 			ThrottleClient:  20,
 			ThrottleAccount: 10,

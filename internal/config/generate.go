@@ -83,7 +83,7 @@ func (g *generator) table(path, doc string, v reflect.Value, array bool) {
 		switch {
 		case value.Kind() == reflect.Struct:
 			later = append(later, func() { g.table(at, doc, value, false) })
-		case value.Kind() == reflect.Slice && value.Type().Elem() != reflect.TypeFor[netip.Prefix]():
+		case isTables(value.Type()):
 			later = append(later, func() { g.table(at, doc, elementOf(value.Type()), true) })
 		default:
 			s.keys = append(s.keys, key{name, kindOf(value.Type()), literal(value), doc, choicesOf(value)})
@@ -93,6 +93,11 @@ func (g *generator) table(path, doc string, v reflect.Value, array bool) {
 	for _, f := range later {
 		f()
 	}
+}
+
+// isTables reports a list of tables: [[path]].
+func isTables(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && t.Elem() != reflect.TypeFor[netip.Prefix]()
 }
 
 // elementOf is what one empty table of a list gives.
@@ -120,6 +125,8 @@ func kindOf(t reflect.Type) string {
 		return "true or false"
 	case reflect.Int:
 		return "whole number"
+	case reflect.Slice:
+		return "list of texts"
 	default:
 		return "text"
 	}
@@ -137,6 +144,12 @@ func literal(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case []netip.Prefix:
 		return "[]"
+	case []string:
+		quoted := make([]string, len(x))
+		for i, s := range x {
+			quoted[i] = strconv.Quote(s)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
 	case fmt.Stringer:
 		return strconv.Quote(x.String())
 	}

@@ -23,6 +23,10 @@ type Config struct {
 	Accounts Accounts `toml:"accounts"`
 	// Where a recipient's mail goes.
 	Routing Routing `toml:"routing"`
+	// Whom names are asked of.
+	DNS DNS `toml:"dns"`
+	// What is asked about strangers who bring mail to mx.
+	Policy Policy `toml:"policy"`
 	// Logging in.
 	Auth Auth `toml:"auth"`
 	// Certificates and TLS.
@@ -150,6 +154,52 @@ type Routing struct {
 	Origin string `toml:"origin"`
 	// The VACATION_DOMAIN of postfixadmin: alias entries there are left out.
 	VacationDomain string `toml:"vacation_domain"`
+}
+
+// DNS is the table [dns].
+type DNS struct {
+	// Recursive resolvers, each `address` or `address:port`. Empty: those that
+	// /etc/resolv.conf names.
+	Servers []string `toml:"servers"`
+	// Believe the resolvers when they say that an answer is signed (DNSSEC, the
+	// AD bit): they validate, and the way to them is safe, on this host.
+	Trusted bool `toml:"trusted"`
+	// How long one packet to a resolver may wait for its answer.
+	Timeout Duration `toml:"timeout"`
+}
+
+// Policy is the table [policy].
+type Policy struct {
+	// Checks of strangers, in the order in which they are made. What a name
+	// says is what Postfix's restriction of that name does:
+	// reject_unknown_reverse_client_hostname, reject_unknown_client_hostname,
+	// reject_rbl_client, reject_invalid_helo_hostname,
+	// reject_non_fqdn_helo_hostname, reject_unknown_helo_hostname,
+	// reject_non_fqdn_sender, reject_unknown_sender_domain,
+	// reject_non_fqdn_recipient. Besides: spf, dkim and dmarc find out and write
+	// Authentication-Results; reject_spf_fail and reject_dmarc refuse what the
+	// domains want refused. A DNS that does not answer never refuses mail for
+	// good. Empty: nobody is asked about.
+	Checks []string `toml:"checks"`
+	// DNS lists for reject_rbl_client, one table each.
+	DNSBL []DNSBL `toml:"dnsbl"`
+	// The sum of the weights of the lists that have a client from which on it
+	// is refused.
+	DNSBLThreshold int `toml:"dnsbl_threshold"`
+	// The folder for mail that its domain wants in quarantine (DMARC), made when
+	// it is missing. Empty: INBOX.
+	JunkFolder string `toml:"junk_folder"`
+}
+
+// DNSBL is a table [[policy.dnsbl]].
+type DNSBL struct {
+	// The domain of the list.
+	Domain string `toml:"domain"`
+	// What a listing counts; below 0 for a list of the good. 0 counts as 1.
+	Weight int `toml:"weight"`
+	// Answers that count as a listing, such as "127.0.0.2". Empty: all in
+	// 127.0.0.0/8.
+	Answers []string `toml:"answers"`
 }
 
 // Auth is the table [auth].

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -39,6 +40,8 @@ func (c *Config) validate(failed func(path string) bool) Errors {
 	v.sieve()
 	v.accounts()
 	v.routing()
+	v.dns()
+	v.policy()
 	v.ranges()
 	v.certificates()
 	v.log()
@@ -169,6 +172,31 @@ func (v *validator) ranges() {
 	}
 	v.unless(l.MessageSize >= 64_000, "limits.message_size",
 		"%q is too small (RFC 5321 section 4.5.3.1.7); write %q or more", l.MessageSize, "64kB")
+}
+
+func (v *validator) dns() {
+	for i, s := range v.c.DNS.Servers {
+		_, err := netip.ParseAddrPort(s)
+		if err != nil {
+			_, err = netip.ParseAddr(s)
+		}
+		v.unless(err == nil, index("dns.servers", i), "%q is not an address; write %q or %q", s, "127.0.0.1", "127.0.0.1:53")
+	}
+	v.unless(v.c.DNS.Timeout >= Duration(100*time.Millisecond), "dns.timeout", "%q is too short; write %q or more", v.c.DNS.Timeout, "100ms")
+}
+
+func (v *validator) policy() {
+	p := &v.c.Policy
+	v.unless(p.DNSBLThreshold > 0, "policy.dnsbl_threshold", "%d would refuse everybody; write 1 or more", p.DNSBLThreshold)
+	v.unless(!strings.ContainsAny(p.JunkFolder, "\x00\n"), "policy.junk_folder", "%q cannot be the name of a folder; write one such as %q", p.JunkFolder, "Junk")
+	for i, l := range p.DNSBL {
+		at := index("policy.dnsbl", i)
+		v.unless(isDomain(l.Domain), at+".domain", "%q is not a domain; write that of the list, such as %q", l.Domain, "bl.example.org")
+		for k, a := range l.Answers {
+			ip, err := netip.ParseAddr(a)
+			v.unless(err == nil && ip.Is4() && ip.IsLoopback(), index(at+".answers", k), "%q is not an answer of a list; write one such as %q", a, "127.0.0.2")
+		}
+	}
 }
 
 func (v *validator) certificates() {

@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	mdns "github.com/miekg/dns"
+
+	"gomaild/internal/config"
+	"gomaild/internal/dns"
+	"gomaild/policy"
+)
+
+const resolvConf = "/etc/resolv.conf"
+
+// policy makes the checks of strangers, nil if there are none.
+func (d *Daemon) policy(c *config.Config) (*policy.Policy, error) {
+	if len(c.Policy.Checks) == 0 {
+		return nil, nil
+	}
+	resolver, err := resolver(c)
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.New(policyConfig(c, d.hostname, resolver, d))
+	if err != nil {
+		return nil, c.At("policy.checks", err, "use %s", strings.Join(policy.Names(), ", "))
+	}
+	return p, nil
+}
+
+func policyConfig(c *config.Config, hostname string, r dns.Resolver, d *Daemon) policy.Config {
+	pc := policy.Config{
+		Hostname:       hostname,
+		Checks:         c.Policy.Checks,
+		Resolver:       dns.Net{Resolver: r},
+		DNSBLThreshold: c.Policy.DNSBLThreshold,
+		Logger:         d.log,
+	}
+	for _, l := range c.Policy.DNSBL {
+		list := policy.List{Domain: l.Domain, Weight: l.Weight}
+		for _, a := range l.Answers {
+			if ip, err := netip.ParseAddr(a); err == nil { // validate has looked at it
+				list.Answers = append(list.Answers, ip)
+			}
+		}
+		pc.DNSBL = append(pc.DNSBL, list)
+	}
+	return pc
+}
+
+// resolver asks the servers of the configuration, or the system's.
+func resolver(c *config.Config) (dns.Resolver, error) {
+	names := c.DNS.Servers
+	if len(names) == 0 {
+		system, err := mdns.ClientConfigFromFile(resolvConf)
+		if err != nil {
+			return nil, c.At("dns.servers", err, "name the resolvers, such as %q", "127.0.0.1")
+		}
+		names = system.Servers
+	}
+	var servers []dns.Server
+	for _, name := range names {
+		a, err := netip.ParseAddrPort(name)
+		if err != nil {
+			ip, err := netip.ParseAddr(name)
+			if err != nil {
+				return nil, c.At("dns.servers", fmt.Errorf("server %q: %w", name, err), "write an address such as %q", "127.0.0.1")
+			}
+			a = netip.AddrPortFrom(ip, 53)
+		}
+		servers = append(servers, dns.Server{Addr: a.String(), Trusted: c.DNS.Trusted})
+	}
+	return dns.New(dns.Config{Servers: servers, Timeout: time.Duration(c.DNS.Timeout)}), nil
+}

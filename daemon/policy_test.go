@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gomaild/internal/config"
+	"gomaild/internal/dns/dnstest"
+	"gomaild/policy"
+)
+
+// TestPolicy holds that the checks of the configuration reach the MX, that
+// they ask the resolver of the configuration, and that a reload changes them.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).start(t)
+	resolver := dnstest.Serve(t, dnstest.Zone{Records: map[string][]string{
+		"remote.test":         {`TXT "v=spf1 ip4:127.0.0.0/8 -all"`},
+		"_dmarc.example.test": {`TXT "v=DMARC1; p=none"`},
+	}})
+	reload := func(checks string) error {
+		return w.Reload(t.Context(), w.config(t, "dns.servers = [\""+resolver+"\"]\npolicy.checks = ["+checks+"]\n", listeners))
+	}
+	if err := reload(`"spf", "dkim", "dmarc"`); err != nil {
+		t.Fatal(err)
+	}
+	send := func(subject string) error {
+		conn, err := net.Dial("tcp", w.addr(t, config.MX, config.StartTLS))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return transmit(t, conn, false, subject)
+	}
+	if err := send("judged"); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(w.path("mail/example.test/alice@example.test/new/*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Authentication-Results: mail.example.test;", "dkim=none", "dmarc=fail", "header.from=example.test"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if err := reload(`"reject_everything"`); err == nil || !strings.Contains(err.Error(), "policy.checks") {
+		t.Errorf("an unknown check: %v", err)
+	}
+	if err := reload(`"reject_unknown_reverse_client_hostname"`); err != nil {
+		t.Fatal(err)
+	}
+	if err := send("refused"); err == nil || !strings.Contains(err.Error(), "reverse hostname") {
+		t.Errorf("a client without a name: %v", err)
+	}
+}
+
+// TestPolicyIsDocumented holds that docs/config.md names every check.
+func TestPolicyIsDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range policy.Names() {
+		if !strings.Contains(string(text), name) {
+			t.Errorf("docs/config.md does not name %s", name)
+		}
+	}
+}
