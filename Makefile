@@ -5,7 +5,7 @@ GO      ?= go
 FUZZ    ?= 10s
 BENCH   ?= .
 
-.PHONY: build test race fuzz lint cover bench packages docs clean
+.PHONY: build test race fuzz lint cover bench drill packages docs clean
 
 build: ; $(GO) build -trimpath -ldflags '-s -w' -o bin/gomaild ./cmd/gomaild
 test: packages lint ; $(GO) test -timeout 15m ./...
@@ -15,5 +15,6 @@ lint: ; GO=$(GO) .ci/lint
 cover: packages ; $(GO) test -coverpkg=./... -coverprofile=coverage.out ./... && $(GO) tool cover -func=coverage.out | tail -n 1
 bench: packages ; $(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m ./...
 docs: ; $(GO) run ./cmd/gomaild config doc > docs/config.md && $(GO) run ./cmd/gomaild config example > docs/gomaild.example.toml
+drill: ; $(GO) test -count 1 -v -run '^TestDrill$$' ./e2e
 packages: ; .ci/packages
 clean: ; rm -rf bin gomaild-demo coverage.out

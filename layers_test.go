@@ -62,7 +62,8 @@ var arrows = map[string][]string{
 	"policy/dmarc":   {"message", "mail"},
 	"policy/authres": {},
 
-	"deploy": {},
+	"deploy":    {},
+	"e2e/drill": {"internal/durable"},
 
 	"delivery/routing": {"accounts", "mail"},
 	"delivery/local":   {"storage", "accounts", "message", "mail"},

@@ -121,6 +121,7 @@ To set up your own:
 		a.serveCommand(),
 		a.checkCommand(),
 		a.demoCommand(),
+		a.drillCommand(),
 		a.accountCommand(),
 		a.configCommand(),
 		a.deliverCommand(),
