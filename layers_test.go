@@ -49,11 +49,13 @@ var arrows = map[string][]string{
 	"storage/memory":      {"storage", "message", "mail"},
 	"storage/maildir":     {"storage", "internal/durable", "internal/durable/journal", "message", "mail"},
 
-	"smtp":       {"smtp/reply", "auth", "internal/peer", "mail"},
-	"smtp/reply": {"mail"},
-	"imap":       {"imap/wire", "storage", "message", "auth", "internal/gate", "internal/peer"},
-	"imap/wire":  {},
-	"pop3":       {"storage", "message", "auth", "internal/gate", "internal/peer", "mail"},
+	"smtp":                   {"smtp/reply", "auth", "internal/peer", "mail"},
+	"smtp/reply":             {"mail"},
+	"smtp/client":            {"smtp/reply", "mail"},
+	"smtp/client/clienttest": {"smtp/reply"},
+	"imap":                   {"imap/wire", "storage", "message", "auth", "internal/gate", "internal/peer"},
+	"imap/wire":              {},
+	"pop3":                   {"storage", "message", "auth", "internal/gate", "internal/peer", "mail"},
 
 	"sieve":          {"message", "mail"},
 	"policy":         {"policy/spf", "policy/dkim", "policy/dmarc", "policy/authres", "message", "mail"},
