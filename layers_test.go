@@ -72,6 +72,7 @@ var arrows = map[string][]string{
 	"delivery/filter":  {"delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
 	"delivery/queue":   {"message", "mail"},
 	"delivery/receive": {"smtp", "policy", "policy/authres", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
+	"delivery/remote":  {"delivery/queue", "internal/dns", "mail", "message", "smtp/client"},
 }
 
 // wiring may import everything: there the program is put together.

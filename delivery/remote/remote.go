@@ -1,0 +1,212 @@
+package remote
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"gomaild/delivery/queue"
+	"gomaild/internal/dns"
+	"gomaild/mail"
+	"gomaild/smtp/client"
+)
+
+// Bounds of one attempt, as Postfix has them (smtp_mx_address_limit,
+// smtp_mx_session_limit).
+const (
+	maxAddresses = 5  // connections that are tried
+	maxSessions  = 2  // hosts that are offered the message
+	maxExchanges = 20 // MX records that are looked at
+	dialWait     = 30 * time.Second
+)
+
+// Config of an Agent. HELO and Resolver are required.
+type Config struct {
+	HELO     string // our name
+	Resolver dns.Resolver
+
+	// Dial connects; nil is the network, from Source.
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	Source netip.Addr // address that connections come from; the zero Addr leaves it to the system
+	Port   uint16     // of mail exchangers; 0 is 25
+
+	// IsSelf tells whether an address is ours, to see mail that goes round in
+	// a circle; nil is never.
+	IsSelf func(netip.Addr) bool
+
+	// Relay may send a message another way than its destination says: through
+	// a relay host, for all or by sender. nil changes nothing.
+	Relay func(queue.Destination, mail.ReversePath) queue.Destination
+	// Login is the account to use at a host, for a sender; nil is none. The
+	// password is sent within TLS only.
+	Login func(host string, from mail.ReversePath) (Login, bool)
+
+	// Policy is what TLS must be for a destination; nil is May for all.
+	Policy func(host string) Policy
+	Roots  *x509.CertPool // nil is the system's
+
+	Timeouts client.Timeouts
+	Idle     time.Duration // how long a connection waits for the next message; 0 is 2 s, below 0 it is never used again
+	Logger   *slog.Logger  // nil is silent
+}
+
+// Login is an account at a relay host.
+type Login struct{ Name, Password string }
+
+// Agent implements queue.Agent.
+type Agent struct {
+	cfg  Config
+	log  *slog.Logger
+	pool *pool
+}
+
+// New makes an Agent. Close it after the last Deliver has returned.
+func New(cfg Config) *Agent {
+	if cfg.Port == 0 {
+		cfg.Port = 25
+	}
+	if cfg.Idle == 0 {
+		cfg.Idle = 2 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Dial == nil {
+		d := &net.Dialer{Timeout: dialWait}
+		if cfg.Source.IsValid() {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(cfg.Source, 0))
+		}
+		cfg.Dial = d.DialContext
+	}
+	return &Agent{cfg: cfg, log: cfg.Logger, pool: newPool(cfg.Idle)}
+}
+
+// Close closes the connections that wait for a next message.
+func (a *Agent) Close() { a.pool.close() }
+
+// Deliver implements queue.Agent.
+func (a *Agent) Deliver(ctx context.Context, job queue.Job) []queue.Result {
+	t := &attempt{Agent: a, job: job, to: job.Destination, results: make([]queue.Result, len(job.To))}
+	for i := range job.To {
+		t.open = append(t.open, i)
+	}
+	if a.cfg.Relay != nil {
+		t.to = a.cfg.Relay(t.to, job.From)
+	}
+	t.run(ctx)
+	return t.results
+}
+
+// attempt is one Deliver.
+type attempt struct {
+	*Agent
+	job     queue.Job
+	to      queue.Destination
+	policy  Policy
+	login   Login
+	results []queue.Result
+	open    []int // recipients that another host may still be asked for
+}
+
+func (t *attempt) run(ctx context.Context) {
+	if err := t.prepare(); err != nil {
+		t.fail(err)
+		return
+	}
+	if s := t.pool.take(t.key()); s != nil {
+		t.send(ctx, s)
+	}
+	if len(t.open) == 0 {
+		return
+	}
+	hosts, err := t.route(ctx)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	t.tryHosts(ctx, hosts)
+}
+
+// prepare finds the login and the policy.
+func (t *attempt) prepare() error {
+	if t.cfg.Login != nil {
+		t.login, _ = t.cfg.Login(t.to.Host, t.job.From)
+	}
+	if t.cfg.Policy != nil && t.to.Transport != "lmtp" {
+		t.policy = t.cfg.Policy(t.to.Host)
+	}
+	if t.login != (Login{}) && t.policy.Level <= May {
+		t.policy.Level = Encrypt
+	}
+	if t.job.RequireTLS {
+		t.policy.Level = max(t.policy.Level, Verify)
+		return nil
+	}
+	no, err := saysTLSNotRequired(t.job.Content)
+	if no && t.login == (Login{}) {
+		t.policy.Level = min(t.policy.Level, May)
+	}
+	return err
+}
+
+// tryHosts goes over the hosts until everybody has an outcome. Hosts that do
+// not answer, or not as they should, are passed over.
+func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
+	var last error = &mail.Status{Code: 451, Enhanced: "4.4.1", Text: "No host answers for " + t.to.Host}
+	addresses, sessions := 0, 0
+	for _, h := range hosts {
+		for _, addr := range h.addrs {
+			if addresses >= maxAddresses || sessions >= maxSessions || ctx.Err() != nil {
+				t.fail(last)
+				return
+			}
+			addresses++
+			s, err := t.connect(ctx, h, addr)
+			if err != nil {
+				last = err
+				t.log.DebugContext(ctx, "host passed over", "queue_id", t.job.ID, "host", h.name, "address", addr, "error", err)
+				continue
+			}
+			sessions++
+			t.send(ctx, s)
+			if len(t.open) == 0 {
+				return
+			}
+		}
+	}
+	t.fail(last)
+}
+
+// send makes a transaction for those who have no outcome. Who was put off, and
+// not after the whole message was sent, stays open for the next host.
+func (t *attempt) send(ctx context.Context, s *session) {
+	m := client.Message{From: t.job.From, Content: t.job.Content, RequireTLS: t.job.RequireTLS}
+	for _, i := range t.open {
+		m.To = append(m.To, t.job.To[i])
+	}
+	_, tookDSN := s.conn.Extension("DSN")
+	asked := t.open
+	t.open = nil
+	for n, r := range s.conn.Send(ctx, m) {
+		i := asked[n]
+		err := s.explain(r.Err)
+		t.results[i] = queue.Result{Err: err, RemoteMTA: s.host, TookDSN: err == nil && tookDSN}
+		if err != nil && !r.Unsure && mail.StatusOf(err).Temporary() {
+			t.open = append(t.open, i)
+		}
+	}
+	t.pool.put(ctx, t.key(), s)
+}
+
+// fail is the end for those who are open: what a host said of them stays.
+func (t *attempt) fail(err error) {
+	for _, i := range t.open {
+		if t.results[i].Err == nil {
+			t.results[i].Err = err
+		}
+	}
+	t.open = nil
+}
