@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"log/slog"
@@ -155,18 +156,18 @@ func (t *attempt) prepare() error {
 // tryHosts goes over the hosts until everybody has an outcome. Hosts that do
 // not answer, or not as they should, are passed over.
 func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
-	var last error = &mail.Status{Code: 451, Enhanced: "4.4.1", Text: "No host answers for " + t.to.Host}
+	var first error // about the best host, which is the most telling one
 	addresses, sessions := 0, 0
 	for _, h := range hosts {
 		for _, addr := range h.addrs {
 			if addresses >= maxAddresses || sessions >= maxSessions || ctx.Err() != nil {
-				t.fail(last)
+				t.fail(cmp.Or(first, noHost(t.to.Host)))
 				return
 			}
 			addresses++
 			s, err := t.connect(ctx, h, addr)
 			if err != nil {
-				last = err
+				first = cmp.Or(first, err)
 				t.log.DebugContext(ctx, "host passed over", "queue_id", t.job.ID, "host", h.name, "address", addr, "error", err)
 				continue
 			}
@@ -177,7 +178,11 @@ func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 			}
 		}
 	}
-	t.fail(last)
+	t.fail(cmp.Or(first, noHost(t.to.Host)))
+}
+
+func noHost(to string) error {
+	return &mail.Status{Code: 451, Enhanced: "4.4.1", Text: "No host of " + to + " was reached"}
 }
 
 // send makes a transaction for those who have no outcome. Who was put off, and

@@ -263,7 +263,9 @@ func TestRelayHostAndLogin(t *testing.T) {
 	// A password never travels without TLS.
 	login := func(c *remote.Config) {
 		relay(c)
-		c.Login = func(string, mail.ReversePath) (remote.Login, bool) { return remote.Login{Name: "u", Password: "p"}, true }
+		c.Login = func(string, mail.ReversePath) (remote.Login, bool) {
+			return remote.Login{Name: "u", Password: "p"}, true
+		}
 	}
 	if got := outcomes(w.agent(t, login).Deliver(t.Context(), job("y.test", "b"))); !slices.Equal(got, []string{"4.7.5"}) {
 		t.Errorf("%v", got)

@@ -1,0 +1,221 @@
+package remote_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	mdns "github.com/miekg/dns"
+
+	"gomaild/delivery/remote"
+	"gomaild/mail"
+)
+
+// authority is a certificate authority of the test's own.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) authority {
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign}
+	key := newKey(t)
+	return authority{sign(t, c, c, key, key), key}
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func sign(t *testing.T, c, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) *x509.Certificate {
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// server is a TLS configuration for names, its chain with the authority.
+func (a authority) server(t *testing.T, expired bool, names ...string) *tls.Config {
+	c := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: names, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if expired {
+		c.NotAfter = time.Now().Add(-time.Minute)
+	}
+	key := newKey(t)
+	leaf := sign(t, c, a.cert, key, a.key)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw, a.cert.Raw}, PrivateKey: key, Leaf: leaf}}}
+}
+
+func tlsa(t *testing.T, usage, selector, matching int, c *x509.Certificate) string {
+	r := &mdns.TLSA{}
+	if err := r.Sign(usage, selector, matching, c); err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(r.String())
+	return strings.Join(fields[len(fields)-5:], " ")
+}
+
+const (
+	tlsYes   = "ok on TLS"
+	plainYes = "ok"
+)
+
+func TestTLSPolicies(t *testing.T) {
+	t.Parallel()
+	ca, other := newAuthority(t), newAuthority(t)
+	good := ca.server(t, false, "mx1.y.test")
+	for _, tt := range []struct {
+		rule    string
+		policy  remote.Policy
+		server  *tls.Config // nil: no STARTTLS
+		records []string    // TLSA
+		signed  bool
+		want    string
+	}{
+		{"none does not use it", remote.Policy{Level: remote.None}, good, nil, false, plainYes},
+		{"may uses it", remote.Policy{}, other.server(t, true, "else.test"), nil, false, tlsYes},
+		{"may does without", remote.Policy{}, nil, nil, false, plainYes},
+		{"may does without where it fails", remote.Policy{}, &tls.Config{}, nil, false, plainYes},
+		{"encrypt takes any certificate", remote.Policy{Level: remote.Encrypt}, other.server(t, true, "else.test"), nil, false, tlsYes},
+		{"encrypt never does without", remote.Policy{Level: remote.Encrypt}, nil, nil, false, "4.7.5"},
+		{"encrypt does not fall back", remote.Policy{Level: remote.Encrypt}, &tls.Config{}, nil, false, "4.7.5"},
+		{"verify: the host's name", remote.Policy{Level: remote.Verify}, good, nil, false, tlsYes},
+		{"verify: another name", remote.Policy{Level: remote.Verify}, ca.server(t, false, "else.test"), nil, false, "4.7.5"},
+		{"verify: unknown authority", remote.Policy{Level: remote.Verify}, other.server(t, false, "mx1.y.test"), nil, false, "4.7.5"},
+		{"verify: expired", remote.Policy{Level: remote.Verify}, ca.server(t, true, "mx1.y.test"), nil, false, "4.7.5"},
+		{"secure: a name below the destination's", remote.Policy{Level: remote.Secure}, good, nil, false, tlsYes},
+		{"secure: a name that only the MX told", remote.Policy{Level: remote.Secure}, ca.server(t, false, "mx1.else.test"), nil, false, "4.7.5"},
+		{"secure: names of the policy", remote.Policy{Level: remote.Secure, Match: []string{"else.test"}}, ca.server(t, false, "else.test"), nil, false, tlsYes},
+		{"dane without records is may", remote.Policy{Level: remote.DANE}, nil, nil, true, plainYes},
+		{"dane-only without records", remote.Policy{Level: remote.DANEOnly}, good, nil, true, "4.7.5"},
+		{"DANE-EE: its key, whatever name and date", remote.Policy{Level: remote.DANE}, ca.server(t, true, "else.test"), []string{"EE"}, true, tlsYes},
+		{"DANE-TA: authority and name", remote.Policy{Level: remote.DANE}, good, []string{tlsa(t, 2, 0, 1, ca.cert)}, true, tlsYes},
+		{"DANE-TA: another name", remote.Policy{Level: remote.DANE}, ca.server(t, false, "else.test"), []string{tlsa(t, 2, 0, 1, ca.cert)}, true, "4.7.5"},
+		{"DANE-TA: another authority", remote.Policy{Level: remote.DANE}, good, []string{tlsa(t, 2, 0, 1, other.cert)}, true, "4.7.5"},
+		{"dane: records forbid plaintext", remote.Policy{Level: remote.DANE}, nil, []string{tlsa(t, 2, 0, 1, ca.cert)}, true, "4.7.5"},
+		{"dane: unsigned records mean nothing", remote.Policy{Level: remote.DANE}, nil, []string{tlsa(t, 2, 0, 1, ca.cert)}, false, plainYes},
+		{"dane: unusable records make TLS mandatory", remote.Policy{Level: remote.DANE}, nil, []string{"TLSA 1 0 1 00"}, true, "4.7.5"},
+		{"dane: unusable records, unverified", remote.Policy{Level: remote.DANE}, good, []string{"TLSA 9 9 9 00"}, true, tlsYes},
+	} {
+		w := newWorld()
+		delete(w.sinks, "192.0.2.2")
+		s := w.sinks["192.0.2.1"]
+		if s.TLS = tt.server; tt.server != nil {
+			s.Extensions = append(s.Extensions, "STARTTLS")
+		}
+		w.zone.Authentic = tt.signed
+		if slices.Equal(tt.records, []string{"EE"}) {
+			tt.records = []string{tlsa(t, 3, 1, 1, tt.server.Certificates[0].Leaf)}
+		}
+		for _, r := range tt.records {
+			if !strings.HasPrefix(r, "TLSA") {
+				r = "TLSA " + strings.TrimPrefix(r, "TLSA ")
+			}
+			w.zone.Records["_25._tcp.mx1.y.test"] = append(w.zone.Records["_25._tcp.mx1.y.test"], r)
+		}
+		roots := x509.NewCertPool()
+		roots.AddCert(ca.cert)
+		a := w.agent(t, func(c *remote.Config) {
+			c.Roots = roots
+			c.Policy = func(string) remote.Policy { return tt.policy }
+		})
+		got := outcomes(a.Deliver(t.Context(), job("y.test", "b")))[0]
+		if m := s.Messages(); len(m) == 1 {
+			got = plainYes
+			if m[0].OnTLS {
+				got = tlsYes
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.rule, got, tt.want)
+		}
+	}
+}
+
+// TestTLSAFault holds that DNS trouble with TLSA is never taken for "none".
+func TestTLSAFault(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.zone.Authentic = true
+	w.zone.Fail = []string{"_25._tcp.mx1.y.test"}
+	a := w.agent(t, func(c *remote.Config) {
+		c.Policy = func(string) remote.Policy { return remote.Policy{Level: remote.DANE} }
+	})
+	if got := outcomes(a.Deliver(t.Context(), job("y.test", "b"))); !slices.Equal(got, []string{"ok mx2.y.test"}) {
+		t.Errorf("%v: the host is to be passed over", got)
+	}
+	if n := w.sinks["192.0.2.1"].Sessions(); n != 0 {
+		t.Errorf("%d connections to it", n)
+	}
+}
+
+func TestRequireTLS(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.cert)
+	strict := func(c *remote.Config) {
+		c.Roots = roots
+		c.Policy = func(string) remote.Policy { return remote.Policy{Level: remote.Encrypt} }
+	}
+	w := newWorld()
+	delete(w.sinks, "192.0.2.2")
+	s := w.sinks["192.0.2.1"]
+	j := job("y.test", "b")
+	j.RequireTLS = true
+	if got := outcomes(w.agent(t, strict).Deliver(t.Context(), j))[0]; got != "4.7.5" {
+		t.Errorf("without TLS: %s", got)
+	}
+	s.TLS, s.Extensions = ca.server(t, false, "mx1.y.test"), []string{"STARTTLS"}
+	if got := outcomes(w.agent(t, strict).Deliver(t.Context(), j))[0]; got != "5.7.30" {
+		t.Errorf("without REQUIRETLS: %s", got)
+	}
+	s.Extensions = []string{"STARTTLS", "REQUIRETLS"}
+	if got := outcomes(w.agent(t, strict).Deliver(t.Context(), j))[0]; got != "ok mx1.y.test" || !strings.HasSuffix(s.Messages()[0].From, " REQUIRETLS") {
+		t.Errorf("%s, %+v", got, s.Messages())
+	}
+	// TLS-Required: No asks for delivery in any case.
+	w = newWorld()
+	j = job("y.test", "b")
+	j.Content = strings.NewReader("TLS-Required: No\r\n" + content)
+	if got := outcomes(w.agent(t, strict).Deliver(t.Context(), j))[0]; got != "ok mx1.y.test" {
+		t.Errorf("TLS-Required: No gave %s", got)
+	}
+}
+
+func TestLoginOnTLS(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := w.sinks["192.0.2.1"]
+	s.TLS, s.Extensions = newAuthority(t).server(t, false, "mx1.y.test"), []string{"STARTTLS", "AUTH PLAIN"}
+	a := w.agent(t, func(c *remote.Config) {
+		c.Login = func(string, mail.ReversePath) (remote.Login, bool) {
+			return remote.Login{Name: "u", Password: "p"}, true
+		}
+	})
+	if got := outcomes(a.Deliver(t.Context(), job("y.test", "b")))[0]; got != "ok mx1.y.test" || !slices.Contains(s.Commands(), "AUTH PLAIN AHUAcA==") {
+		t.Errorf("%s, %q", got, s.Commands())
+	}
+	s.Replies = map[string]string{"AUTH": "535 5.7.8 Wrong password\r\n"}
+	if got := outcomes(a.Deliver(t.Context(), job("mx1.y.test", "b")))[0]; got != "4.4.1" {
+		t.Errorf("a refused login gave %s, want a temporary outcome", got)
+	}
+}
