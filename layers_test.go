@@ -71,6 +71,7 @@ var arrows = map[string][]string{
 	"delivery/local":   {"storage", "accounts", "message", "mail"},
 	"delivery/filter":  {"delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
 	"delivery/queue":   {"message", "mail"},
+	"delivery/srs":     {"mail"},
 	"delivery/receive": {"smtp", "policy", "policy/authres", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
 	"delivery/remote":  {"delivery/queue", "internal/dns", "mail", "message", "smtp/client"},
 }
