@@ -17,6 +17,7 @@ type checker struct {
 	test      bool            // a test script
 	globals   map[string]bool // names that mean the same in every script
 	library   *library
+	loops     []string // names of the loops around, nil outside of any
 }
 
 // call is a node whose arguments fit its spec.
@@ -107,7 +108,7 @@ func (c *checker) node(n *node, asTest bool, previous *ifChain) any {
 		return nil
 	}
 	if s.block && !c.isDead(cl) {
-		cl.body = c.block(n.block, false)
+		cl.body = c.inside(cl)
 	}
 	if c.errors > before && s.block {
 		if previous != nil {
@@ -116,6 +117,20 @@ func (c *checker) node(n *node, asTest bool, previous *ifChain) any {
 		return &ifChain{}
 	}
 	return s.build(c, cl)
+}
+
+// inside builds the block of a call.
+func (c *checker) inside(n *call) block {
+	outer := c.loops
+	defer func() { c.loops = outer }()
+	if n.spec.loop {
+		name := ""
+		if a, ok := n.tags["name"]; ok {
+			name = a.strs[0].text
+		}
+		c.loops = append(outer[:len(outer):len(outer)], name)
+	}
+	return c.block(n.node.block, false)
 }
 
 func (c *checker) lookup(n *node, asTest bool) *spec {

@@ -17,11 +17,14 @@ const (
 
 // content is the message as scripts see it.
 type content struct {
-	src     message.Content
-	loaded  bool
-	fields  []*field
-	bodyAt  int64 // where the body begins in src
-	summary *message.Summary
+	src       message.Content
+	loaded    bool
+	fields    []*field
+	bodyAt    int64 // where the body begins in src
+	summary   *message.Summary
+	truncated bool            // fields holds not all of the header
+	edited    bool            // fields is not the header of src
+	rendered  message.Content // the edited message, once made
 }
 
 // field is one header field, decoded when somebody asks.
@@ -56,6 +59,7 @@ func (c *content) header() ([]*field, error) {
 		end = f.Span.Off + f.Span.Len
 		octets += len(f.Value)
 		if len(c.fields) >= maxFields || octets > maxFieldOctets {
+			c.truncated = true
 			continue
 		}
 		c.fields = append(c.fields, &field{name: f.Name, text: f.Text(), span: f.Span})
@@ -103,13 +107,17 @@ func (c *content) named(name string) ([]*field, error) {
 	if err != nil {
 		return nil, err
 	}
+	return namedIn(all, name), nil
+}
+
+func namedIn(all []*field, name string) []*field {
 	var found []*field
 	for _, f := range all {
 		if strings.EqualFold(f.name, name) {
 			found = append(found, f)
 		}
 	}
-	return found, nil
+	return found
 }
 
 // address is the first address of a field, "" if there is none.
@@ -128,7 +136,14 @@ func (c *content) address(name string) string {
 
 // bytes is the whole message.
 func (c *content) bytes() ([]byte, error) {
-	raw, err := io.ReadAll(io.NewSectionReader(c.src, 0, c.src.Size()))
+	src, err := c.current()
+	if err != nil {
+		return nil, err
+	}
+	if src == nil {
+		src = c.src
+	}
+	raw, err := io.ReadAll(io.NewSectionReader(src, 0, src.Size()))
 	if err != nil {
 		return nil, fmt.Errorf("read message: %w", err)
 	}

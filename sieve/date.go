@@ -90,7 +90,7 @@ func (t *dateTest) times(m *machine, yield func(time.Time) bool) error {
 		yield(m.env.now())
 		return nil
 	}
-	return m.eachField(texts{*t.header}, t.which, func(f *field) bool {
+	return m.eachField(texts{*t.header}, t.which, nil, func(f *field) bool {
 		at, ok := fieldDate(f.text)
 		return !ok || yield(at)
 	})

@@ -9,6 +9,8 @@ type Config struct {
 	Limits Limits
 	// Off are extensions that scripts may not require.
 	Off []string
+	// Spam and Virus are read by spamtest and virustest.
+	Spam, Virus Scanner
 	// Delimiter separates user and detail of an address for the subaddress
 	// extension (RFC 5233), default "+"; longest match first as Dovecot's
 	// recipient_delimiter, a set of octets.
@@ -17,10 +19,11 @@ type Config struct {
 
 // Engine compiles and runs scripts. It is safe for concurrent use.
 type Engine struct {
-	limits    Limits
-	known     map[string]bool
-	table     map[string]*spec
-	delimiter string
+	limits      Limits
+	known       map[string]bool
+	table       map[string]*spec
+	delimiter   string
+	spam, virus Scanner
 }
 
 // New makes an Engine.
@@ -33,6 +36,7 @@ func New(c Config) *Engine {
 		known:     knownExtensions(c.Off),
 		table:     commandTable(),
 		delimiter: c.Delimiter,
+		spam:      c.Spam, virus: c.Virus,
 	}
 }
 

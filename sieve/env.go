@@ -21,6 +21,12 @@ type Env struct {
 
 	// MailboxExists reports a mailbox that can be filed into; nil: none is.
 	MailboxExists func(name string) bool
+	// Metadata is an annotation of a mailbox, or with "" of the server.
+	Metadata func(mailbox, entry string) (string, bool)
+	// SpecialUse reports that the mailbox has the use; with "" that one has.
+	SpecialUse func(mailbox, use string) bool
+	// Debug gets the lines of debug_log.
+	Debug func(at Pos, text string)
 	// Duplicate reports whether an id of an earlier Mark is remembered.
 	Duplicate func(id string) (bool, error)
 }

@@ -42,11 +42,12 @@ type header struct {
 	names texts
 	match match
 	which selection
+	mime  *mimeOption
 }
 
 func buildHeader(c *checker, n *call) any {
 	c.headerNames(n, n.args[0])
-	return &header{names: c.texts(n.args[0]), match: c.match(n, n.args[1]), which: c.selection(n)}
+	return &header{names: c.texts(n.args[0]), match: c.match(n, n.args[1]), which: c.selection(n), mime: c.mimeOption(n)}
 }
 
 // headerNames complains of names that no field can have.
@@ -71,20 +72,45 @@ func isFieldName(s string) bool {
 
 func (t *header) eval(m *machine) (bool, error) {
 	return t.match.over(m, func(yield func(string) bool) error {
-		return m.eachField(t.names, t.which, func(f *field) bool { return yield(f.value()) })
+		var inner error
+		err := m.eachField(t.names, t.which, t.mime, func(f *field) bool {
+			var values []string
+			if values, inner = t.mime.values(m, f); inner != nil {
+				return false
+			}
+			for _, v := range values {
+				if !yield(v) {
+					return false
+				}
+			}
+			return true
+		})
+		if inner != nil {
+			return inner
+		}
+		return err
 	})
 }
 
 // eachField goes over the chosen fields of the names.
-func (m *machine) eachField(names texts, which selection, yield func(*field) bool) error {
+func (m *machine) eachField(names texts, which selection, o *mimeOption, yield func(*field) bool) error {
+	var parts []*field
+	if o != nil {
+		var err error
+		if parts, err = o.fields(m); err != nil {
+			return err
+		}
+	}
 	for _, name := range names {
 		n, err := name.value(m)
 		if err != nil {
 			return err
 		}
-		fields, err := m.msg.named(n)
-		if err != nil {
-			return m.fault(name.pos, err)
+		fields := namedIn(parts, n)
+		if o == nil {
+			if fields, err = m.msg.named(n); err != nil {
+				return m.fault(name.pos, err)
+			}
 		}
 		for _, f := range choose(which, fields) {
 			if !yield(f) {
@@ -96,17 +122,20 @@ func (m *machine) eachField(names texts, which selection, yield func(*field) boo
 }
 
 // exists is RFC 5228 section 5.5: all of them.
-type exists struct{ names texts }
+type exists struct {
+	names texts
+	mime  *mimeOption
+}
 
 func buildExists(c *checker, n *call) any {
 	c.headerNames(n, n.args[0])
-	return &exists{names: c.texts(n.args[0])}
+	return &exists{names: c.texts(n.args[0]), mime: c.mimeOption(n)}
 }
 
 func (t *exists) eval(m *machine) (bool, error) {
 	for _, name := range t.names {
 		found := false
-		err := m.eachField(texts{name}, selection{}, func(*field) bool {
+		err := m.eachField(texts{name}, selection{}, t.mime, func(*field) bool {
 			found = true
 			return false
 		})
@@ -131,7 +160,14 @@ func buildSize(c *checker, n *call) any {
 }
 
 func (t *size) eval(m *machine) (bool, error) {
-	n := uint64(m.msg.src.Size())
+	now, err := m.msg.current()
+	if err != nil {
+		return false, m.fault(m.at, err)
+	}
+	if now == nil {
+		now = m.msg.src
+	}
+	n := uint64(now.Size())
 	if t.over {
 		return n > t.limit, nil
 	}
@@ -185,6 +221,7 @@ type address struct {
 	match match
 	part  addressPart
 	which selection
+	mime  *mimeOption
 }
 
 func buildAddress(c *checker, n *call) any {
@@ -193,7 +230,7 @@ func buildAddress(c *checker, n *call) any {
 			c.errorf(s.pos, "specified header '%s' is not allowed for the address test", shorten(fixed))
 		}
 	}
-	return &address{names: c.texts(n.args[0]), match: c.match(n, n.args[1]), part: c.addressPart(n), which: c.selection(n)}
+	return &address{names: c.texts(n.args[0]), match: c.match(n, n.args[1]), part: c.addressPart(n), which: c.selection(n), mime: c.mimeOption(n)}
 }
 
 // holdsAddresses are fields whose value is a list of addresses; a script that
@@ -214,7 +251,7 @@ var holdsAddresses = map[string]bool{
 
 func (t *address) eval(m *machine) (bool, error) {
 	return t.match.over(m, func(yield func(string) bool) error {
-		return m.eachField(t.names, t.which, func(f *field) bool {
+		return m.eachField(t.names, t.which, t.mime, func(f *field) bool {
 			for _, box := range f.addresses() {
 				if box.GroupStart || box.GroupEnd || box.Local == "" && box.Domain == "" {
 					continue

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"gomaild/message"
 )
 
 // command is a step of a script.
@@ -48,6 +50,8 @@ type machine struct {
 	msg      *content
 	budget   int
 	result   *Result
+	part     *message.Part // of the loop, nil outside
+	added    int           // octets of added fields
 	frame    *frame
 	globals  map[string]string
 	included map[*Script]bool // by include, for :once
@@ -125,5 +129,8 @@ func (m *machine) script(s *Script) error {
 		err = nil
 	}
 	m.result.Flags = m.flags
+	if err == nil {
+		m.result.Content, err = m.msg.current()
+	}
 	return err
 }

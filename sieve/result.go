@@ -18,29 +18,31 @@ const (
 	Redirect
 	Discard
 	Reject        // refuse with Reason (RFC 5429)
+	Notify        // send Notification, see its Send
 	VacationReply // answer with Vacation, see its Reply
 )
 
 // String is the name of the command, "store" for FileInto, as in the test
 // suite's test_result_action.
 func (k Kind) String() string {
-	return [...]string{"keep", "store", "redirect", "discard", "reject", "vacation"}[k]
+	return [...]string{"keep", "store", "redirect", "discard", "reject", "notify", "vacation"}[k]
 }
 
 // Action is one thing to do with the message.
 type Action struct {
-	Kind       Kind
-	Pos        Pos             // the command that decided
-	Mailbox    string          // FileInto: UTF-8 name
-	Create     bool            // FileInto: make it if it is missing (RFC 5490)
-	SpecialUse string          // FileInto: prefer the mailbox of that use (RFC 8579)
-	MailboxID  string          // FileInto: prefer the mailbox of that id (RFC 9042)
-	Flags      []string        // Keep, FileInto: system flags and keywords
-	HasFlags   bool            // Flags were given by tag or by the flag commands
-	Address    string          // Redirect: where to
-	Reason     string          // Reject: text for the sender
-	Vacation   *Vacation       // VacationReply
-	Content    message.Content // the message as it was then if a script had changed it, else nil
+	Kind         Kind
+	Pos          Pos             // the command that decided
+	Mailbox      string          // FileInto: UTF-8 name
+	Create       bool            // FileInto: make it if it is missing (RFC 5490)
+	SpecialUse   string          // FileInto: prefer the mailbox of that use (RFC 8579)
+	MailboxID    string          // FileInto: prefer the mailbox of that id (RFC 9042)
+	Flags        []string        // Keep, FileInto: system flags and keywords
+	HasFlags     bool            // Flags were given by tag or by the flag commands
+	Address      string          // Redirect: where to
+	Reason       string          // Reject: text for the sender
+	Vacation     *Vacation       // VacationReply
+	Notification *Notification   // Notify
+	Content      message.Content // the message as it was then if a script had changed it, else nil
 }
 
 // String is the action for people: what, with what, and the line that decided.
@@ -66,9 +68,10 @@ func (a Action) String() string {
 // still in force.
 type Result struct {
 	Actions      []Action
-	ImplicitKeep bool     // RFC 5228 section 2.10.2
-	Flags        []string // of the implicit keep
-	Marks        []Mark   // what duplicate is to remember once all is done
+	ImplicitKeep bool            // RFC 5228 section 2.10.2
+	Flags        []string        // of the implicit keep
+	Content      message.Content // of the implicit keep if a script had changed it, else nil
+	Marks        []Mark          // what duplicate is to remember once all is done
 }
 
 // Keeps reports that the message is kept, because a script said so or because
@@ -102,6 +105,10 @@ func (m *machine) add(a Action) error {
 	}
 	if a.Kind == Redirect && m.count(Redirect) >= m.limits.Redirects {
 		return m.failAt(a.Pos, "number of redirect actions exceeds policy limit (%d)", m.limits.Redirects)
+	}
+	var err error
+	if a.Content, err = m.msg.current(); err != nil {
+		return m.fault(a.Pos, err)
 	}
 	m.result.Actions = append(m.result.Actions, a)
 	return nil

@@ -62,6 +62,7 @@ type spec struct {
 	params   []param
 	optional bool  // the first param may be left out
 	tests    arity // tests it holds
+	loop     bool  // the block may be left by break
 	block    bool  // a block follows
 	build    func(c *checker, n *call) any
 }
@@ -100,6 +101,7 @@ var (
 		{name: "zone", kind: kindString, group: "zone"},
 		{name: "originalzone", group: "zone"},
 	}
+	indexOnly  = []tagSpec{{name: "index", kind: kindNumber}, {name: "last"}} // editheader has its own
 	flagParams = []param{{"variable name", kindString}, {"list of flags", kindList}}
 	storeTags  = []tagSpec{
 		{name: "flags", ext: "imap4flags", kind: kindList},
@@ -151,6 +153,11 @@ func controlSpecs() []spec {
 		{name: "elsif", tests: arityOne, block: true, build: buildIf},
 		{name: "else", block: true, build: buildIf},
 		{name: "stop", build: buildStop},
+		{name: "foreverypart", ext: "foreverypart", tags: []tagSpec{{name: "name", kind: kindString}}, block: true, loop: true, build: buildForeverypart},
+		{name: "break", ext: "foreverypart", tags: []tagSpec{{name: "name", kind: kindString}}, build: buildBreak},
+		{name: "extracttext", ext: "extracttext", tags: concat([]tagSpec{{name: "first", kind: kindNumber}}, modifierTags()),
+			params: []param{{"variable name", kindString}}, build: buildExtracttext},
+		{name: "debug_log", ext: "vnd.dovecot.debug", params: []param{{"message", kindString}}, build: buildDebugLog},
 		{name: "set", ext: "variables", tags: modifierTags(), params: []param{{"name", kindString}, {"value", kindString}}, build: buildSet},
 		{name: "include", ext: "include", tags: []tagSpec{
 			{name: "personal", group: "location"}, {name: "global", group: "location"}, {name: "once"}, {name: "optional"},
@@ -170,12 +177,12 @@ func testSpecs() []spec {
 		{name: "not", isTest: true, tests: arityOne, build: buildNot},
 		{name: "allof", isTest: true, tests: arityMany, build: buildAllof},
 		{name: "anyof", isTest: true, tests: arityMany, build: buildAnyof},
-		{name: "exists", isTest: true, params: []param{{"header names", kindList}}, build: buildExists},
+		{name: "exists", isTest: true, tags: mimeTags(), params: []param{{"header names", kindList}}, build: buildExists},
 		{name: "size", isTest: true, tags: []tagSpec{{name: "over", group: "limit"}, {name: "under", group: "limit"}},
 			params: []param{{"limit", kindNumber}}, build: buildSize},
-		{name: "header", isTest: true, match: true, tags: indexTags,
+		{name: "header", isTest: true, match: true, tags: concat(indexTags, mimeTags()),
 			params: []param{{"header names", kindList}, keyList}, build: buildHeader},
-		{name: "address", isTest: true, match: true, address: true, tags: indexTags,
+		{name: "address", isTest: true, match: true, address: true, tags: concat(indexTags, mimeTags()),
 			params: []param{headerList, keyList}, build: buildAddress},
 		{name: "envelope", isTest: true, ext: "envelope", match: true, address: true,
 			params: []param{{"envelope part", kindList}, keyList}, build: buildEnvelope},
@@ -192,6 +199,21 @@ func testSpecs() []spec {
 		{name: "body", isTest: true, ext: "body", match: true, tags: []tagSpec{
 			{name: "raw", group: "transform"}, {name: "text", group: "transform"}, {name: "content", group: "transform", kind: kindList},
 		}, params: []param{keyList}, build: buildBody},
+		{name: "spamtest", isTest: true, ext: "spamtest|spamtestplus", match: true,
+			tags: []tagSpec{{name: "percent", ext: "spamtestplus"}}, params: []param{{"value", kindString}}, build: buildSpamtest},
+		{name: "virustest", isTest: true, ext: "virustest", match: true, params: []param{{"value", kindString}}, build: buildSpamtest},
+		{name: "valid_notify_method", isTest: true, ext: "enotify", params: []param{{"notification URIs", kindList}}, build: buildValidNotifyMethod},
+		{name: "notify_method_capability", isTest: true, ext: "enotify", match: true,
+			params: []param{{"notification URI", kindString}, {"notification capability", kindString}, keyList}, build: buildNotifyCapability},
+		{name: "metadata", isTest: true, ext: "mboxmetadata", match: true,
+			params: []param{{"mailbox", kindString}, {"annotation name", kindString}, keyList}, build: buildMetadata},
+		{name: "metadataexists", isTest: true, ext: "mboxmetadata",
+			params: []param{{"mailbox", kindString}, {"annotation names", kindList}}, build: buildMetadataexists},
+		{name: "servermetadata", isTest: true, ext: "servermetadata", match: true,
+			params: []param{{"annotation name", kindString}, keyList}, build: buildMetadata},
+		{name: "servermetadataexists", isTest: true, ext: "servermetadata", params: []param{{"annotation names", kindList}}, build: buildMetadataexists},
+		{name: "specialuse_exists", isTest: true, ext: "special-use", optional: true,
+			params: []param{{"mailbox", kindString}, {"special-use flags", kindList}}, build: buildSpecialuse},
 		{name: "mailboxexists", isTest: true, ext: "mailbox", params: []param{{"mailbox names", kindList}}, build: buildMailboxexists},
 		{name: "duplicate", isTest: true, ext: "duplicate|vnd.dovecot.duplicate", tags: []tagSpec{
 			{name: "header", kind: kindString, group: "id"}, {name: "uniqueid", kind: kindString, group: "id"},
@@ -204,6 +226,13 @@ func actionSpecs() []spec {
 	return []spec{
 		{name: "keep", tags: storeTags, build: buildKeep},
 		{name: "discard", build: buildDiscard},
+		{name: "addheader", ext: "editheader", tags: []tagSpec{{name: "last"}},
+			params: []param{{"field name", kindString}, {"value", kindString}}, build: buildAddheader},
+		{name: "deleteheader", ext: "editheader", match: true, tags: indexOnly, optional: true,
+			params: []param{{"field name", kindString}, {"value patterns", kindList}}, build: buildDeleteheader},
+		{name: "notify", ext: "enotify", tags: []tagSpec{
+			{name: "from", kind: kindString}, {name: "importance", kind: kindString}, {name: "options", kind: kindList}, {name: "message", kind: kindString},
+		}, params: []param{{"method", kindString}}, build: buildNotify},
 		{name: "reject", ext: "reject", params: []param{{"reason", kindString}}, build: buildReject},
 		{name: "ereject", ext: "ereject", params: []param{{"reason", kindString}}, build: buildReject},
 		{name: "setflag", ext: "imap4flags|imapflags", optional: true, params: flagParams, build: buildFlagCommand},

@@ -25,7 +25,7 @@ type TestConfig struct {
 // Pigeonhole's own tests are written. A script that does not compile, and a
 // fault outside of any test, is one failed test.
 func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passed, failed int) {
-	s := &suite{config: c, settings: map[string]string{}, mailboxes: map[string][]stored{"INBOX": nil}}
+	s := &suite{config: c, settings: map[string]string{}, metadata: map[string]string{}, mailboxes: map[string][]stored{"INBOX": nil}}
 	if c.Report == nil {
 		s.config.Report = func(string) {}
 	}
@@ -40,6 +40,7 @@ func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passe
 	}
 	m := engine.machine(ctx, &Env{Now: time.Now(), From: "sender@example.com", To: "recipient@example.org", Message: strings.NewReader(defaultTestMessage)})
 	m.suite = s
+	m.env.Metadata = func(mailbox, entry string) (string, bool) { v, ok := s.metadata[mailbox+"\x00"+entry]; return v, ok }
 	m.env.MailboxExists = func(name string) bool { _, ok := s.mailboxes[name]; return ok }
 	if err := script.body.exec(m); err != nil && !errors.Is(err, errStop) {
 		s.failf("%s: %v", name, err)
@@ -55,6 +56,7 @@ type suite struct {
 	config    TestConfig
 	settings  map[string]string
 	mailboxes map[string][]stored
+	metadata  map[string]string
 	strict    bool // a mailbox was made: those that were not are missing
 	smtp      []sent
 	problems  []string // of the last compile, run or execute, for test_error
@@ -110,6 +112,7 @@ func (s *suite) engine() *Engine {
 	if d, ok := s.settings["recipient_delimiter"]; ok {
 		c.Delimiter = d
 	}
+	c.Spam, c.Virus = s.scanner("sieve_spamtest_"), s.scanner("sieve_virustest_")
 	for name, to := range map[string]*int{
 		"sieve_variables_max_variable_size": &c.Limits.VariableSize,
 		"sieve_variables_max_scope_size":    &c.Limits.Variables,
@@ -123,6 +126,19 @@ func (s *suite) engine() *Engine {
 		}
 	}
 	return New(c)
+}
+
+func (s *suite) scanner(prefix string) Scanner {
+	sc := Scanner{
+		Type: s.settings[prefix+"status_type"], StatusHeader: s.settings[prefix+"status_header"],
+		MaxHeader: s.settings[prefix+"max_header"], MaxValue: s.settings[prefix+"max_value"], Texts: map[int]string{},
+	}
+	for v := range 11 {
+		if t, ok := s.settings[prefix+"text_value"+strconv.Itoa(v)]; ok {
+			sc.Texts[v] = t
+		}
+	}
+	return sc
 }
 
 func (s *suite) read(name string) ([]byte, error) {
@@ -160,6 +176,12 @@ func (s *suite) deliver(m *machine) error {
 		return err
 	}
 	for _, a := range m.result.Actions {
+		raw := raw
+		if a.Content != nil {
+			if raw, err = newContent(a.Content).bytes(); err != nil {
+				return err
+			}
+		}
 		switch a.Kind {
 		case Keep:
 			s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], stored{raw, a.Flags})
@@ -169,6 +191,12 @@ func (s *suite) deliver(m *machine) error {
 			}
 		case Redirect:
 			s.smtp = append(s.smtp, sent{m.env.From, a.Address, raw})
+		case Notify:
+			if out, _ := a.Notification.Send(m.env); out != nil {
+				for _, to := range out.To {
+					s.smtp = append(s.smtp, sent{out.From, to, out.Content})
+				}
+			}
 		case VacationReply:
 			if out, _ := a.Vacation.Reply(m.env); out != nil {
 				s.smtp = append(s.smtp, sent{out.From, out.To[0], out.Content})

@@ -152,6 +152,15 @@ func buildTestMailbox(c *checker, n *call) any {
 	})
 }
 
+func buildTestMetadata(c *checker, n *call) any {
+	mailbox := c.optional(n, "mailbox")
+	return withStrings(c, n, func(m *machine, args []string) error {
+		box, err := m.optional(mailbox)
+		m.suite.metadata[box+"\x00"+args[0]] = args[1]
+		return err
+	})
+}
+
 func buildTestConfigSet(c *checker, n *call) any {
 	return withStrings(c, n, func(m *machine, args []string) error {
 		m.suite.settings[args[0]] = args[1]

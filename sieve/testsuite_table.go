@@ -13,6 +13,8 @@ func testsuiteSpecs() []spec {
 		{name: "test_message", ext: ext, tags: place, params: []param{{"index", kindNumber}}, build: buildTestMessage},
 		{name: "test_message", isTest: true, ext: ext, tags: place, params: []param{{"index", kindNumber}}, build: buildTestMessage},
 		{name: "test_mailbox_create", ext: ext, params: []param{{"mailbox", kindString}}, build: buildTestMailbox},
+		{name: "test_imap_metadata_set", ext: ext, tags: []tagSpec{{name: "mailbox", kind: kindString}},
+			params: []param{{"annotation", kindString}, {"value", kindString}}, build: buildTestMetadata},
 		{name: "test_config_set", ext: ext, params: []param{{"setting", kindString}, {"value", kindString}}, build: buildTestConfigSet},
 		{name: "test_config_unset", ext: ext, params: []param{{"setting", kindString}}, build: buildTestConfigUnset},
 		{name: "test_config_reload", ext: ext, tags: []tagSpec{{name: "extension", kind: kindString}}, build: buildTestConfigReload},

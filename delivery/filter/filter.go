@@ -168,8 +168,44 @@ func (r *run) env(ctx context.Context) *sieve.Env {
 			}
 			return box.Close() == nil
 		},
+		SpecialUse: func(mailbox, use string) bool { return r.hasUse(ctx, mailbox, use) },
+		Debug: func(at sieve.Pos, text string) {
+			r.log.DebugContext(ctx, "sieve debug_log", "at", at.String(), "text", text)
+		},
 		Duplicate: func(id string) (bool, error) { return r.seen.has(id), nil },
 	}
+}
+
+// hasUse looks for a mailbox of a special use (RFC 8579), or asks of one.
+func (r *run) hasUse(ctx context.Context, mailbox, use string) bool {
+	boxes, err := r.q.Account.Mailboxes(ctx)
+	if err != nil {
+		return false
+	}
+	for _, b := range boxes {
+		if strings.EqualFold(b.SpecialUse, use) && (mailbox == "" || b.Name == mailbox) {
+			return true
+		}
+	}
+	return false
+}
+
+// folder is the mailbox that a FileInto means: one of the special use it asks
+// for, if there is one.
+func (r *run) folder(ctx context.Context, a sieve.Action) string {
+	if a.SpecialUse == "" {
+		return a.Mailbox
+	}
+	boxes, err := r.q.Account.Mailboxes(ctx)
+	if err != nil {
+		return a.Mailbox
+	}
+	for _, b := range boxes {
+		if strings.EqualFold(b.SpecialUse, a.SpecialUse) && !b.NoSelect {
+			return b.Name
+		}
+	}
+	return a.Mailbox
 }
 
 func addressOrNothing(a mail.Address) string {
@@ -185,6 +221,7 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 	keep := result.ImplicitKeep
 	flags := result.Flags
 	var answers []*sieve.Vacation
+	var notes []*sieve.Notification
 	for _, a := range result.Actions {
 		switch a.Kind {
 		case sieve.Reject:
@@ -192,9 +229,11 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 		case sieve.Keep:
 			v.Stores = append(v.Stores, store("", a.Flags, a.Content))
 		case sieve.FileInto:
-			v.Stores = append(v.Stores, store(a.Mailbox, a.Flags, a.Content))
+			v.Stores = append(v.Stores, store(r.folder(ctx, a), a.Flags, a.Content))
 		case sieve.VacationReply:
 			answers = append(answers, a.Vacation)
+		case sieve.Notify:
+			notes = append(notes, a.Notification)
 		case sieve.Redirect:
 			sent, err := r.redirect(ctx, a)
 			if err != nil {
@@ -204,9 +243,9 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 		}
 	}
 	if keep {
-		v.Stores = append(v.Stores, store("", flags, nil))
+		v.Stores = append(v.Stores, store("", flags, result.Content))
 	}
-	v.Done = func(ctx context.Context) { r.done(ctx, env, result.Marks, answers) }
+	v.Done = func(ctx context.Context) { r.done(ctx, env, result.Marks, answers); r.notify(ctx, env, notes) }
 	return v, nil
 }
 

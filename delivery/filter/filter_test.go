@@ -243,6 +243,16 @@ func TestVacationAnswersOnce(t *testing.T) {
 	}
 }
 
+func TestNotify(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", `require ["enotify","editheader"]; addheader "X-Seen" "1"; notify "mailto:ann@example.org?subject=news";`)
+	w.want(simple, "")
+	if len(w.sent) != 1 || !strings.Contains(w.sent[0], "Subject: news\r\n") || !strings.Contains(w.sent[0], "Auto-Submitted: auto-notified") {
+		t.Errorf("sent %q", w.sent)
+	}
+}
+
 func TestDuplicate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

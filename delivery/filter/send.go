@@ -70,6 +70,21 @@ func (r *run) done(ctx context.Context, env *sieve.Env, marks []sieve.Mark, answ
 	}
 }
 
+// notify sends notifications; what cannot be sent is logged.
+func (r *run) notify(ctx context.Context, env *sieve.Env, list []*sieve.Notification) {
+	for _, n := range list {
+		o, why := n.Send(env)
+		switch {
+		case o == nil:
+			r.log.InfoContext(ctx, "no notification", "reason", why)
+		case r.Submit == nil:
+			r.complain(ctx, "error: notify: this server cannot send mail; nothing was sent")
+		default:
+			r.answer(ctx, o)
+		}
+	}
+}
+
 func (r *run) answer(ctx context.Context, o *sieve.Outgoing) {
 	var to []mail.Address
 	for _, s := range o.To {
@@ -80,7 +95,11 @@ func (r *run) answer(ctx context.Context, o *sieve.Outgoing) {
 		}
 		to = append(to, a)
 	}
-	if err := r.Submit(ctx, mail.Address{}, to, bytes.NewReader(o.Content)); err != nil {
+	from, err := mail.ParseAddress(o.From)
+	if err != nil {
+		from = mail.Address{} // the null path
+	}
+	if err := r.Submit(ctx, from, to, bytes.NewReader(o.Content)); err != nil {
 		r.log.WarnContext(ctx, "send vacation answer", "error", err)
 	}
 }

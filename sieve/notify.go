@@ -1,0 +1,211 @@
+package sieve
+
+import (
+	"net/url"
+	"strings"
+
+	"gomaild/mail"
+)
+
+// maxNotified is how many addresses one notification may have.
+const maxNotified = 8
+
+// Notification is what a Notify action sends: a mailto URI taken apart (RFC
+// 5436, RFC 6068).
+type Notification struct {
+	From       string // "" for the recipient
+	Importance string // "1" is high, "3" low
+	Message    string // "" for the default text
+	To, Cc     []string
+	Bcc        []string
+	Subject    string
+	Body       string
+}
+
+// parseMailto reads a mailto URI; ok is false for anything else.
+func parseMailto(uri string) (n Notification, ok bool) {
+	rest, isMailto := cutFold(uri, "mailto:")
+	if !isMailto {
+		return n, false
+	}
+	path, query, _ := strings.Cut(rest, "?")
+	if !n.addresses(&n.To, path) {
+		return n, false
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		decoded, err := url.PathUnescape(value)
+		if err != nil {
+			return n, false
+		}
+		valid := true
+		switch strings.ToLower(key) {
+		case "to":
+			valid = n.addresses(&n.To, value)
+		case "cc":
+			valid = n.addresses(&n.Cc, value)
+		case "bcc":
+			valid = n.addresses(&n.Bcc, value)
+		case "subject":
+			n.Subject = decoded
+		case "body":
+			n.Body = decoded
+		}
+		if !valid {
+			return n, false
+		}
+	}
+	count := len(n.To) + len(n.Cc) + len(n.Bcc)
+	return n, count > 0 && count <= maxNotified
+}
+
+func cutFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
+
+func (n *Notification) addresses(to *[]string, list string) bool {
+	decoded, err := url.PathUnescape(list)
+	if err != nil {
+		return false
+	}
+	for one := range strings.SplitSeq(decoded, ",") {
+		if one = strings.TrimSpace(one); one == "" {
+			continue
+		}
+		a, err := mail.ParseAddress(one)
+		if err != nil {
+			return false
+		}
+		*to = append(*to, a.String())
+	}
+	return true
+}
+
+// notify is RFC 5435 section 3.
+type notify struct {
+	pos        Pos
+	method     text
+	from       *text
+	message    *text
+	importance string
+}
+
+func buildNotify(c *checker, n *call) any {
+	t := &notify{pos: n.pos, method: c.string(n.args[0]), from: c.optional(n, "from"), message: c.optional(n, "message"), importance: "2"}
+	if a, ok := n.tags["importance"]; ok {
+		t.importance = a.strs[0].text
+		if t.importance != "1" && t.importance != "2" && t.importance != "3" {
+			c.errorf(a.pos, "invalid importance value for notify command: %s", shorten(t.importance))
+		}
+	}
+	if s, ok := t.method.constant(); ok {
+		if _, valid := parseMailto(s); !valid {
+			c.errorf(t.method.pos, "notify command: invalid or unsupported notification method '%s'", shorten(s))
+		}
+	}
+	return t
+}
+
+func (t *notify) exec(m *machine) error {
+	uri, err := t.method.value(m)
+	if err != nil {
+		return err
+	}
+	n, ok := parseMailto(uri)
+	if !ok {
+		return m.failAt(t.pos, "notify action: invalid or unsupported notification method '%s'", shorten(uri))
+	}
+	n.Importance = t.importance
+	if n.From, err = m.optional(t.from); err != nil {
+		return err
+	}
+	if n.Message, err = m.optional(t.message); err != nil {
+		return err
+	}
+	return m.add(Action{Kind: Notify, Pos: t.pos, Notification: &n})
+}
+
+// buildValidNotifyMethod is RFC 5435 section 4.
+func buildValidNotifyMethod(c *checker, n *call) any {
+	return allOf(c.texts(n.args[0]), func(_ *machine, uri string) bool {
+		_, ok := parseMailto(uri)
+		return ok
+	})
+}
+
+// buildNotifyCapability is RFC 5435 section 5: whether somebody is online is
+// not known of an address.
+func buildNotifyCapability(c *checker, n *call) any {
+	uri, name := c.string(n.args[0]), c.string(n.args[1])
+	match := c.match(n, n.args[2])
+	return asks(func(m *machine) (bool, error) {
+		u, err := uri.value(m)
+		if err != nil {
+			return false, err
+		}
+		item, err := name.value(m)
+		if _, ok := parseMailto(u); err != nil || !ok || !strings.EqualFold(item, "online") {
+			return false, err
+		}
+		return match.over(m, func(yield func(string) bool) error { yield("maybe"); return nil })
+	})
+}
+
+// Send is what the notification sends, or nil and why it may not: never about
+// mail that was itself sent by a machine (RFC 5436 section 2.2).
+func (n *Notification) Send(env *Env) (*Outgoing, string) {
+	c := newContent(env.Message)
+	if _, err := c.header(); err != nil {
+		return nil, err.Error()
+	}
+	if v := strings.ToLower(c.first("Auto-Submitted")); v != "" && !strings.HasPrefix(v, "no") {
+		return nil, "the message was sent automatically"
+	}
+	o := &Outgoing{To: append(append(append([]string{}, n.To...), n.Cc...), n.Bcc...)}
+	if env.From != "" && pathOf(env.From) != "" {
+		o.From = pathOf(env.To)
+	}
+	o.Content = n.compose(env, c)
+	return o, ""
+}
+
+func (n *Notification) compose(env *Env, c *content) []byte {
+	var b headerWriter
+	from, subject, text := n.From, n.Subject, n.Body
+	if from == "" {
+		from = pathOf(env.To)
+	}
+	if n.Message != "" {
+		subject = n.Message
+	}
+	if subject == "" {
+		subject = "New message from " + c.first("From")
+	}
+	if text == "" {
+		text = "New message: " + c.first("Subject")
+	}
+	b.field("From", from)
+	if len(n.To) > 0 {
+		b.field("To", strings.Join(n.To, ", "))
+	}
+	if len(n.Cc) > 0 {
+		b.field("Cc", strings.Join(n.Cc, ", "))
+	}
+	b.field("Subject", subject)
+	b.field("Date", env.now().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	b.field("Message-ID", messageID(env, from, text))
+	b.field("Auto-Submitted", "auto-notified; owner-email=\""+pathOf(env.To)+"\"")
+	b.field("X-Sieve", "gomaild")
+	priority := map[string][2]string{"1": {"1 (Highest)", "High"}, "2": {"3 (Normal)", "Normal"}, "3": {"5 (Lowest)", "Low"}}[n.Importance]
+	b.field("X-Priority", priority[0])
+	b.field("Importance", priority[1])
+	b.field("MIME-Version", "1.0")
+	b.WriteString("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + crlf(text))
+	if !strings.HasSuffix(b.String(), "\r\n") {
+		b.WriteString("\r\n")
+	}
+	return []byte(b.String())
+}
