@@ -67,13 +67,14 @@ var arrows = map[string][]string{
 	"deploy":    {},
 	"e2e/drill": {"internal/durable"},
 
-	"delivery/routing": {"accounts", "mail"},
-	"delivery/local":   {"storage", "accounts", "message", "mail"},
-	"delivery/filter":  {"delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
-	"delivery/queue":   {"message", "mail"},
-	"delivery/srs":     {"mail"},
-	"delivery/receive": {"smtp", "policy", "policy/authres", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
-	"delivery/remote":  {"delivery/queue", "internal/dns", "mail", "message", "smtp/client"},
+	"delivery/routing":       {"accounts", "mail"},
+	"delivery/local":         {"storage", "accounts", "message", "mail"},
+	"delivery/filter":        {"delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
+	"delivery/queue":         {"message", "mail"},
+	"delivery/remote/mtasts": {"internal/dns", "internal/durable", "mail"},
+	"delivery/srs":           {"mail"},
+	"delivery/receive":       {"smtp", "policy", "policy/authres", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
+	"delivery/remote":        {"delivery/queue", "internal/dns", "mail", "message", "smtp/client"},
 }
 
 // wiring may import everything: there the program is put together.

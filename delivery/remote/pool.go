@@ -21,10 +21,11 @@ type poolKey struct {
 	level      Level
 	login      string
 	requireTLS bool
+	optional   bool // TLS-Required: No
 }
 
 func (t *attempt) key() poolKey {
-	return poolKey{t.to, t.policy.Level, t.login.Name, t.job.RequireTLS}
+	return poolKey{t.to, t.policy.Level, t.login.Name, t.job.RequireTLS, t.tlsOptional}
 }
 
 // pool holds sessions that wait a moment for the next message.

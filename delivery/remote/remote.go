@@ -48,6 +48,10 @@ type Config struct {
 	// Policy is what TLS must be for a destination; nil is May for all.
 	Policy func(host string) Policy
 	Roots  *x509.CertPool // nil is the system's
+	// STS tells which hosts a domain's enforced MTA-STS policy allows, nil for
+	// a domain without one. nil is none for all. It is asked for May, Encrypt
+	// and DANE; what DANE says of a host comes first (RFC 8461 section 2).
+	STS func(ctx context.Context, domain string) (allows func(host string) bool)
 
 	Timeouts client.Timeouts
 	Idle     time.Duration // how long a connection waits for the next message; 0 is 2 s, below 0 it is never used again
@@ -104,10 +108,14 @@ func (a *Agent) Deliver(ctx context.Context, job queue.Job) []queue.Result {
 // attempt is one Deliver.
 type attempt struct {
 	*Agent
-	job     queue.Job
-	to      queue.Destination
-	policy  Policy
-	login   Login
+	job    queue.Job
+	to     queue.Destination
+	policy Policy
+	sts    func(host string) bool // nil: no MTA-STS
+	login  Login
+
+	tlsOptional bool // the message says TLS-Required: No
+
 	results []queue.Result
 	open    []int // recipients that another host may still be asked for
 }
@@ -117,12 +125,13 @@ func (t *attempt) run(ctx context.Context) {
 		t.fail(err)
 		return
 	}
-	if s := t.pool.take(t.key()); s != nil {
+	if s := t.pool.take(t.key()); s != nil { // made under the same policy, a moment ago
 		t.send(ctx, s)
 	}
 	if len(t.open) == 0 {
 		return
 	}
+	t.findSTS(ctx)
 	hosts, err := t.route(ctx)
 	if err != nil {
 		t.fail(err)
@@ -147,6 +156,7 @@ func (t *attempt) prepare() error {
 		return nil
 	}
 	no, err := saysTLSNotRequired(t.job.Content)
+	t.tlsOptional = no
 	if no && t.login == (Login{}) {
 		t.policy.Level = min(t.policy.Level, May)
 	}
@@ -159,6 +169,10 @@ func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 	var first error // about the best host, which is the most telling one
 	addresses, sessions := 0, 0
 	for _, h := range hosts {
+		if t.sts != nil && !t.sts(h.name) {
+			first = cmp.Or(first, put(h.name, "4.7.5", "is not in the domain's MTA-STS policy", nil))
+			continue
+		}
 		for _, addr := range h.addrs {
 			if addresses >= maxAddresses || sessions >= maxSessions || ctx.Err() != nil {
 				t.fail(cmp.Or(first, noHost(t.to.Host)))

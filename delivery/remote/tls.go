@@ -70,6 +70,9 @@ func secure(ctx context.Context, c *client.Conn, want demand) error {
 // not used (RFC 7672 section 2.1.3).
 func (t *attempt) demand(ctx context.Context, h host) (demand, error) {
 	level := t.policy.Level
+	if t.sts != nil && level != DANE {
+		level = Verify
+	}
 	var check func(tls.ConnectionState) error
 	switch level {
 	case None:
@@ -87,10 +90,13 @@ func (t *attempt) demand(ctx context.Context, h host) (demand, error) {
 			return demand{}, errors.New("no signed TLSA records")
 		case published:
 			level = Encrypt
+		case t.sts != nil:
+			level = Verify
 		default:
 			level = May
 		}
-	case Verify, Secure:
+	}
+	if level >= Verify {
 		names := t.names(h)
 		check = func(s tls.ConnectionState) error { return verifyNames(s.PeerCertificates, t.cfg.Roots, names) }
 	}
@@ -110,9 +116,24 @@ func (t *attempt) demand(ctx context.Context, h host) (demand, error) {
 	}, nil
 }
 
+// findSTS asks for the MTA-STS policy of a mail domain. A message that says
+// TLS-Required: No goes without (RFC 8689 section 5), and so does one to a host
+// of the operator's, whose policy is ours.
+func (t *attempt) findSTS(ctx context.Context) {
+	level := t.policy.Level
+	if t.cfg.STS == nil || t.tlsOptional || t.to.NoMX || t.to.Transport == "lmtp" || level != May && level != Encrypt && level != DANE {
+		return
+	}
+	if _, isLiteral := literal(t.to.Host); isLiteral {
+		return
+	}
+	t.sts = t.cfg.STS(ctx, t.to.Host)
+}
+
 // names is what the certificate must be for.
 func (t *attempt) names(h host) []string {
 	switch {
+	case t.sts != nil:
 	case len(t.policy.Match) > 0:
 		return t.policy.Match
 	case t.policy.Level == Secure:

@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -164,6 +165,45 @@ func TestTLSAFault(t *testing.T) {
 	}
 	if n := w.sinks["192.0.2.1"].Sessions(); n != 0 {
 		t.Errorf("%d connections to it", n)
+	}
+}
+
+func TestSTS(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.cert)
+	for _, tt := range []struct {
+		rule    string
+		server  *tls.Config
+		allowed string
+		no      bool
+		want    string
+	}{
+		{"an allowed host with a good certificate", ca.server(t, false, "mx1.y.test"), "mx1.y.test", false, "ok mx1.y.test"},
+		{"a bad certificate", ca.server(t, false, "else.test"), "mx1.y.test", false, "4.7.5"},
+		{"no TLS", nil, "mx1.y.test", false, "4.7.5"},
+		{"no TLS and TLS-Required: No", nil, "mx1.y.test", true, "ok mx1.y.test"},
+		{"no host is allowed", ca.server(t, false, "mx1.y.test"), "mx9.y.test", false, "4.7.5"},
+	} {
+		w := newWorld()
+		s := w.sinks["192.0.2.1"]
+		if s.TLS = tt.server; s.TLS != nil {
+			s.Extensions = []string{"STARTTLS"}
+		}
+		a := w.agent(t, func(c *remote.Config) {
+			c.Roots = roots
+			c.STS = func(context.Context, string) func(string) bool {
+				return func(h string) bool { return h == tt.allowed }
+			}
+		})
+		j := job("y.test", "b")
+		if tt.no {
+			j.Content = strings.NewReader("TLS-Required: No\r\n" + content)
+		}
+		if got := outcomes(a.Deliver(t.Context(), j))[0]; got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.rule, got, tt.want)
+		}
 	}
 }
 

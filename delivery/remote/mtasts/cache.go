@@ -1,0 +1,124 @@
+package mtasts
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gomaild/internal/dns"
+	"gomaild/internal/durable"
+	"gomaild/mail"
+)
+
+// fetchWait is for a whole policy (section 3.3 says a minute).
+const fetchWait = time.Minute
+
+// Config of a Cache. All but HTTP is required.
+type Config struct {
+	Resolver dns.Resolver
+	FS       durable.FS   // a directory for the policies alone
+	HTTP     *http.Client // for its transport; nil is the default transport
+}
+
+// Cache finds policies.
+type Cache struct {
+	cfg  Config
+	http http.Client
+}
+
+// New makes a Cache.
+func New(cfg Config) *Cache {
+	c := &Cache{cfg: cfg}
+	if cfg.HTTP != nil {
+		c.http = *cfg.HTTP
+	}
+	// Section 3.3: a redirect is no policy.
+	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return c
+}
+
+// stored is a policy on disk.
+type stored struct {
+	id     string
+	at     time.Time
+	text   string
+	policy Policy
+}
+
+// Policy is the policy of a domain that counts now, and false where it has
+// none. err tells why a new one could not be had or kept; the answer is good
+// in any case, since what is stored goes on to count.
+func (c *Cache) Policy(ctx context.Context, domain string) (p Policy, ok bool, err error) {
+	if d, err := mail.ParseDomain(domain); err != nil || d != domain || strings.HasPrefix(domain, "[") {
+		return Policy{}, false, err
+	}
+	old, found := c.load(domain)
+	txt, err := dns.LookupTXT(ctx, c.cfg.Resolver, "_mta-sts."+domain)
+	id := parseRecord(txt)
+	if err != nil || id == "" || found && id == old.id {
+		if dns.IsNone(err) {
+			err = nil
+		}
+		return old.policy, found, err
+	}
+	s, err := c.fetch(ctx, domain, id)
+	if err != nil {
+		return old.policy, found, err
+	}
+	return s.policy, true, c.store(domain, s)
+}
+
+func (c *Cache) fetch(ctx context.Context, domain, id string) (stored, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchWait)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://mta-sts."+domain+"/.well-known/mta-sts.txt", nil)
+	if err != nil {
+		return stored{}, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return stored{}, fmt.Errorf("fetch MTA-STS policy: %w", err)
+	}
+	defer res.Body.Close()
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if res.StatusCode != http.StatusOK || kind != "text/plain" {
+		return stored{}, fmt.Errorf("MTA-STS policy of %s: status %d, type %.40q", domain, res.StatusCode, kind)
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, MaxPolicy+1))
+	if err != nil {
+		return stored{}, fmt.Errorf("fetch MTA-STS policy: %w", err)
+	}
+	p, err := Parse(string(text))
+	return stored{id: id, at: time.Now(), text: string(text), policy: p}, err
+}
+
+func (c *Cache) store(domain string, s stored) error {
+	head := s.id + "\n" + strconv.FormatInt(s.at.Unix(), 10) + "\n\n"
+	if err := durable.WriteFile(c.cfg.FS, domain, []byte(head+s.text), 0o600); err != nil {
+		return fmt.Errorf("keep MTA-STS policy of %s: %w", domain, err)
+	}
+	return nil
+}
+
+// load is the stored policy if it still counts. What cannot be read is as if
+// it were not there: it is fetched again.
+func (c *Cache) load(domain string) (stored, bool) {
+	data, err := durable.ReadFile(c.cfg.FS, domain)
+	if err != nil || len(data) > MaxPolicy+100 {
+		return stored{}, false
+	}
+	head, text, ok := strings.Cut(string(data), "\n\n")
+	id, seconds, _ := strings.Cut(head, "\n")
+	at, err := strconv.ParseInt(seconds, 10, 64)
+	if !ok || err != nil {
+		return stored{}, false
+	}
+	p, err := Parse(text)
+	s := stored{id: id, at: time.Unix(at, 0), text: text, policy: p}
+	return s, err == nil && time.Since(s.at) < p.MaxAge
+}
