@@ -60,7 +60,7 @@ func BenchmarkInbound(b *testing.B) {
 	for _, size := range []int{4 << 10, 20 << 10} {
 		for _, conns := range []int{1, 8, 32, 64} {
 			b.Run(fmt.Sprintf("%dKB/%dconns", size>>10, conns), func(b *testing.B) {
-				n := min(6000, 800*conns)
+				n := min(12000, 1200*conns)
 				data := content(size)
 				const turns = 4 // the disk has moods; both shall meet all of them
 				var bare, ours float64
