@@ -57,12 +57,13 @@ var arrows = map[string][]string{
 	"imap/wire":              {},
 	"pop3":                   {"storage", "message", "auth", "internal/gate", "internal/peer", "mail"},
 
-	"sieve":          {"message", "mail"},
-	"policy":         {"policy/spf", "policy/dkim", "policy/dmarc", "policy/authres", "message", "mail"},
-	"policy/spf":     {"mail"},
-	"policy/dkim":    {"message", "mail"},
-	"policy/dmarc":   {"message", "mail"},
-	"policy/authres": {},
+	"sieve":            {"message", "mail"},
+	"policy":           {"policy/spf", "policy/dkim", "policy/dmarc", "policy/authres", "message", "mail"},
+	"policy/spf":       {"mail"},
+	"policy/dkim":      {"message", "mail"},
+	"policy/dkim/keys": {"policy/dkim", "policy/dmarc", "internal/durable", "message", "mail"},
+	"policy/dmarc":     {"message", "mail"},
+	"policy/authres":   {},
 
 	"deploy":    {},
 	"e2e/drill": {"internal/durable"},
@@ -73,7 +74,7 @@ var arrows = map[string][]string{
 	"delivery/queue":         {"message", "mail"},
 	"delivery/remote/mtasts": {"internal/dns", "internal/durable", "mail"},
 	"delivery/srs":           {"mail"},
-	"delivery/receive":       {"smtp", "policy", "policy/authres", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
+	"delivery/receive":       {"smtp", "policy", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
 	"delivery/remote":        {"delivery/queue", "internal/dns", "mail", "message", "smtp/client"},
 }
 

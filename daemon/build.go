@@ -17,6 +17,7 @@ import (
 	"gomaild/internal/listener"
 	"gomaild/mail"
 	"gomaild/policy"
+	"gomaild/policy/dkim/keys"
 	"gomaild/pop3"
 	"gomaild/smtp"
 	"gomaild/storage"
@@ -36,13 +37,17 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
+	ring, err := keys.Load(d.mail.fs, KeysDir)
+	if err != nil {
+		return nil, c.At("storage.root", err, "mend or remove the file below %s/%s", c.Storage.Root, KeysDir)
+	}
 	db, err := postfixadmin.Open(d.base, pc)
 	if err != nil {
 		return nil, c.At("accounts", err, "mend the table [accounts]")
 	}
 	g := newGeneration(c, db)
 	p := d.parts(c, db)
-	p.policy = judge
+	p.policy, p.keys = judge, ring
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)
 	}
@@ -58,6 +63,7 @@ type parts struct {
 	router *routing.Router
 	local  *local.Agent
 	policy *policy.Policy // nil: nobody is judged
+	keys   *keys.Ring     // nil: nothing is signed
 }
 
 func (d *Daemon) parts(c *config.Config, db *postfixadmin.DB) *parts {
@@ -174,6 +180,9 @@ func (p *parts) receiver(l *config.Listener) smtp.Receiver {
 	c := p.receiveConfig()
 	switch l.Type {
 	case config.Submission:
+		if p.keys != nil {
+			c.Sign = p.keys.Sign
+		}
 		// Strangers are kept out by smtp's RequireAuth, which knows the client.
 		c.Trusted = len(l.TrustedNetworks) > 0
 		return receive.NewSubmission(c)

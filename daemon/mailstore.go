@@ -30,6 +30,9 @@ type mailStore struct {
 // ownDir is where gomaild keeps what is its own, below the mail root.
 const ownDir = ".gomaild"
 
+// KeysDir is where the keys lie that sign mail, below the mail root.
+const KeysDir = ownDir + "/dkim"
+
 // openRecovered opens the mail root as the program that owns it: what a crash
 // left in the journal is put back first, and the journal is used if c wants one.
 func openRecovered(ctx context.Context, c *config.Config, hostname string, log *slog.Logger) (*mailStore, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"gomaild/mail"
 	"gomaild/message"
@@ -45,6 +46,12 @@ func (p *Policy) spfFail(ctx context.Context, j *Judge) error {
 		return errSPF
 	}
 	return nil
+}
+
+// Filter reads a stranger's message without the Authentication-Results that
+// claim to be ours: they must not reach who believes us (RFC 8601 section 5).
+func (j *Judge) Filter(r io.Reader) io.Reader {
+	return message.RemoveFields(r, authres.FieldName, func(text string) bool { return authres.Claims(text, j.p.cfg.Hostname) })
 }
 
 // Content makes the checks of the content. An error refuses the message, or is

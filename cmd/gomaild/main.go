@@ -125,6 +125,7 @@ To set up your own:
 		a.accountCommand(),
 		a.configCommand(),
 		a.deliverCommand(),
+		a.dkimCommand(),
 		a.sieveCommand(),
 		a.versionCommand(),
 	)

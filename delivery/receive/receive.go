@@ -88,6 +88,9 @@ type Config struct {
 
 	// Policy judges strangers (MX only); nil lets everybody in.
 	Policy *policy.Policy
+	// Sign makes the DKIM-Signature fields for a message of our users, none for
+	// a domain without a key; nil signs nothing.
+	Sign func(c message.Content) ([]byte, error)
 	// JunkFolder gets what Policy calls junk; "" for INBOX.
 	JunkFolder string
 

@@ -15,7 +15,6 @@ import (
 	"gomaild/mail"
 	"gomaild/message"
 	"gomaild/policy"
-	"gomaild/policy/authres"
 	"gomaild/smtp"
 )
 
@@ -94,9 +93,7 @@ func (t *transaction) spool(content io.Reader) (Content, error) {
 		content = message.EditHeader(content, nil, "Return-Path")
 	}
 	if t.judge != nil {
-		// What claims to be ours must not reach who believes us (RFC 8601
-		// section 5).
-		content = message.RemoveFields(content, authres.FieldName, func(text string) bool { return authres.Claims(text, t.r.Hostname) })
+		content = t.judge.Filter(content)
 	}
 	c, err := t.r.Spool(content)
 	switch {
@@ -160,7 +157,11 @@ func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace
 		digest = d
 		t.passOverNoted(attempts, digest)
 	}
-	t.run(ctx, local.Message{From: t.from, Trace: t.trace(head), Content: c}, attempts)
+	trace, err := t.signed(t.trace(head), c)
+	if err != nil {
+		return slices.Repeat([]error{err}, len(t.to))
+	}
+	t.run(ctx, local.Message{From: t.from, Trace: trace, Content: c}, attempts)
 	results := make([]error, len(t.to))
 	for i, list := range of {
 		for _, a := range list {
@@ -173,6 +174,19 @@ func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace
 		t.note(c, digest, attempts)
 	}
 	return results
+}
+
+// signed is the trace with the signatures of a user's message above it. They are
+// about the message as it goes out, Date and Message-ID with it.
+func (t *transaction) signed(trace []byte, c Content) ([]byte, error) {
+	if !t.r.completes || t.r.Sign == nil {
+		return trace, nil
+	}
+	fields, err := t.r.Sign(message.Joined{Head: trace, Tail: c})
+	if err != nil {
+		return nil, err
+	}
+	return append(fields, trace...), nil
 }
 
 // attempts are the distinct mailboxes, and for each recipient those it leads to.

@@ -9,6 +9,8 @@ package peertest
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -32,7 +34,11 @@ func Need(t testing.TB, program, debianPackage string) string {
 	return ""
 }
 
-// Run runs a command for at most a minute and returns its standard output. If
+// patience is for one command: even the slowest takes seconds, but a machine
+// that does other work besides may take many times that.
+const patience = 5 * time.Minute
+
+// Run runs a command for at most five minutes and returns its standard output. If
 // it fails the test fails, with all that it printed.
 func Run(t testing.TB, stdin string, name string, args ...string) string {
 	t.Helper()
@@ -46,7 +52,7 @@ func Run(t testing.TB, stdin string, name string, args ...string) string {
 // Try is Run for a command that may fail.
 func Try(t testing.TB, stdin string, name string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, errOut bytes.Buffer
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -56,13 +62,23 @@ func Try(t testing.TB, stdin string, name string, args ...string) (stdout, stder
 	return out.String(), errOut.String(), err
 }
 
-// FreePort is a TCP port on loopback that nobody listens on now.
+// FreePort is a TCP port on loopback that nobody listens on now. It lies below
+// those that the kernel gives to outgoing connections, so that a server that is
+// killed can have it again.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, ports, tries = 10_000, 20_000, 100
+	for range tries {
+		port := first + rand.IntN(ports)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatalf("no free port in %d tries", tries)
+	return 0
 }

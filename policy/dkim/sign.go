@@ -44,6 +44,12 @@ var (
 	errHeaderSize  = errors.New("header is too large to sign")
 )
 
+// Check reports a key with which nothing can be signed.
+func (s *Signer) Check() error {
+	_, err := algorithmOf(s.Key)
+	return err
+}
+
 // Sign returns the DKIM-Signature field for a message, folded, with its line
 // end, to stand above everything else.
 func (s *Signer) Sign(c message.Content) ([]byte, error) {

@@ -103,7 +103,7 @@ func (s *Signature) readNames(t tags) error {
 		return errAlgorithm
 	case t["q"] != "" && !containsFold(t.list("q"), "dns/txt"):
 		return errQuery
-	case !isName(s.Domain) || !isName(s.Selector):
+	case !IsName(s.Domain) || !IsName(s.Selector):
 		return errDomain
 	}
 	s.Identity = t["i"]
@@ -184,9 +184,9 @@ func parseTime(s string) (time.Time, error) {
 	return time.Unix(int64(n), 0), nil
 }
 
-// isName reports a name that can be asked for in the DNS, whose labels are
+// IsName reports a name that can be asked for in the DNS, whose labels are
 // letters, digits, hyphens and underscores.
-func isName(s string) bool {
+func IsName(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false
 	}

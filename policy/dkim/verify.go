@@ -120,10 +120,10 @@ func hashAll(c message.Content, off int64, checks []*check) error {
 // finish comes to the result of a signature.
 func (v *Verifier) finish(ctx context.Context, h *header, ch *check) Verification {
 	out := Verification{Domain: ch.Domain, Selector: ch.Selector, Identity: ch.Identity, Algorithm: ch.Algorithm}
-	if !isName(out.Domain) {
+	if !IsName(out.Domain) {
 		out.Domain = ""
 	}
-	if !isName(out.Selector) {
+	if !IsName(out.Selector) {
 		out.Selector = ""
 	}
 	if len(ch.value) > 0 {
