@@ -47,7 +47,8 @@ var arrows = map[string][]string{
 	"storage":             {"message", "mail"},
 	"storage/storagetest": {"storage", "message", "mail"},
 	"storage/memory":      {"storage", "message", "mail"},
-	"storage/maildir":     {"storage", "internal/durable", "internal/durable/journal", "message", "mail"},
+	"storage/index":       {"storage"},
+	"storage/maildir":     {"storage", "storage/index", "internal/durable", "internal/durable/journal", "message", "mail"},
 
 	"smtp":                   {"smtp/reply", "auth", "internal/peer", "mail"},
 	"smtp/reply":             {"mail"},

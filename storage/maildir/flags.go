@@ -41,6 +41,9 @@ func (h *handle) change(ctx context.Context, do func(*dotlock) error) error {
 		err = h.settleLocked(ctx, lock)
 	}
 	if err == nil {
+		err = h.discardIndex()
+	}
+	if err == nil {
 		err = do(lock)
 	}
 	return errors.Join(err, lock.unlock())
@@ -246,5 +249,7 @@ func (m *mailbox) dropMessages(gone map[storage.UID]bool) {
 		delete(m.recent, uid)
 	}
 	m.mu.Unlock()
-	m.publish(&state{&view, files})
+	next := &state{&view, files}
+	m.follow(s, next)
+	m.publish(next)
 }

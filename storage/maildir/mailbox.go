@@ -162,9 +162,6 @@ func (m *mailbox) publish(s *state) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	same := m.state != nil && m.state.view == s.view
-	if m.state != nil && m.state.view.UIDValidity == s.view.UIDValidity {
-		m.history.Record(m.state.view, s.view)
-	}
 	m.state = s
 	if same && !m.poked {
 		return

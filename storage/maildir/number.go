@@ -111,25 +111,45 @@ func (m *mailbox) appendEntries(list *uidlist, entries []uidEntry) error {
 }
 
 // adopt makes the reading the present state.
-func (m *mailbox) adopt(r *reading, looked time.Time) {
+func (m *mailbox) adopt(r *reading, looked time.Time) error {
 	d := &m.disk
+	old := m.current()
 	if !d.loaded {
-		d.modseq = storage.ModSeq(m.store.now().UnixMicro())
-		m.startHistory(d.modseq)
+		var err error
+		if old, err = m.start(r); err != nil {
+			return err
+		}
 		m.recallRecent(r.list.validity)
 		m.sweepTemp()
 	}
-	old := m.current()
-	if old != nil && r.list.validity != old.view.UIDValidity {
-		m.forgetMessages()
-		m.startHistory(d.modseq)
-	}
 	next := r.state(old, d.modseq)
+	if old == nil || next.view != old.view {
+		if err := m.discardIndex(); err != nil {
+			return err
+		}
+	}
+	m.follow(old, next)
 	d.modseq = next.view.HighestModSeq
 	d.loaded, d.seen, d.settled = true, r.stamps, r.settledAt(looked)
 	d.list, d.keys, d.ignored = r.list, r.keys, r.ignored
 	m.addRecent(r.fresh)
 	m.publish(next)
+	return nil
+}
+
+// follow remembers what went between two looks.
+func (m *mailbox) follow(old, next *state) {
+	if old == nil || old.view == next.view {
+		return
+	}
+	if old.view.UIDValidity != next.view.UIDValidity {
+		m.forgetMessages()
+		m.startHistory(next.view.HighestModSeq)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.history.Record(old.view, next.view)
 }
 
 // startHistory forgets what vanished: from modseq on it is known.

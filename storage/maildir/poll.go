@@ -11,7 +11,7 @@ func (s *Store) startPolling() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !s.closed {
-			s.pollers.Go(s.pollAll)
+			s.work.Go(s.pollAll)
 		}
 	})
 }

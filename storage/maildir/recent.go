@@ -43,6 +43,7 @@ func (h *handle) ClaimRecent(_ context.Context, v *storage.View) ([]storage.UID,
 
 // retire keeps what outlives the last handle.
 func (m *mailbox) retire() {
+	m.keepIndex()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.state == nil || len(m.recent) == 0 || m.gone.Load() {

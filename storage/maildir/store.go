@@ -35,8 +35,8 @@ type Store struct {
 	keepers  sync.Pool // *keeper
 	poll     time.Duration
 
-	stop     chan struct{} // closed by Close
-	pollers  sync.WaitGroup
+	stop     chan struct{}  // closed by Close
+	work     sync.WaitGroup // polling, and files being written that nobody waits for
 	pollOnce sync.Once
 
 	mu       sync.Mutex
@@ -175,7 +175,7 @@ func (s *Store) Close() error {
 	}
 	s.mu.Unlock()
 
-	s.pollers.Wait()
+	s.work.Wait()
 	var errs []error
 	for _, c := range open {
 		errs = append(errs, c.Close())

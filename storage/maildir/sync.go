@@ -31,6 +31,7 @@ type onDisk struct {
 	list    *uidlist
 	keys    keywords
 	modseq  storage.ModSeq
+	indexed bool                // an index file may be there
 	ignored map[string]struct{} // names in cur/ and new/ that are no messages
 }
 
@@ -65,8 +66,7 @@ func (m *mailbox) refresh(ctx context.Context) error {
 	if r.needsLock() {
 		return m.settle(ctx)
 	}
-	m.adopt(r, looked)
-	return nil
+	return m.adopt(r, looked)
 }
 
 // stampsOrMend makes missing directories, as Dovecot does on opening, unless
@@ -236,8 +236,7 @@ func (m *mailbox) settleLocked(ctx context.Context, lock *dotlock) error {
 	if err := m.nameLetters(ctx, r); err != nil {
 		return err
 	}
-	m.adopt(r, looked)
-	return nil
+	return m.adopt(r, looked)
 }
 
 // separateTwins gives the second of two files with one base name another name,
