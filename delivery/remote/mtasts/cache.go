@@ -2,12 +2,14 @@ package mtasts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gomaild/internal/dns"
@@ -17,6 +19,15 @@ import (
 
 // fetchWait is for a whole policy (section 3.3 says a minute).
 const fetchWait = time.Minute
+
+// After a policy could not be had the web server is left alone for a while, so
+// that one that is silent does not hold up every message (section 3.3).
+const (
+	retryAfter  = 5 * time.Minute
+	maxFailures = 1000 // domains that are remembered
+)
+
+var errFailedBefore = errors.New("MTA-STS policy could not be had a moment ago")
 
 // Config of a Cache. All but HTTP is required.
 type Config struct {
@@ -29,11 +40,14 @@ type Config struct {
 type Cache struct {
 	cfg  Config
 	http http.Client
+
+	mu     sync.Mutex
+	failed map[string]time.Time // by domain: when
 }
 
 // New makes a Cache.
 func New(cfg Config) *Cache {
-	c := &Cache{cfg: cfg}
+	c := &Cache{cfg: cfg, failed: map[string]time.Time{}}
 	if cfg.HTTP != nil {
 		c.http = *cfg.HTTP
 	}
@@ -66,11 +80,31 @@ func (c *Cache) Policy(ctx context.Context, domain string) (p Policy, ok bool, e
 		}
 		return old.policy, found, err
 	}
+	if c.failedLately(domain) {
+		return old.policy, found, errFailedBefore
+	}
 	s, err := c.fetch(ctx, domain, id)
 	if err != nil {
+		c.noteFailure(domain)
 		return old.policy, found, err
 	}
 	return s.policy, true, c.store(domain, s)
+}
+
+func (c *Cache) failedLately(domain string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, ok := c.failed[domain]
+	return ok && time.Since(at) < retryAfter
+}
+
+func (c *Cache) noteFailure(domain string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.failed) >= maxFailures {
+		clear(c.failed) // costs a fetch too many, never a policy
+	}
+	c.failed[domain] = time.Now()
 }
 
 func (c *Cache) fetch(ctx context.Context, domain, id string) (stored, error) {

@@ -124,6 +124,18 @@ func TestCache(t *testing.T) {
 				t.Errorf("%s: %v, %v, fetched %d times", rule, ok, err, fetched)
 			}
 		}
+		once := New(Config{Resolver: zone, FS: disk, HTTP: &http.Client{Transport: web}})
+		kind = "text/html"
+		for range 3 {
+			if _, ok, err := once.Policy(t.Context(), "y.test"); ok || err == nil || fetched != 1 {
+				t.Errorf("a failure a moment ago: %v, %v, fetched %d times", ok, err, fetched)
+			}
+		}
+		time.Sleep(retryAfter)
+		if _, _, err := once.Policy(t.Context(), "y.test"); err == nil || fetched != 2 {
+			t.Errorf("a while later: %v, fetched %d times", err, fetched)
+		}
+		fetched, kind = 0, "text/plain; charset=utf-8"
 		status = 302
 		ask("a redirect is no policy", false, true, 1)
 		status, kind = 200, "text/html"
