@@ -151,7 +151,7 @@ func sameAction(a, b *Action) bool {
 	case FileInto:
 		return a.Mailbox == b.Mailbox
 	case Redirect:
-		return strings.EqualFold(a.Address, b.Address)
+		return a.Address == b.Address // the domain is folded, the local part is not to be (RFC 5321 section 2.4)
 	}
 	return a.Kind == Keep || a.Kind == Discard
 }

@@ -1,0 +1,192 @@
+package sieve_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gomaild/internal/peertest"
+	"gomaild/sieve"
+)
+
+// crossScripts run here and in Debian's Pigeonhole.
+var crossScripts = map[string]string{
+	"empty":         ``,
+	"keep":          `keep;`,
+	"discard":       `discard;`,
+	"stop":          `if true { stop; } discard;`,
+	"fileinto":      `require "fileinto"; fileinto "a"; fileinto "a"; fileinto "b";`,
+	"copy":          `require ["fileinto","copy"]; fileinto :copy "a"; redirect :copy "cd@example.com";`,
+	"flags":         `require ["fileinto","imap4flags"]; setflag "\\Seen"; addflag ["$a","\\Flagged"]; removeflag "\\seen"; fileinto "a"; fileinto :flags "x" "b"; keep;`,
+	"flags keep":    `require "imap4flags"; addflag "\\Deleted";`,
+	"redirect":      `redirect "cd@example.com"; redirect "CD@example.com"; redirect "ef@example.com";`,
+	"redirects":     `redirect "a@e.com"; redirect "b@e.com"; redirect "c@e.com"; redirect "d@e.com"; redirect "e@e.com";`,
+	"reject":        `require "reject"; reject "no";`,
+	"conflict":      `require ["reject","fileinto"]; fileinto "a"; reject "no";`,
+	"vacation":      `require "vacation"; vacation "away";`,
+	"subject":       `require "fileinto"; if header :contains "subject" "café" { fileinto "cafe"; } elsif header :matches "subject" "*[*]*" { fileinto "list"; } else { fileinto "other"; }`,
+	"octets":        `require "fileinto"; if header :comparator "i;octet" :contains "subject" "Hello" { fileinto "a"; }`,
+	"address":       `require "fileinto"; if address :domain :is ["to","cc"] "example.net" { fileinto "net"; } if address :localpart "from" "ann" { fileinto "ann"; } if address :all :contains "cc" "@" { fileinto "cc"; }`,
+	"subaddress":    `require ["fileinto","subaddress","envelope","variables"]; if envelope :detail :matches "to" "*" { fileinto "d-${1}"; } if address :user "to" "bob" { fileinto "user"; }`,
+	"envelope":      `require ["fileinto","envelope"]; if envelope :is "from" "ann@example.org" { fileinto "ann"; } if envelope :domain "to" "example.net" { fileinto "net"; }`,
+	"exists, size":  `require "fileinto"; if exists ["from","to"] { fileinto "e"; } if not exists "x-nothing" { fileinto "n"; } if size :over 300 { fileinto "big"; }`,
+	"variables":     `require ["fileinto","variables"]; if header :matches "subject" "*[*]*" { set :lower "l" "${2}"; fileinto "lists.${l}"; } set :length "n" "${1}"; fileinto "n${n}";`,
+	"capture":       `require ["fileinto","variables"]; if header :matches "from" "*?*" { fileinto "${1}-${2}-${3}"; }`,
+	"regex":         `require ["fileinto","variables","regex"]; if header :regex "subject" "\\[([[:alnum:]-]+)\\] *(.*)" { fileinto "${1}"; } if header :regex "subject" "(l|li|list)" { fileinto "r${1}"; }`,
+	"relational":    `require ["fileinto","relational","comparator-i;ascii-numeric"]; if header :count "ge" :comparator "i;ascii-numeric" "received" "2" { fileinto "hops"; } if header :value "gt" :comparator "i;ascii-numeric" "x-spam" "5" { fileinto "spam"; }`,
+	"date":          `require ["fileinto","date","relational"]; if date :zone "+0000" "date" "year" "2026" { fileinto "2026"; } if date :originalzone :value "ge" "date" "hour" "12" { fileinto "late"; } if date :originalzone "date" "weekday" "1" { fileinto "monday"; }`,
+	"index":         `require ["fileinto","index","variables"]; if header :index 1 :matches "received" "*from * by*" { fileinto "${2}"; } if header :index 1 :last :contains "received" "two" { fileinto "last"; }`,
+	"body":          `require ["fileinto","body"]; if body :text :contains "Grüße" { fileinto "text"; } if body :raw :contains "=C3=BC" { fileinto "raw"; } if body :content "application" :contains "secret" { fileinto "app"; }`,
+	"editheader":    `require ["fileinto","editheader"]; addheader "X-A" "1"; deleteheader "subject"; if not exists "subject" { fileinto "gone"; } if header "x-a" "1" { fileinto "new"; }`,
+	"mime":          `require ["fileinto","mime","foreverypart","variables"]; foreverypart { if header :mime :param "filename" :matches "Content-Disposition" "*.exe" { fileinto "exe"; break; } } if header :mime :anychild :subtype "content-type" "plain" { fileinto "plain"; }`,
+	"ihave":         `require ["fileinto","ihave"]; if ihave "vnd.unknown" { nonsense; } else { fileinto "no"; }`,
+	"string":        `require ["fileinto","variables"]; set "a" "Abc"; if string "${a}" "abc" { fileinto "fold"; } if string :contains "${a}" "bc" { fileinto "bc"; }`,
+	"hex":           `require ["fileinto","encoded-character"]; if header :contains "subject" "${hex: 68 65}" { fileinto "he"; }`,
+	"runtime error": `require ["fileinto","variables"]; fileinto "a"; fileinto "${nothing}";`,
+	"unknown":       `require "vnd.nothing";`,
+	"syntax":        `if header "a" { keep; }`,
+	"missing":       `fileinto "a";`,
+}
+
+var crossMessages = map[string]string{
+	"plain":   "From: Ann <ann@example.org>\nTo: bob@example.net\nSubject: Hello there\nDate: Mon, 02 Mar 2026 13:00:00 +0100\n\nHi\n",
+	"list":    "Received: from one by a; Mon, 02 Mar 2026 13:00:00 +0100\nReceived: from two by b; Mon, 02 Mar 2026 12:00:00 +0100\nFrom: x@example.com\nTo: go@lists.example.org\nCc: \"B\" <bob+go@example.net>\nSubject: [Go-Nuts] list of things\nX-Spam: 12\nDate: Sun, 1 Mar 2026 23:59:59 -0500\n\nHi\n",
+	"words":   "From: =?utf-8?q?J=C3=B6rg?= <j@example.org>\nTo: bob@example.net\nSubject: =?iso-8859-1?q?Caf=E9?=\n =?utf-8?b?IGhlbGxv?=\nX-Spam: 2\n\nHi\n",
+	"mime":    "From: a@example.org\nTo: bob@example.net\nSubject: parts\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\npre\n--b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\nGr=C3=BC=C3=9Fe\n--b\nContent-Type: application/x-thing\nContent-Disposition: attachment; filename=\"a.exe\"\nContent-Transfer-Encoding: base64\n\nc2VjcmV0\n--b--\n",
+	"strange": "From: \nTo: undisclosed-recipients:;\nSubject:\n",
+}
+
+// differences are the scripts whose results are not the same, and who is right.
+var differences = map[string]string{
+	"runtime error": "Pigeonhole takes the empty name of a mailbox and fails when it stores; to us it is an error of the script at once. Both keep (RFC 5228 section 2.10.6)",
+}
+
+// TestPigeonhole runs the same scripts over the same messages here and in
+// Debian's sieve-test: the same actions, in the same order.
+func TestPigeonhole(t *testing.T) {
+	t.Parallel()
+	program := peertest.Need(t, "sieve-test", "dovecot-sieve")
+	p := newPigeonhole(t)
+	for name, script := range crossScripts {
+		file := p.write(name+".sieve", script)
+		compiled, compileErr := sieve.New(sieve.Config{}).Compile(name, []byte(script), nil)
+		for msgName, msg := range crossMessages {
+			path := p.write(msgName+".eml", msg)
+			out, errOut, err := peertest.Try(t, "", program, "-c", p.conf, "-f", "ann@example.org", "-a", "bob+go@example.net", "-r", "bob+go@example.net", file, path)
+			theirs := theirActions(out)
+			if err != nil && len(theirs) == 0 {
+				theirs = []string{"refused"}
+			}
+			ours := []string{"refused"}
+			if compileErr == nil {
+				ours = ourActions(t, compiled, msg)
+			}
+			key := name + ", " + msgName
+			if why, known := differences[name]; known == slices.Equal(ours, theirs) {
+				t.Errorf("%s (%s): ours %q, Pigeonhole %q\n%s", key, why, ours, theirs, errOut)
+			}
+		}
+	}
+}
+
+type pigeonhole struct {
+	t         *testing.T
+	dir, conf string
+}
+
+func newPigeonhole(t *testing.T) *pigeonhole {
+	t.Helper()
+	p := &pigeonhole{t: t, dir: t.TempDir()}
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = 65534, 65534 // it refuses to run as root
+		if err := os.Chown(p.dir, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Dir(p.dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.conf = p.write("dovecot.conf", fmt.Sprintf(`mail_location = maildir:%s/mail
+mail_uid = %d
+mail_gid = %d
+first_valid_uid = 1
+log_path = /dev/stderr
+plugin {
+  sieve_extensions = +editheader +vacation-seconds
+  recipient_delimiter = +
+}
+`, p.dir, uid, gid))
+	return p
+}
+
+func (p *pigeonhole) write(name, text string) string {
+	p.t.Helper()
+	path := filepath.Join(p.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+	return path
+}
+
+// theirActions reads what sieve-test prints.
+func theirActions(out string) []string {
+	var list []string
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "* store message in folder: "):
+			list = append(list, "store "+line[len("* store message in folder: "):])
+		case strings.HasPrefix(line, "+ add IMAP flags: "):
+			flags := strings.Fields(strings.ToLower(line[len("+ add IMAP flags: "):]))
+			slices.Sort(flags)
+			list[len(list)-1] += " " + strings.Join(flags, " ")
+		case strings.HasPrefix(line, "* redirect message to: "):
+			list = append(list, "redirect "+strings.ToLower(strings.Trim(line[len("* redirect message to: "):], "<>")))
+		case strings.HasPrefix(line, "* reject message"):
+			list = append(list, "reject")
+		case strings.HasPrefix(line, "* send vacation"):
+			list = append(list, "vacation")
+		case line == "* discard":
+			list = append(list, "discard")
+		}
+	}
+	return list
+}
+
+func ourActions(t *testing.T, s *sieve.Script, msg string) []string {
+	t.Helper()
+	r, err := sieve.New(sieve.Config{}).Run(t.Context(), &sieve.Env{
+		Message: strings.NewReader(msg), From: "ann@example.org", To: "bob+go@example.net", Now: time.Now(),
+	}, s)
+	if err != nil {
+		return []string{"refused"} // sieve-test fails then, and whoever runs it keeps
+	}
+	var list []string
+	for _, a := range r.Actions {
+		switch a.Kind {
+		case sieve.Keep:
+			list = append(list, stored("INBOX", a.Flags))
+		case sieve.FileInto:
+			list = append(list, stored(a.Mailbox, a.Flags))
+		case sieve.Redirect:
+			list = append(list, "redirect "+strings.ToLower(a.Address))
+		default:
+			list = append(list, a.Kind.String())
+		}
+	}
+	if r.ImplicitKeep {
+		list = append(list, stored("INBOX", r.Flags))
+	}
+	return list
+}
+
+func stored(folder string, flags []string) string {
+	lower := strings.Fields(strings.ToLower(strings.Join(flags, " ")))
+	slices.Sort(lower)
+	return strings.TrimSpace("store " + folder + " " + strings.Join(lower, " "))
+}
