@@ -12,7 +12,7 @@ func (x *matching) glob(v string) (bool, error) {
 		if err := x.m.spend(x.pos, len(v)*len(k)/512); err != nil {
 			return false, err
 		}
-		g := globber{fold: x.cmp.fold, octets: x.cmp.name == "i;octet"}
+		g := globber{fold: x.cmp.fold, octets: x.cmp.name == "i;octet", unicode: x.cmp.name == "i;unicode-casemap"}
 		if g.match(k, v) {
 			x.captured(func(i int) string { return g.span(v, i) }, len(g.wild)+1)
 			return true, nil
@@ -41,9 +41,10 @@ const maxMatchValues = 32
 type span struct{ from, to int }
 
 type globber struct {
-	fold   func(string) string
-	octets bool
-	wild   []span // what each wildcard took
+	fold    func(string) string
+	octets  bool
+	unicode bool   // letters outside ASCII fold into it
+	wild    []span // what each wildcard took
 }
 
 func (g *globber) span(v string, i int) string {
@@ -102,10 +103,25 @@ func (g *globber) match(p, v string) bool {
 			return false
 		}
 		last.v += g.char(v, last.v)
+		if !g.unicode && last.p < len(p) {
+			last.v = skipTo(p[last.p], v, last.v)
+		}
 		i, j = last.p, last.v
 		g.wild = g.wild[:last.wild]
 		g.wild[last.wild-1].to = j
 	}
+}
+
+// skipTo is the next place at or behind j where a plain ASCII character of a
+// pattern may match, in either case; len(v) if nowhere.
+func skipTo(c byte, v string, j int) int {
+	if c == '*' || c == '?' || c == '\\' || c >= utf8.RuneSelf {
+		return j
+	}
+	for c = lower(c); j < len(v) && lower(v[j]) != c; {
+		j++
+	}
+	return j
 }
 
 // step takes one character of the pattern.
