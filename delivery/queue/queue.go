@@ -1,0 +1,363 @@
+package queue
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"gomaild/internal/durable"
+	"gomaild/mail"
+	"gomaild/message"
+)
+
+// Failure is a recipient who is given up.
+type Failure struct {
+	Recipient
+	Result
+}
+
+// Config is what a Queue is made of. FS, Agent and GiveUp are required.
+type Config struct {
+	FS    durable.FS // the queue's directory, and nobody else's
+	Agent Agent
+
+	// GiveUp tells the sender, durably, about recipients who are given up; only
+	// when it returns nil are they owed no more. It is called for messages with
+	// the null reverse-path too, which nobody can be told about.
+	GiveUp func(ctx context.Context, e Envelope, c message.Content, failed []Failure) error
+
+	Epoch       uint64          // of this node's turn; part of each ID
+	Schedule    []time.Duration // waits after the first, second ... attempt; the last repeats. Default 5m 15m 30m 1h 2h 4h
+	Lifetime    time.Duration   // after which a recipient is given up; default 5 days (RFC 5321 section 4.5.4.1)
+	Concurrency int             // attempts at once; default 100
+	PerHost     int             // attempts at once for one destination, at most; default 20
+	Logger      *slog.Logger    // default: none
+}
+
+const startLimit = 5 // attempts at once for a destination we know nothing about
+
+// Queue is running from Open to Close. It is safe for concurrent use.
+type Queue struct {
+	cfg    Config
+	spool  spool
+	log    *slog.Logger
+	wake   chan struct{}
+	ended  chan struct{}
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu      sync.Mutex // guards the fields below
+	last    int64
+	running int
+	waiting legHeap
+	lines   map[Destination]*line
+}
+
+// leg is what one message owes one destination, and due when.
+type leg struct {
+	msg  *entry
+	to   Destination
+	next time.Time
+}
+
+// entry is a message in memory. mu is held while its envelope changes.
+type entry struct {
+	id string
+	mu sync.Mutex
+}
+
+// line is a destination: what is due for it, and how much of it at once.
+type line struct {
+	ready   []leg
+	running int
+	limit   int
+}
+
+// Open reads the queue and starts. ctx is for all that the queue does until
+// Close. Envelopes that are damaged are logged and left alone.
+func Open(ctx context.Context, cfg Config) (*Queue, error) {
+	if len(cfg.Schedule) == 0 {
+		cfg.Schedule = []time.Duration{5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour}
+	}
+	if cfg.Lifetime <= 0 {
+		cfg.Lifetime = 5 * 24 * time.Hour
+	}
+	if cfg.Concurrency <= 0 {
+		cfg.Concurrency = 100
+	}
+	if cfg.PerHost <= 0 {
+		cfg.PerHost = 20
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	q := &Queue{
+		cfg: cfg, spool: spool{cfg.FS}, log: cfg.Logger,
+		wake: make(chan struct{}, 1), ended: make(chan struct{}), lines: make(map[Destination]*line),
+	}
+	if err := q.load(); err != nil {
+		return nil, fmt.Errorf("load the queue: %w", err)
+	}
+	ctx, q.cancel = context.WithCancel(ctx)
+	go q.run(ctx)
+	return q, nil
+}
+
+func (q *Queue) load() error {
+	ids, err := q.spool.list()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		e, err := q.spool.read(id)
+		if errors.Is(err, ErrDamaged) {
+			q.log.Error("message left in the queue", "queue_id", id, "error", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		q.plan(&entry{id: id}, e)
+	}
+	return nil
+}
+
+// Close ends the attempts and returns when no file is open. What was under way
+// is tried again at the next Open.
+func (q *Queue) Close() {
+	q.cancel()
+	<-q.ended
+	q.work.Wait()
+}
+
+// Add takes responsibility: when it returns nil, the message survives a power
+// cut, and its first attempt begins at once. ID, Arrived, Size and Digest are
+// the queue's to set. The ID is returned.
+func (q *Queue) Add(e Envelope, c message.Content) (string, error) {
+	if len(e.To) == 0 {
+		return "", errors.New("queue a message: no recipients")
+	}
+	e.ID, e.Arrived = q.newID(), time.Now()
+	for i := range e.To {
+		e.To[i].Next = e.Arrived
+	}
+	if err := q.spool.add(&e, c); err != nil {
+		return "", err
+	}
+	q.mu.Lock()
+	q.plan(&entry{id: e.ID}, &e)
+	q.mu.Unlock()
+	q.poke()
+	return e.ID, nil
+}
+
+// newID is unlike all before: the epoch tells nodes apart, the time processes.
+func (q *Queue) newID() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.last = max(q.last+1, time.Now().UnixNano())
+	return strconv.FormatUint(q.cfg.Epoch, 36) + "-" + strconv.FormatInt(q.last, 36)
+}
+
+// plan notes the legs of a message.
+func (q *Queue) plan(m *entry, e *Envelope) {
+	met := make(map[Destination]bool, 1)
+	for _, r := range e.To {
+		if !met[r.Destination] {
+			met[r.Destination] = true
+			heap.Push(&q.waiting, leg{m, r.Destination, r.Next})
+		}
+	}
+}
+
+func (q *Queue) poke() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run starts what is due until ctx ends.
+func (q *Queue) run(ctx context.Context) {
+	defer close(q.ended)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(q.start(ctx))
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// start starts all that may begin now and returns how long nothing more can.
+func (q *Queue) start(ctx context.Context) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	for len(q.waiting) > 0 && !q.waiting[0].next.After(now) {
+		l := heap.Pop(&q.waiting).(leg)
+		if q.lines[l.to] == nil {
+			q.lines[l.to] = &line{limit: min(startLimit, q.cfg.PerHost)}
+		}
+		q.lines[l.to].ready = append(q.lines[l.to].ready, l)
+	}
+	// Map order is random, which is fair between destinations.
+	for _, line := range q.lines {
+		for len(line.ready) > 0 && line.running < line.limit && q.running < q.cfg.Concurrency {
+			l := line.ready[0]
+			line.ready = line.ready[1:]
+			line.running++
+			q.running++
+			q.work.Go(func() { q.attempt(ctx, l) })
+		}
+	}
+	if len(q.waiting) == 0 {
+		return time.Hour
+	}
+	return q.waiting[0].next.Sub(now)
+}
+
+// attempt makes one attempt and plans the next, if there is to be one.
+func (q *Queue) attempt(ctx context.Context, l leg) {
+	next, answered, err := q.try(ctx, l)
+	if err != nil && ctx.Err() == nil {
+		q.log.Error("attempt", "queue_id", l.msg.id, "error", err)
+	}
+	q.mu.Lock()
+	line := q.lines[l.to]
+	line.running--
+	q.running--
+	if answered {
+		line.limit = min(line.limit+1, q.cfg.PerHost)
+	} else {
+		line.limit = max(line.limit/2, 1)
+	}
+	if line.running == 0 && len(line.ready) == 0 {
+		delete(q.lines, l.to)
+	}
+	if !next.IsZero() {
+		l.next = next
+		heap.Push(&q.waiting, l)
+	}
+	q.mu.Unlock()
+	q.poke()
+}
+
+// retryFault is when to come back after a fault of our own disk.
+const retryFault = 5 * time.Minute
+
+// try makes one attempt. next is zero when the leg is done; answered says that
+// the destination took or refused the message for good.
+func (q *Queue) try(ctx context.Context, l leg) (next time.Time, answered bool, err error) {
+	later := time.Now().Add(retryFault)
+	e, err := q.spool.read(l.msg.id)
+	if err != nil {
+		return later, false, err
+	}
+	c, err := q.spool.open(e)
+	if err != nil {
+		return later, false, err
+	}
+	defer c.Close()
+	job := Job{ID: e.ID, From: e.From, Destination: l.to, Content: c, Arrived: e.Arrived, RequireTLS: e.RequireTLS}
+	for _, r := range e.To {
+		if r.Destination == l.to {
+			job.To = append(job.To, r.Recipient)
+			job.Attempt = r.Attempts + 1
+		}
+	}
+	results := q.cfg.Agent.Deliver(ctx, job)
+	if len(results) != len(job.To) {
+		return later, false, fmt.Errorf("attempt of %s: %d results for %d recipients", e.ID, len(results), len(job.To))
+	}
+	return q.settle(ctx, l, c, results)
+}
+
+// settle writes down what an attempt has brought.
+func (q *Queue) settle(ctx context.Context, l leg, c message.Content, results []Result) (next time.Time, answered bool, err error) {
+	l.msg.mu.Lock()
+	defer l.msg.mu.Unlock()
+	now := time.Now()
+	e, err := q.spool.read(l.msg.id)
+	if err != nil {
+		return now.Add(retryFault), false, err
+	}
+	var owed []Recipient
+	var failed []Failure
+	for _, r := range e.To {
+		if r.Destination != l.to {
+			owed = append(owed, r)
+			continue
+		}
+		result := results[0]
+		results = results[1:]
+		r.Attempts++
+		r.Next = now.Add(q.cfg.Schedule[min(r.Attempts, len(q.cfg.Schedule))-1])
+		q.logResult(ctx, e, r, result)
+		switch s := mail.StatusOf(result.Err); {
+		case result.Err == nil:
+			answered = true
+		case ctx.Err() == nil && (!s.Temporary() || now.Sub(e.Arrived) >= q.cfg.Lifetime):
+			answered = answered || !s.Temporary()
+			failed = append(failed, Failure{r, result})
+		default:
+			r.Last = s.Error()
+			next = r.Next
+			owed = append(owed, r)
+		}
+	}
+	if len(failed) > 0 {
+		if err := q.cfg.GiveUp(ctx, *e, c, failed); err != nil {
+			for _, f := range failed {
+				owed = append(owed, f.Recipient)
+			}
+			next = now.Add(retryFault)
+			q.log.Error("sender not told, recipients kept", "queue_id", e.ID, "error", err)
+		}
+	}
+	e.To = owed
+	if len(owed) == 0 {
+		err = q.spool.remove(e.ID)
+	} else {
+		err = q.spool.write(e)
+	}
+	return next, answered, err
+}
+
+func (q *Queue) logResult(ctx context.Context, e *Envelope, r Recipient, result Result) {
+	log := q.log.With("queue_id", e.ID, "from", e.From.Address.String(), "to", r.Address.String(),
+		"destination", r.Destination.Host, "remote", result.RemoteMTA, "attempt", r.Attempts)
+	if result.Err == nil {
+		log.InfoContext(ctx, "message sent")
+		return
+	}
+	log.InfoContext(ctx, "message not sent", "error", result.Err)
+}
+
+// legHeap has the leg that is due first in front.
+type legHeap []leg
+
+func (h legHeap) Len() int           { return len(h) }
+func (h legHeap) Less(i, j int) bool { return h[i].next.Before(h[j].next) }
+func (h legHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *legHeap) Push(x any) { *h = append(*h, x.(leg)) }
+
+// Pop implements heap.Interface.
+func (h *legHeap) Pop() any {
+	last := len(*h) - 1
+	l := (*h)[last]
+	(*h)[last] = leg{}
+	*h = (*h)[:last]
+	return l
+}
