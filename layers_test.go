@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"internal/spool":               {"internal/durable"},
 	"internal/peer":                {},
 	"internal/gate":                {},
+	"internal/lineconn":            {"internal/gate", "internal/peer"},
 	"internal/listener":            {"internal/peer"},
 	"internal/certs":               {"internal/durable"},
 	"internal/dns":                 {},
@@ -56,7 +57,7 @@ var arrows = map[string][]string{
 	"smtp/client/clienttest": {"smtp/reply"},
 	"imap":                   {"imap/wire", "storage", "message", "auth", "internal/gate", "internal/peer"},
 	"imap/wire":              {},
-	"pop3":                   {"storage", "message", "auth", "internal/gate", "internal/peer", "mail"},
+	"pop3":                   {"storage", "message", "auth", "internal/gate", "internal/lineconn", "internal/peer", "mail"},
 
 	"sieve":            {"message", "mail"},
 	"policy":           {"policy/spf", "policy/dkim", "policy/dmarc", "policy/authres", "message", "mail"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"gomaild/auth"
+	"gomaild/internal/lineconn"
 )
 
 // auth is AUTH, RFC 5034. Without an argument it lists the mechanisms, which
@@ -35,7 +36,7 @@ func (s *session) auth(ctx context.Context, arg string) error {
 func (s *session) listMechanisms() {
 	s.ok("Mechanisms follow")
 	for _, m := range s.srv.cfg.Auth.Mechanisms() {
-		fmt.Fprintf(s.line.out, "%s\r\n", m)
+		fmt.Fprintf(s.line.Out, "%s\r\n", m)
 	}
 	s.end()
 }
@@ -65,10 +66,10 @@ func (s *session) exchange(ctx context.Context, ex auth.Exchange, initial string
 
 // challenge sends a server challenge and reads the client's response.
 func (s *session) challenge(challenge []byte) ([]byte, error) {
-	fmt.Fprintf(s.line.out, "+ %s\r\n", base64.StdEncoding.EncodeToString(challenge))
-	text, err := s.line.read(s.loginBy, s.limits.AuthLine)
+	fmt.Fprintf(s.line.Out, "+ %s\r\n", base64.StdEncoding.EncodeToString(challenge))
+	text, err := s.line.ReadLine(s.loginBy, s.limits.AuthLine)
 	switch {
-	case errors.Is(err, errLongLine):
+	case errors.Is(err, lineconn.ErrLong):
 		return nil, s.loginFailed(auth.ErrMalformed)
 	case err != nil:
 		return nil, err

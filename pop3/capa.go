@@ -19,7 +19,7 @@ func (s *session) capa(context.Context, string) error {
 	}
 	lines = append(lines, "IMPLEMENTATION gomaild")
 	for _, l := range lines {
-		fmt.Fprintf(s.line.out, "%s\r\n", l)
+		fmt.Fprintf(s.line.Out, "%s\r\n", l)
 	}
 	s.end()
 	return nil

@@ -61,7 +61,7 @@ func (s *session) scan(arg string, say func([]byte, *letter) []byte) error {
 		}
 		b = append(strconv.AppendInt(b[:0], int64(i+1), 10), ' ')
 		b = append(say(b, m), "\r\n"...)
-		if _, err := s.line.out.Write(b); err != nil {
+		if _, err := s.line.Out.Write(b); err != nil {
 			return err
 		}
 	}

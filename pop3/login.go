@@ -19,7 +19,7 @@ var (
 // mayUsePlaintext reports whether a password may be sent as it is.
 func (s *session) mayUsePlaintext() bool {
 	cfg := &s.srv.cfg
-	return cfg.PlaintextAuth || s.line.isTLS() || peer.In(cfg.TrustedNetworks, s.line.addr())
+	return cfg.PlaintextAuth || s.line.IsTLS() || peer.In(cfg.TrustedNetworks, s.line.Addr())
 }
 
 // userName is USER. Whether the user exists is not told (RFC 1939 section 13).
@@ -50,7 +50,7 @@ func (s *session) pass(ctx context.Context, password string) error {
 }
 
 func (s *session) authClient() auth.Client {
-	return auth.Client{Addr: s.line.addr(), Protocol: "pop3", Session: s.id, OnTLS: s.line.isTLS()}
+	return auth.Client{Addr: s.line.Addr(), Protocol: "pop3", Session: s.id, OnTLS: s.line.IsTLS()}
 }
 
 // loginFailed counts a refusal and ends the session when there were too many.

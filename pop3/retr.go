@@ -51,7 +51,7 @@ func (s *session) send(ctx context.Context, m *letter, lines int) error {
 		return errTemporary
 	}
 	s.ok(fmt.Sprintf("%d octets", m.size))
-	w := newDotWriter(s.line.out)
+	w := newDotWriter(s.line.Out)
 	whole := message.NewWireReader(c, message.Span{Len: c.Size()})
 	if lines < 0 {
 		_, err = io.Copy(w, whole)
@@ -65,9 +65,12 @@ func (s *session) send(ctx context.Context, m *letter, lines int) error {
 	return nil
 }
 
+// topBuffer is of copyTop, in octets.
+const topBuffer = 4 << 10
+
 // copyTop copies the header, the blank line and so many lines of the body.
 func copyTop(w io.Writer, r io.Reader, lines int) error {
-	in := bufio.NewReaderSize(r, bufferSize)
+	in := bufio.NewReaderSize(r, topBuffer)
 	inBody, start := false, true
 	for !inBody || lines > 0 {
 		piece, err := in.ReadSlice('\n')

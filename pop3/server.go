@@ -94,7 +94,7 @@ func New(cfg Config) *Server {
 func (srv *Server) Serve(ctx context.Context, drain <-chan struct{}, conn net.Conn) {
 	s := srv.newSession(drain, conn)
 	defer s.close()
-	leave := srv.drains.Join(drain, s.line.gate.Wake)
+	leave := srv.drains.Join(drain, s.line.Gate.Wake)
 	defer leave()
 	s.serve(ctx)
 }

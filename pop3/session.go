@@ -12,6 +12,7 @@ import (
 
 	"gomaild/auth"
 	"gomaild/internal/gate"
+	"gomaild/internal/lineconn"
 	"gomaild/storage"
 )
 
@@ -22,8 +23,7 @@ type session struct {
 	log     *slog.Logger
 	id      string
 	drain   <-chan struct{}
-	line    line
-	secure  net.Conn // the TLS of STLS, ours to close
+	line    *lineconn.Conn
 	loginBy time.Time
 
 	state         state
@@ -63,8 +63,7 @@ func (srv *Server) newSession(drain <-chan struct{}, conn net.Conn) *session {
 		state:   authorization,
 		loginBy: time.Now().Add(srv.cfg.Limits.LoginTimeout),
 	}
-	s.line.limits = &s.limits
-	s.line.attach(conn)
+	s.line = lineconn.New(conn, s.limits.WriteTimeout)
 	s.log = srv.cfg.Logger.With("session", s.id, "client", conn.RemoteAddr().String())
 	return s
 }
@@ -80,9 +79,7 @@ func (s *session) close() {
 	if s.unlock != nil {
 		s.unlock()
 	}
-	if s.secure != nil {
-		_ = s.secure.Close() // the socket below is the caller's
-	}
+	s.line.Close()
 }
 
 // warn logs an error that changes nothing for the client.
@@ -101,7 +98,7 @@ func (s *session) serve(ctx context.Context) {
 			return
 		}
 	}
-	s.warn("last reply", s.line.out.Flush())
+	s.warn("last reply", s.line.Out.Flush())
 }
 
 // step reads one command, runs it and answers. An error is of the connection.
@@ -110,11 +107,11 @@ func (s *session) step(ctx context.Context) error {
 		s.bye("SYS/TEMP", "Server is shutting down")
 		return nil
 	}
-	text, err := s.line.read(s.deadline(), s.limits.Line)
+	text, err := s.line.ReadLine(s.deadline(), s.limits.Line)
 	switch {
 	case err == nil:
 		err = s.run(ctx, text)
-	case errors.Is(err, errLongLine):
+	case errors.Is(err, lineconn.ErrLong):
 		err = fail("Line is too long")
 	case errors.Is(err, gate.ErrWoken):
 		return nil // the drain is seen above
@@ -187,9 +184,9 @@ func (s *session) bye(code, text string) {
 
 // Errors of writing show at the next flush.
 
-func (s *session) ok(text string) { fmt.Fprintf(s.line.out, "+OK %s\r\n", text) }
+func (s *session) ok(text string) { fmt.Fprintf(s.line.Out, "+OK %s\r\n", text) }
 
-func (s *session) err(f *failure) { fmt.Fprintf(s.line.out, "-ERR %s\r\n", f.Error()) }
+func (s *session) err(f *failure) { fmt.Fprintf(s.line.Out, "-ERR %s\r\n", f.Error()) }
 
 // end closes a multi-line reply.
-func (s *session) end() { _, _ = s.line.out.WriteString(".\r\n") }
+func (s *session) end() { _, _ = s.line.Out.WriteString(".\r\n") }

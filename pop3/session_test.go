@@ -172,14 +172,14 @@ func TestRemovedByAnother(t *testing.T) {
 	first.say(t, "DELE 1")
 	first.say(t, "QUIT")
 	<-first.done
-	for line, want := range map[string]string{
-		"RETR 1": "-ERR Message was removed by another session",
-		"STAT":   "+OK 4 118",
-		"LIST 2": "+OK 2 25",
-		"DELE 1": "+OK Marked to be deleted",
+	for _, row := range [][2]string{
+		{"RETR 1", "-ERR Message was removed by another session"},
+		{"STAT", "+OK 4 118"},
+		{"LIST 2", "+OK 2 25"},
+		{"DELE 1", "+OK Marked to be deleted"},
 	} {
-		if got := second.say(t, line); got != want {
-			t.Errorf("%s: %s", line, got)
+		if got := second.say(t, row[0]); got != row[1] {
+			t.Errorf("%s: %s", row[0], got)
 		}
 	}
 	if got := second.say(t, "QUIT"); !strings.HasPrefix(got, "+OK") {
