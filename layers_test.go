@@ -57,6 +57,8 @@ var arrows = map[string][]string{
 	"smtp/client/clienttest": {"smtp/reply"},
 	"imap":                   {"imap/wire", "storage", "message", "auth", "internal/gate", "internal/peer"},
 	"imap/wire":              {},
+	"sieve/scripts":          {"sieve", "internal/durable"},
+	"managesieve":            {"sieve", "sieve/scripts", "auth", "internal/gate", "internal/lineconn", "internal/peer"},
 	"pop3":                   {"storage", "message", "auth", "internal/gate", "internal/lineconn", "internal/peer", "mail"},
 
 	"sieve":            {"message", "mail"},

@@ -16,6 +16,7 @@ import (
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
 	"gomaild/mail"
+	"gomaild/managesieve"
 	"gomaild/policy"
 	"gomaild/policy/dkim/keys"
 	"gomaild/pop3"
@@ -147,6 +148,8 @@ func (p *parts) handler(l *config.Listener) listener.Handler {
 		return imap.New(p.imapConfig(l))
 	case config.POP3:
 		return pop3.New(p.pop3Config(l))
+	case config.ManageSieve:
+		return managesieve.New(p.manageSieveConfig(l))
 	}
 	return smtp.New(p.smtpConfig(l))
 }

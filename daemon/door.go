@@ -72,6 +72,8 @@ func busyText(t config.ListenerType) string {
 	switch t {
 	case config.IMAP:
 		return "* BYE [UNAVAILABLE] Too many connections, try again later\r\n"
+	case config.ManageSieve:
+		return "BYE (TRYLATER) \"Too many connections, try again later\"\r\n"
 	case config.POP3:
 		return "-ERR [SYS/TEMP] Too many connections, try again later\r\n"
 	}

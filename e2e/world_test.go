@@ -69,7 +69,7 @@ type world struct {
 	dir, config, root string
 
 	mx, msa, msas, lmtp, imap, imaps int // ports
-	pop3, pop3s                      int
+	pop3, pop3s, sieve               int
 	lda                              string // socket
 
 	log   string // file
@@ -92,7 +92,7 @@ func newWorldWith(tb testing.TB, top, imapKeys string) *world {
 	w.root = filepath.Join(w.dir, "mail")
 	w.config = filepath.Join(w.dir, "gomaild.toml")
 	w.lda = filepath.Join(w.dir, "run", "lda")
-	for _, p := range []*int{&w.mx, &w.msa, &w.msas, &w.lmtp, &w.imap, &w.imaps, &w.pop3, &w.pop3s} {
+	for _, p := range []*int{&w.mx, &w.msa, &w.msas, &w.lmtp, &w.imap, &w.imaps, &w.pop3, &w.pop3s, &w.sieve} {
 		*p = peertest.FreePort(tb)
 	}
 	if err := os.MkdirAll(w.root, 0o700); err != nil {
@@ -116,6 +116,7 @@ func newWorldWith(tb testing.TB, top, imapKeys string) *world {
 		{"imap", w.imaps, "implicit"},
 		{"pop3", w.pop3, "starttls"},
 		{"pop3", w.pop3s, "implicit"},
+		{"managesieve", w.sieve, "starttls"},
 	} {
 		fmt.Fprintf(&b, "[[listener]]\ntype = %q\naddress = \"%s:%d\"\ntls = %q\nmax_per_client = 0\n", l.kind, host, l.port, l.tls)
 		if l.kind == "imap" {

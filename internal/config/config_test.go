@@ -145,7 +145,7 @@ func TestListenerDefaults(t *testing.T) {
 		got = append(got, string(l.Type)+" "+l.Address+" "+string(l.TLS))
 	}
 	want := "mx :25 starttls, submission :587 starttls, submission :465 implicit, imap :143 starttls, imap :993 implicit, " +
-		"pop3 :110 starttls, pop3 :995 implicit, lmtp unix:/run/gomaild/lmtp none, lda unix:/run/gomaild/lda none"
+		"pop3 :110 starttls, pop3 :995 implicit, managesieve :4190 starttls, lmtp unix:/run/gomaild/lmtp none, lda unix:/run/gomaild/lda none"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("an empty file listens on %s", strings.Join(got, ", "))
 	}

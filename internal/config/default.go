@@ -72,7 +72,7 @@ func defaultListeners() []Listener {
 		tls  TLSMode
 	}{
 		{MX, StartTLS}, {Submission, StartTLS}, {Submission, Implicit},
-		{IMAP, StartTLS}, {IMAP, Implicit}, {POP3, StartTLS}, {POP3, Implicit}, {LMTP, NoTLS}, {LDA, NoTLS},
+		{IMAP, StartTLS}, {IMAP, Implicit}, {POP3, StartTLS}, {POP3, Implicit}, {ManageSieve, StartTLS}, {LMTP, NoTLS}, {LDA, NoTLS},
 	} {
 		one := defaultListener()
 		one.Type, one.TLS = l.kind, l.tls
@@ -81,8 +81,10 @@ func defaultListeners() []Listener {
 	return all
 }
 
-// isForReading reports that users log in there to read their mail.
-func (l *Listener) isForReading() bool { return l.Type == IMAP || l.Type == POP3 }
+// isForReading reports that users log in there to read or sort their mail.
+func (l *Listener) isForReading() bool {
+	return l.Type == IMAP || l.Type == POP3 || l.Type == ManageSieve
+}
 
 // complete gives a listener the address and the TLS mode of its type.
 func (l *Listener) complete(runDir string) {
@@ -112,6 +114,8 @@ func (l *Listener) defaultAddress(runDir string) string {
 			return ":993"
 		}
 		return ":143"
+	case ManageSieve:
+		return ":4190"
 	case POP3:
 		if implicit {
 			return ":995"

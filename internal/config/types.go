@@ -42,7 +42,7 @@ type Config struct {
 	// Addresses to listen on, one table each. Without any there are: mx on
 	// port 25, submission on 587 (STARTTLS) and 465 (implicit TLS), imap on
 	// 143 (STARTTLS) and 993 (implicit TLS), pop3 on 110 (STARTTLS) and 995
-	// (implicit TLS), and lmtp and lda on unix sockets in run_dir.
+	// (implicit TLS), managesieve on 4190 (STARTTLS), and lmtp and lda on unix sockets in run_dir.
 	Listeners []Listener `toml:"listener"`
 
 	source source
@@ -316,11 +316,12 @@ type Listener struct {
 	// What is spoken: `mx` takes mail from anybody for our addresses;
 	// `submission` takes mail from users who have logged in; `lmtp` takes mail
 	// from another MTA; `lda` is what `gomaild deliver` talks to, on a unix
-	// socket; `imap` and `pop3` are for reading.
+	// socket; `imap` and `pop3` are for reading; `managesieve` is
+	// for editing Sieve scripts.
 	Type ListenerType `toml:"type"`
 	// `host:port`, `:port` for every address of the host, or `unix:/path`.
 	// Empty: the port of the type (25, 587 or with implicit TLS 465, 143 or
-	// with implicit TLS 993, 110 or with implicit TLS 995), or the unix socket
+	// with implicit TLS 993, 110 or with implicit TLS 995, 4190), or the unix socket
 	// run_dir/lmtp or run_dir/lda.
 	Address string `toml:"address"`
 	// `implicit`: TLS from the first octet; `starttls`: the client may ask for
@@ -328,7 +329,7 @@ type Listener struct {
 	// lmtp and lda.
 	TLS TLSMode `toml:"tls"`
 	// Networks that are trusted. On submission they may send without logging
-	// in and log in without TLS, on imap and pop3 they may log in without TLS; they are
+	// in and log in without TLS, on imap, pop3 and managesieve they may log in without TLS; they are
 	// exempt from max_per_client. Do not list what strangers can use.
 	TrustedNetworks []netip.Prefix `toml:"trusted_networks"`
 	// Networks of proxies (HAProxy, nginx) that begin each connection with a

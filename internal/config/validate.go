@@ -229,7 +229,7 @@ func (v *validator) listener(l *Listener, at string) {
 		"%q would let anybody on the network deliver; the lda listener needs a unix socket, such as %q", l.Address, "unix:/run/gomaild/lda")
 	v.unless(network == "tcp" || l.TLS == NoTLS, at+".tls", "%q is for TCP; on a unix socket write %q", l.TLS, NoTLS)
 	v.unless(len(l.TrustedNetworks) == 0 || l.Type == Submission || l.isForReading(), at+".trusted_networks",
-		"is for submission, imap and pop3; %s trusts nobody, take the key away", l.Type)
+		"is for submission, imap, pop3 and managesieve; %s trusts nobody, take the key away", l.Type)
 	v.unless(len(l.ProxyNetworks) == 0 || network == "tcp", at+".proxy_networks",
 		"is for TCP; a unix socket has no network behind it, take the key away")
 	v.unless(len(l.XClientNetworks) == 0 || l.Type == MX || l.Type == Submission || l.Type == LMTP, at+".xclient_networks",

@@ -205,16 +205,17 @@ type ListenerType string
 
 // What a listener speaks.
 const (
-	MX         ListenerType = "mx"
-	Submission ListenerType = "submission"
-	LMTP       ListenerType = "lmtp"
-	LDA        ListenerType = "lda"
-	IMAP       ListenerType = "imap"
-	POP3       ListenerType = "pop3"
+	MX          ListenerType = "mx"
+	Submission  ListenerType = "submission"
+	LMTP        ListenerType = "lmtp"
+	LDA         ListenerType = "lda"
+	IMAP        ListenerType = "imap"
+	POP3        ListenerType = "pop3"
+	ManageSieve ListenerType = "managesieve"
 )
 
 func (ListenerType) choices() []string {
-	return []string{string(MX), string(Submission), string(LMTP), string(LDA), string(IMAP), string(POP3)}
+	return []string{string(MX), string(Submission), string(LMTP), string(LDA), string(IMAP), string(POP3), string(ManageSieve)}
 }
 
 // UnmarshalText takes one of the types.

@@ -249,6 +249,7 @@ func (f *FS) Symlink(target, name string) error {
 		}
 		link := f.disk.newInode(fs.ModeSymlink | 0o777)
 		link.target = target
+		link.syncMeta() // nobody can sync a link: where its name survives, so does the link
 		p.dir.set(f.disk, p.name, link)
 		return nil
 	})

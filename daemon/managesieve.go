@@ -1,0 +1,61 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gomaild/auth"
+	"gomaild/internal/config"
+	"gomaild/managesieve"
+	"gomaild/sieve"
+	"gomaild/sieve/scripts"
+	"gomaild/storage"
+	"gomaild/storage/maildir"
+)
+
+func (p *parts) manageSieveConfig(l *config.Listener) managesieve.Config {
+	engine := sieve.New(sieve.Config{Off: strings.Fields(p.c.Sieve.DisableExtensions), Delimiter: p.c.Routing.RecipientDelimiter})
+	c := managesieve.Config{
+		Auth: p.auth,
+		Scripts: func(ctx context.Context, id auth.Identity) (*scripts.Store, error) {
+			return p.openScripts(ctx, id, engine)
+		},
+		Extensions:      engine.Extensions(),
+		TrustedNetworks: l.TrustedNetworks,
+		Limits:          managesieve.Limits{LoginTimeout: time.Duration(p.c.Limits.LoginTimeout)},
+		Logger:          p.d.log.With("listener", string(l.Type)),
+	}
+	if l.TLS != config.NoTLS {
+		c.TLS = p.d.serverTLS(p.c)
+	}
+	return c
+}
+
+// openScripts opens the scripts of a login, whose directories are made first if
+// nothing has come for it yet.
+func (p *parts) openScripts(ctx context.Context, id auth.Identity, engine *sieve.Engine) (*scripts.Store, error) {
+	m, err := p.db.Mailbox(ctx, id.Account)
+	if err != nil {
+		return nil, err
+	}
+	owner := storage.Owner{Address: m.Address, Maildir: m.Maildir}
+	account, err := p.d.mail.store.Account(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	home, err := maildir.Home(p.c.Storage.Path, owner)
+	if err != nil {
+		return nil, errors.Join(err, account.Close())
+	}
+	fs, err := p.d.mail.fs.Sub(home)
+	if err = errors.Join(err, account.Close()); err != nil {
+		return nil, err
+	}
+	return scripts.New(scripts.Config{
+		FS: fs, Path: filepath.Join(p.c.Storage.Root, home),
+		UID: p.c.Storage.UID, GID: p.c.Storage.GID, Engine: engine,
+	}), nil
+}
