@@ -84,12 +84,18 @@ func (f *Filter) Filter(ctx context.Context, q local.Question) (local.Verdict, e
 		return local.Verdict{Stores: []local.Store{{}}}, nil
 	}
 	h := f.lock(dir)
-	defer f.unlock(dir, h)
-	return r.decide(ctx, scripts)
+	v, err := r.decide(ctx, scripts)
+	if err != nil || !r.remembers {
+		f.unlock(dir, h)
+		return v, err
+	}
+	v.Close = func() { f.unlock(dir, h) }
+	return v, nil
 }
 
-// home is the memory of one account; its lock is held while a message of the
-// account is decided, so that two copies at once are not both the first.
+// home is the memory of one account. Its lock is held while a message of the
+// account is decided and, if the message is to be remembered, until it is: two
+// copies at once are not both the first, nor answered both.
 type home struct {
 	sync.Mutex
 	users int
@@ -132,6 +138,8 @@ type run struct {
 	dir  string
 	log  *slog.Logger
 	seen *seen
+
+	remembers bool // Done will write to seen
 }
 
 func (r *run) decide(ctx context.Context, scripts []*sieve.Script) (local.Verdict, error) {
@@ -245,6 +253,7 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 	if keep {
 		v.Stores = append(v.Stores, store("", flags, result.Content))
 	}
+	r.remembers = len(result.Marks) > 0 || len(answers) > 0
 	v.Done = func(ctx context.Context) { r.done(ctx, env, result.Marks, answers); r.notify(ctx, env, notes) }
 	return v, nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,6 +97,9 @@ func (w *world) deliver(msg string) ([]string, error) {
 			at += ` \Flagged`
 		}
 		where = append(where, strings.Join(append([]string{at}, s.Keywords...), " "))
+	}
+	if v.Close != nil {
+		defer v.Close()
 	}
 	if err == nil && v.Done != nil {
 		v.Done(w.t.Context())
@@ -262,6 +266,37 @@ func TestDuplicate(t *testing.T) {
 	w.want(strings.Replace(simple, "<1@", "<2@", 1), "")
 	w.now = w.now.Add(8 * 24 * time.Hour)
 	w.want(simple, "")
+}
+
+// TestDuplicatesAtOnce holds that of many copies that come at the same time
+// exactly one is the first.
+func TestDuplicatesAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", `require ["duplicate","fileinto"]; if duplicate { fileinto "again"; }`)
+	const copies = 40
+	folders := make([]string, copies)
+	var all sync.WaitGroup
+	for i := range copies {
+		all.Go(func() {
+			where, err := w.deliver(simple)
+			if err != nil || len(where) != 1 {
+				t.Errorf("%q, %v", where, err)
+				return
+			}
+			folders[i] = where[0]
+		})
+	}
+	all.Wait()
+	first := 0
+	for _, f := range folders {
+		if f == "" {
+			first++
+		}
+	}
+	if first != 1 {
+		t.Errorf("%d of %d copies were the first", first, copies)
+	}
 }
 
 func TestFaultIsTemporary(t *testing.T) {

@@ -33,6 +33,9 @@ type Verdict struct {
 	// Done is called when every store is durable, may be nil. It sends what is
 	// only to be sent then; what goes wrong there is its own to log.
 	Done func(ctx context.Context)
+	// Close is called last, whatever came of the stores; may be nil. Until then
+	// a Filter may hold back other messages of the account.
+	Close func()
 }
 
 // Store is one copy to keep.
@@ -49,6 +52,9 @@ func (a *Agent) filtered(ctx context.Context, log *slog.Logger, account storage.
 	v, err := a.filter.Filter(ctx, Question{Recipient: r, From: m.From, Content: c, Account: account})
 	if err != nil {
 		return err
+	}
+	if v.Close != nil {
+		defer v.Close()
 	}
 	for _, s := range v.Stores {
 		if s.Content == nil {
