@@ -15,6 +15,7 @@ import (
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
 	"gomaild/mail"
+	"gomaild/policy/greylist"
 )
 
 // Options is what a Daemon needs beside its configuration.
@@ -28,9 +29,10 @@ type Daemon struct {
 	log      *slog.Logger
 	hostname string
 
-	mail  *mailStore
-	certs *certs.Store
-	tls   atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
+	mail     *mailStore
+	greylist *greylist.List
+	certs    *certs.Store
+	tls      atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
 
 	current atomic.Pointer[generation]
 
@@ -94,6 +96,9 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	d.mail = store
 	d.undo.push("close the mail root", func(context.Context) error { return store.close() })
+	if err := d.openGreylist(); err != nil {
+		return err
+	}
 
 	set, err := loadCerts(d.cfg, d.mail.fs, d.hostname)
 	if err != nil {

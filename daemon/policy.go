@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -10,7 +12,9 @@ import (
 
 	"gomaild/internal/config"
 	"gomaild/internal/dns"
+	"gomaild/internal/durable"
 	"gomaild/policy"
+	"gomaild/policy/greylist"
 )
 
 const resolvConf = "/etc/resolv.conf"
@@ -37,6 +41,8 @@ func policyConfig(c *config.Config, hostname string, r dns.Resolver, d *Daemon) 
 		Checks:         c.Policy.Checks,
 		Resolver:       dns.Net{Resolver: r},
 		DNSBLThreshold: c.Policy.DNSBLThreshold,
+		Greylist:       d.greylist,
+		GreylistDelay:  time.Duration(c.Policy.GreylistDelay),
 		Logger:         d.log,
 	}
 	for _, l := range c.Policy.DNSBL {
@@ -49,6 +55,25 @@ func policyConfig(c *config.Config, hostname string, r dns.Resolver, d *Daemon) 
 		pc.DNSBL = append(pc.DNSBL, list)
 	}
 	return pc
+}
+
+// openGreylist opens what is known of strangers; it is closed after the last
+// session.
+func (d *Daemon) openGreylist() error {
+	if err := durable.MkdirAll(d.mail.fs, ownDir, 0o700); err != nil {
+		return err
+	}
+	list, err := greylist.Open(greylist.Config{FS: d.mail.fs, Name: ownDir + "/greylist"})
+	if errors.Is(err, greylist.ErrDamaged) {
+		d.log.Warn("greylist", "error", err)
+		err = nil
+	}
+	if err != nil {
+		return d.cfg.At("storage.root", err, "name a directory that gomaild may read and write")
+	}
+	d.greylist = list
+	d.undo.push("save the greylist", func(context.Context) error { return list.Close() })
+	return nil
 }
 
 // resolver asks the servers of the configuration, or the system's.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"gomaild/mail"
+	"gomaild/policy/greylist"
 	"gomaild/policy/spf"
 )
 
@@ -39,6 +40,9 @@ type Config struct {
 
 	DNSBL          []List // for reject_rbl_client
 	DNSBLThreshold int    // sum of weights that refuses; default 1
+
+	Greylist      *greylist.List // for greylist; required there
+	GreylistDelay time.Duration  // default 5 min
 
 	DNSTimeout time.Duration // for one check; default 10 s
 	Logger     *slog.Logger
@@ -84,6 +88,7 @@ var table = []check{
 	{"spf", atMail, (*Policy).spf},
 	{"reject_spf_fail", atMail, (*Policy).spfFail},
 	{"reject_non_fqdn_recipient", atRecipient, (*Policy).nonFQDNRecipient},
+	{"greylist", atRecipient, (*Policy).greylist},
 	{"dkim", atContent, nil},
 	{"dmarc", atContent, nil},
 	{"reject_dmarc", atContent, nil},
@@ -102,6 +107,9 @@ func Names() []string {
 func New(c Config) (*Policy, error) {
 	if c.DNSTimeout <= 0 {
 		c.DNSTimeout = 10 * time.Second
+	}
+	if c.GreylistDelay <= 0 {
+		c.GreylistDelay = 5 * time.Minute
 	}
 	if c.DNSBLThreshold <= 0 {
 		c.DNSBLThreshold = 1

@@ -7,11 +7,14 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"gomaild/internal/dns"
 	"gomaild/internal/dns/dnstest"
+	"gomaild/internal/durable/crashfs"
 	"gomaild/mail"
 	"gomaild/policy/dkim"
+	"gomaild/policy/greylist"
 )
 
 var zone = dnstest.Zone{
@@ -143,6 +146,39 @@ func TestOrderAndNames(t *testing.T) {
 		if err := j.Recipient(t.Context(), address(t, to).Address); (err == nil) != want {
 			t.Errorf("%s: %v", to, err)
 		}
+	}
+}
+
+// TestGreylist holds that a stranger is put off for a time and then let in.
+func TestGreylist(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	list, err := greylist.Open(greylist.Config{FS: crashfs.New(), Name: "greylist", Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPolicy(t, Config{Checks: []string{"greylist"}, Greylist: list, GreylistDelay: time.Minute})
+	try := func(client string) error {
+		q := Query{From: address(t, "a@example.org")}
+		if client != "" {
+			q.Client = netip.MustParseAddr(client)
+		}
+		j, err := p.Begin(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j.Recipient(t.Context(), address(t, "bob@example.net").Address)
+	}
+	const want = "450 4.7.1 <bob@example.net>: Recipient address rejected: Greylisted, come again in 60 seconds"
+	if err := try("192.0.2.1"); err == nil || err.Error() != want {
+		t.Errorf("a stranger: %v", err)
+	}
+	if err := try(""); err != nil {
+		t.Errorf("a unix socket: %v", err)
+	}
+	now = now.Add(time.Minute)
+	if err := try("192.0.2.1"); err != nil {
+		t.Errorf("after a minute: %v", err)
 	}
 }
 

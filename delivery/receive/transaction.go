@@ -40,15 +40,15 @@ type accepted struct {
 
 // AddRecipient implements smtp.Transaction.
 func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error {
-	if t.judge != nil {
-		if err := t.judge.Recipient(ctx, to.Address); err != nil {
-			return err // logged by the check
-		}
-	}
 	list, err := t.r.resolve(ctx, to.Address)
 	if err != nil {
 		t.logRefusal(ctx, "recipient rejected", to.Address.String(), err)
 		return err
+	}
+	if t.judge != nil {
+		if err := t.judge.Recipient(ctx, to.Address); err != nil {
+			return err // logged by the check
+		}
 	}
 	t.to = append(t.to, accepted{to.Address, list})
 	return nil

@@ -34,7 +34,7 @@ func Default() *Config {
 		},
 		Routing: Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},
 		DNS:     DNS{Timeout: Duration(3 * time.Second)},
-		Policy:  Policy{DNSBLThreshold: 1, JunkFolder: "Junk"},
+		Policy:  Policy{DNSBLThreshold: 1, GreylistDelay: Duration(5 * time.Minute), JunkFolder: "Junk"},
 		Auth: Auth{
 			ThrottleClient:  20,
 			ThrottleAccount: 10,

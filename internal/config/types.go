@@ -176,7 +176,7 @@ type Policy struct {
 	// reject_rbl_client, reject_invalid_helo_hostname,
 	// reject_non_fqdn_helo_hostname, reject_unknown_helo_hostname,
 	// reject_non_fqdn_sender, reject_unknown_sender_domain,
-	// reject_non_fqdn_recipient. Besides: spf, dkim and dmarc find out and write
+	// reject_non_fqdn_recipient. Besides: greylist puts off who is new; spf, dkim and dmarc find out and write
 	// Authentication-Results; reject_spf_fail and reject_dmarc refuse what the
 	// domains want refused. A DNS that does not answer never refuses mail for
 	// good. Empty: nobody is asked about.
@@ -186,6 +186,9 @@ type Policy struct {
 	// The sum of the weights of the lists that have a client from which on it
 	// is refused.
 	DNSBLThreshold int `toml:"dnsbl_threshold"`
+	// How long greylist puts off a client that is new to a sender and a
+	// recipient.
+	GreylistDelay Duration `toml:"greylist_delay"`
 	// The folder for mail that its domain wants in quarantine (DMARC), made when
 	// it is missing. Empty: INBOX.
 	JunkFolder string `toml:"junk_folder"`

@@ -187,6 +187,7 @@ func (v *validator) dns() {
 
 func (v *validator) policy() {
 	p := &v.c.Policy
+	v.unless(p.GreylistDelay >= Duration(time.Second), "policy.greylist_delay", "%q is too short; write %q or more", p.GreylistDelay, "1s")
 	v.unless(p.DNSBLThreshold > 0, "policy.dnsbl_threshold", "%d would refuse everybody; write 1 or more", p.DNSBLThreshold)
 	v.unless(!strings.ContainsAny(p.JunkFolder, "\x00\n"), "policy.junk_folder", "%q cannot be the name of a folder; write one such as %q", p.JunkFolder, "Junk")
 	for i, l := range p.DNSBL {
