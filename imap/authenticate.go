@@ -35,6 +35,9 @@ func (r authenticate) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, s.loginFailed(err)
 	}
 	id, err := r.exchange(ctx, s, ex)
+	if auth.IsOutcome(err) {
+		return reply{}, s.loginFailed(err)
+	}
 	if err != nil {
 		return reply{}, err
 	}
@@ -43,53 +46,25 @@ func (r authenticate) run(ctx context.Context, s *session) (reply, error) {
 
 // exchange carries challenges and responses until the mechanism is done.
 func (r authenticate) exchange(ctx context.Context, s *session, ex auth.Exchange) (auth.Identity, error) {
-	var response []byte
+	var initial []byte
 	if r.hasInitial {
 		var err error
-		if response, err = decodeResponse(r.initial); err != nil {
-			return auth.Identity{}, s.loginFailed(err)
-		}
-	}
-	for {
-		challenge, done, id, err := ex.Next(ctx, response)
-		if err != nil {
-			return auth.Identity{}, s.loginFailed(err)
-		}
-		if done {
-			return id, nil
-		}
-		line, err := s.challenge(challenge)
-		if err != nil {
+		if initial, err = auth.DecodeResponse(r.initial); err != nil {
 			return auth.Identity{}, err
 		}
-		if response, err = decodeResponse(line); err != nil {
-			return auth.Identity{}, s.loginFailed(err)
-		}
 	}
+	return auth.Negotiate(ctx, ex, initial, s.challenge)
 }
 
-// challenge sends a server challenge and reads the client's line.
-func (s *session) challenge(challenge []byte) (string, error) {
+// challenge sends a server challenge and reads the client's response.
+func (s *session) challenge(challenge []byte) ([]byte, error) {
 	s.enc.Raw("+ " + base64.StdEncoding.EncodeToString(challenge) + "\r\n")
 	line, err := s.dec.Line()
+	if err == nil {
+		err = s.dec.Err()
+	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return line, s.dec.Err()
-}
-
-// decodeResponse reads a response: base64, "*" to cancel, "=" for empty. The
-// result is never nil, which would mean that there was none.
-func decodeResponse(line string) ([]byte, error) {
-	switch line {
-	case "*":
-		return nil, auth.ErrCancelled
-	case "=":
-		return []byte{}, nil
-	}
-	b, err := base64.StdEncoding.DecodeString(line)
-	if err != nil {
-		return nil, auth.ErrMalformed
-	}
-	return append([]byte{}, b...), nil
+	return auth.DecodeResponse(line)
 }

@@ -82,7 +82,7 @@ func (s *session) loggedIn(ctx context.Context, id auth.Identity) (reply, error)
 // how long each takes, and what the log says of it, is the Authenticator's
 // business.
 func (s *session) loginFailed(err error) error {
-	if !isLoginError(err) {
+	if !auth.IsOutcome(err) {
 		err = fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
 	}
 	if errors.Is(err, auth.ErrUnavailable) {
@@ -93,15 +93,4 @@ func (s *session) loginFailed(err error) error {
 		s.bye("Too many failed logins")
 	}
 	return err
-}
-
-// isLoginError reports the errors that package auth defines; any other is
-// treated as ErrUnavailable.
-func isLoginError(err error) bool {
-	for _, known := range []error{auth.ErrDenied, auth.ErrUnavailable, auth.ErrCancelled, auth.ErrMalformed, auth.ErrMechanism} {
-		if errors.Is(err, known) {
-			return true
-		}
-	}
-	return false
 }

@@ -53,39 +53,20 @@ func (s *session) authenticate(ctx context.Context, args []argument) error {
 	if err != nil {
 		return s.loginFailed(err)
 	}
-	var initial *string
+	var initial []byte
 	if len(args) == 2 {
-		initial = &args[1].text
+		if initial, err = decode(args[1].text); err != nil {
+			return s.loginFailed(err)
+		}
 	}
-	id, err := s.exchange(ctx, ex, initial)
+	id, err := auth.Negotiate(ctx, ex, initial, s.challenge)
+	if auth.IsOutcome(err) {
+		return s.loginFailed(err)
+	}
 	if err != nil {
 		return err
 	}
 	return s.loggedIn(ctx, id)
-}
-
-// exchange carries challenges and responses, strings of base64, until the
-// mechanism is done.
-func (s *session) exchange(ctx context.Context, ex auth.Exchange, initial *string) (auth.Identity, error) {
-	var response []byte
-	var err error
-	if initial != nil {
-		if response, err = decode(*initial); err != nil {
-			return auth.Identity{}, s.loginFailed(err)
-		}
-	}
-	for {
-		challenge, done, id, err := ex.Next(ctx, response)
-		if err != nil {
-			return auth.Identity{}, s.loginFailed(err)
-		}
-		if done {
-			return id, nil
-		}
-		if response, err = s.challenge(challenge); err != nil {
-			return auth.Identity{}, err
-		}
-	}
 }
 
 // challenge sends a challenge and reads the response: one string, "*" to cancel.
@@ -98,27 +79,19 @@ func (s *session) challenge(challenge []byte) ([]byte, error) {
 	}
 	switch {
 	case errors.Is(err, errSyntax), errors.Is(err, lineconn.ErrLong), errors.Is(err, errTooMuch), err == nil && len(args) != 1:
-		return nil, s.loginFailed(auth.ErrMalformed)
+		return nil, auth.ErrMalformed
 	case err != nil:
 		return nil, err
 	}
-	response, err := decode(args[0].text)
-	if err != nil {
-		return nil, s.loginFailed(err)
-	}
-	return response, nil
+	return decode(args[0].text)
 }
 
-// decode is never nil without an error: an empty response is one.
+// decode is of strings, where an empty one needs no "=".
 func decode(text string) ([]byte, error) {
-	if text == "*" {
-		return nil, auth.ErrCancelled
+	if text == "" {
+		text = "="
 	}
-	b, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, auth.ErrMalformed
-	}
-	return append([]byte{}, b...), nil
+	return auth.DecodeResponse(text)
 }
 
 // loginFailed counts a refusal and ends the session when there were too many.

@@ -26,7 +26,16 @@ func (s *session) auth(ctx context.Context, arg string) error {
 	if err != nil {
 		return s.loginFailed(err)
 	}
-	id, err := s.exchange(ctx, ex, initial, hasInitial)
+	var response []byte
+	if hasInitial {
+		if response, err = auth.DecodeResponse(initial); err != nil {
+			return s.loginFailed(err)
+		}
+	}
+	id, err := auth.Negotiate(ctx, ex, response, s.challenge)
+	if auth.IsOutcome(err) {
+		return s.loginFailed(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -41,58 +50,15 @@ func (s *session) listMechanisms() {
 	s.end()
 }
 
-// exchange carries challenges and responses until the mechanism is done.
-func (s *session) exchange(ctx context.Context, ex auth.Exchange, initial string, hasInitial bool) (auth.Identity, error) {
-	var response []byte
-	if hasInitial {
-		var err error
-		if response, err = decodeResponse(initial); err != nil {
-			return auth.Identity{}, s.loginFailed(err)
-		}
-	}
-	for {
-		challenge, done, id, err := ex.Next(ctx, response)
-		if err != nil {
-			return auth.Identity{}, s.loginFailed(err)
-		}
-		if done {
-			return id, nil
-		}
-		if response, err = s.challenge(challenge); err != nil {
-			return auth.Identity{}, err
-		}
-	}
-}
-
 // challenge sends a server challenge and reads the client's response.
 func (s *session) challenge(challenge []byte) ([]byte, error) {
 	fmt.Fprintf(s.line.Out, "+ %s\r\n", base64.StdEncoding.EncodeToString(challenge))
 	text, err := s.line.ReadLine(s.loginBy, s.limits.AuthLine)
 	switch {
 	case errors.Is(err, lineconn.ErrLong):
-		return nil, s.loginFailed(auth.ErrMalformed)
+		return nil, auth.ErrMalformed
 	case err != nil:
 		return nil, err
 	}
-	response, err := decodeResponse(text)
-	if err != nil {
-		return nil, s.loginFailed(err)
-	}
-	return response, nil
-}
-
-// decodeResponse reads a response: base64, "*" to cancel, "=" for empty. The
-// result is never nil, which would mean that there was none.
-func decodeResponse(text string) ([]byte, error) {
-	switch text {
-	case "*":
-		return nil, auth.ErrCancelled
-	case "=":
-		return []byte{}, nil
-	}
-	b, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, auth.ErrMalformed
-	}
-	return append([]byte{}, b...), nil
+	return auth.DecodeResponse(text)
 }

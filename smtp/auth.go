@@ -83,7 +83,10 @@ func (s *session) auth(ctx context.Context, a authArg) error {
 	if err != nil {
 		return authStatus(err)
 	}
-	id, err := s.exchange(ctx, ex, a.initial)
+	id, err := auth.Negotiate(ctx, ex, a.initial, s.challenge)
+	if auth.IsOutcome(err) {
+		return authStatus(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -99,22 +102,6 @@ func (s *session) authClient() auth.Client {
 		Protocol: "smtp",
 		Session:  s.client.Session,
 		OnTLS:    s.onTLS(),
-	}
-}
-
-// exchange passes challenges and responses until one side is content.
-func (s *session) exchange(ctx context.Context, ex auth.Exchange, response []byte) (auth.Identity, error) {
-	for {
-		challenge, done, id, err := ex.Next(ctx, response)
-		if err != nil {
-			return auth.Identity{}, authStatus(err)
-		}
-		if done {
-			return id, nil
-		}
-		if response, err = s.challenge(challenge); err != nil {
-			return auth.Identity{}, err
-		}
 	}
 }
 
