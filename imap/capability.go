@@ -2,12 +2,13 @@ package imap
 
 import (
 	"context"
+	"strconv"
 	"strings"
 )
 
 // extensions are offered in every state, in this order after IMAP4rev1.
 const extensions = "LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE " +
-	"ESEARCH SPECIAL-USE LIST-EXTENDED LIST-STATUS"
+	"ESEARCH SEARCHRES WITHIN SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE"
 
 // capability is CAPABILITY, RFC 3501 section 6.1.1.
 type capability struct{}
@@ -21,7 +22,7 @@ func (capability) run(_ context.Context, s *session) (reply, error) {
 
 // printCapabilities prints what holds in the present state.
 func (s *session) printCapabilities() {
-	s.enc.Raw("IMAP4rev1 " + extensions)
+	s.enc.Raw(s.capabilities())
 	if s.state != notAuthenticated {
 		return
 	}
@@ -36,4 +37,9 @@ func (s *session) printCapabilities() {
 			s.enc.Raw(" AUTH=" + strings.ToUpper(m))
 		}
 	}
+}
+
+// capabilities are those that hold after login, and are told before it too.
+func (s *session) capabilities() string {
+	return "IMAP4rev1 " + extensions + " APPENDLIMIT=" + strconv.FormatInt(s.limits.Message, 10)
 }

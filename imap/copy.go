@@ -31,7 +31,7 @@ func (r copyMessages) run(ctx context.Context, s *session) (reply, error) {
 	if r.move && s.box.readOnly {
 		return reply{}, storage.ErrReadOnly
 	}
-	where, err := resolve(s.box.known, r.set, r.byUID)
+	where, err := s.box.resolve(s.box.known, r.set, r.byUID)
 	if err != nil {
 		return reply{}, err
 	}

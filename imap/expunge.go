@@ -37,7 +37,7 @@ func (s *session) expungeDeleted(ctx context.Context, set wire.NumSet) error {
 	}
 	within := positions{{0, len(now.Messages)}}
 	if set != nil {
-		if within, err = resolve(now, set, true); err != nil {
+		if within, err = s.box.resolve(now, set, true); err != nil {
 			return err
 		}
 	}

@@ -159,7 +159,7 @@ func (r *fetch) addSection(name string, sec section, peek bool) {
 }
 
 func (r fetch) run(ctx context.Context, s *session) (reply, error) {
-	where, err := resolve(s.box.known, r.set, r.byUID)
+	where, err := s.box.resolve(s.box.known, r.set, r.byUID)
 	if err != nil {
 		return reply{}, err
 	}

@@ -75,7 +75,7 @@ func (s *session) loggedIn(ctx context.Context, id auth.Identity) (reply, error)
 	}
 	s.identity, s.account, s.state = id, account, authenticated
 	s.log = s.log.With("account", id.Account.String())
-	return reply{code: "CAPABILITY IMAP4rev1 " + extensions, text: "Logged in"}, nil
+	return reply{code: "CAPABILITY " + s.capabilities(), text: "Logged in"}, nil
 }
 
 // loginFailed counts a refusal and ends the session when there were too many;

@@ -50,6 +50,26 @@ func (p positions) uids(v *storage.View) []storage.UID {
 	return uids
 }
 
+// resolve finds the messages of a set in v, which is the known View or a later
+// one.
+func (b *selected) resolve(v *storage.View, set wire.NumSet, byUID bool) (positions, error) {
+	if len(set) == 1 && set[0].Saved {
+		return locate(v, b.saved), nil
+	}
+	return resolve(v, set, byUID)
+}
+
+// locate finds those of uids, ascending, that are still in v.
+func locate(v *storage.View, uids []storage.UID) positions {
+	var found positions
+	for _, uid := range uids {
+		if i, there := v.Index(uid); there {
+			found = append(found, [2]int{i, i + 1})
+		}
+	}
+	return merge(found)
+}
+
 // resolve finds the messages of a set in v. A UID that does not exist is
 // nothing (RFC 3501 section 6.4.8); a message number that does not is an
 // error of the client, except in an empty mailbox, where clients ask for 1:*.

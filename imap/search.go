@@ -9,39 +9,22 @@ import (
 	"gomaild/storage"
 )
 
-// search is SEARCH and UID SEARCH, RFC 3501 section 6.4.4, with the results of
-// RFC 4731 (ESEARCH).
+// search is SEARCH and UID SEARCH, RFC 3501 section 6.4.4.
 type search struct {
-	byUID    bool
-	extended bool // RETURN was given
-	returns  searchReturn
-	key      searchKey
-	sets     []*setKey // in key; they need the View
-}
-
-// searchReturn is a set of result options.
-type searchReturn uint8
-
-const (
-	returnMin searchReturn = 1 << iota
-	returnMax
-	returnCount
-	returnAll
-)
-
-var searchReturns = map[string]searchReturn{
-	"MIN": returnMin, "MAX": returnMax, "COUNT": returnCount, "ALL": returnAll,
+	results
+	key  searchKey
+	sets []*setKey // in key; they need the View
 }
 
 func parseSearch(byUID bool) func(*grammar) request {
 	return func(g *grammar) request {
 		p := searchParser{g: g}
-		r := search{byUID: byUID}
+		r := search{results: results{byUID: byUID}}
 		g.SP()
 		word := p.word()
 		if word == "RETURN" {
 			g.SP()
-			r.parseReturn(g)
+			r.parse(g)
 			g.SP()
 			word = p.word()
 		}
@@ -61,50 +44,42 @@ func parseSearch(byUID bool) func(*grammar) request {
 	}
 }
 
-func (r *search) parseReturn(g *grammar) {
-	r.extended = true
-	g.List(func() {
-		option := searchReturns[g.Word()]
-		if option == 0 {
-			g.Fail("unknown SEARCH return option")
-		}
-		r.returns |= option
-	})
-	if r.returns == 0 {
-		r.returns = returnAll
-	}
-}
-
 func (r search) run(ctx context.Context, s *session) (reply, error) {
-	view := s.box.known
-	for _, k := range r.sets {
-		if err := k.bind(view); err != nil {
-			return reply{}, err
-		}
+	hits, err := r.find(ctx, s)
+	if err != nil {
+		return reply{}, err
 	}
-	var found []uint32
-	for i, m := range view.Messages {
-		ok, err := r.matches(ctx, s, i)
-		if errors.Is(err, storage.ErrExpunged) {
-			continue // gone while we looked: it matches nothing
-		}
-		if err != nil {
-			return reply{}, err
-		}
-		switch {
-		case !ok:
-		case r.byUID:
-			found = append(found, uint32(m.UID))
-		default:
-			found = append(found, uint32(i+1))
-		}
-	}
-	r.print(s, found)
+	r.print(s, "SEARCH", hits)
 	return reply{}, nil
 }
 
+// find looks at every message of the known View and returns the indexes of
+// those that match.
+func (r *search) find(ctx context.Context, s *session) ([]int, error) {
+	for _, k := range r.sets {
+		if err := k.bind(s.box); err != nil {
+			return nil, err
+		}
+	}
+	if r.returns&returnSave != 0 {
+		s.box.saved = nil // RFC 5182 section 2.1: what fails from here on saves nothing
+	}
+	var hits []int
+	for i := range s.box.known.Messages {
+		ok, err := r.matches(ctx, s, i)
+		switch {
+		case errors.Is(err, storage.ErrExpunged): // gone while we looked: it matches nothing
+		case err != nil:
+			return nil, err
+		case ok:
+			hits = append(hits, i)
+		}
+	}
+	return hits, nil
+}
+
 // matches looks at one message; what is opened for it is closed again.
-func (r search) matches(ctx context.Context, s *session, i int) (bool, error) {
+func (r *search) matches(ctx context.Context, s *session, i int) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -112,46 +87,6 @@ func (r search) matches(ctx context.Context, s *session, i int) (bool, error) {
 	ok, err := r.key.match(ctx, c)
 	s.warn("close message", c.close())
 	return ok, err
-}
-
-func (r search) print(s *session, found []uint32) {
-	if r.extended {
-		r.printExtended(s, found)
-		return
-	}
-	s.enc.Raw("* SEARCH")
-	for _, n := range found {
-		s.enc.Byte(' ')
-		s.enc.Number(uint64(n))
-	}
-	s.enc.CRLF()
-}
-
-// printExtended: RFC 4731 section 3.1. Without a match only COUNT is told.
-func (r search) printExtended(s *session, found []uint32) {
-	s.enc.Raw("* ESEARCH (TAG ")
-	s.enc.String(s.tag)
-	s.enc.Byte(')')
-	if r.byUID {
-		s.enc.Raw(" UID")
-	}
-	if r.returns&returnMin != 0 && len(found) > 0 {
-		s.enc.Raw(" MIN ")
-		s.enc.Number(uint64(found[0]))
-	}
-	if r.returns&returnMax != 0 && len(found) > 0 {
-		s.enc.Raw(" MAX ")
-		s.enc.Number(uint64(found[len(found)-1]))
-	}
-	if r.returns&returnCount != 0 {
-		s.enc.Raw(" COUNT ")
-		s.enc.Number(uint64(len(found)))
-	}
-	if r.returns&returnAll != 0 && len(found) > 0 {
-		s.enc.Raw(" ALL ")
-		s.enc.Append(func(dst []byte) []byte { return wire.AppendSet(dst, found) })
-	}
-	s.enc.CRLF()
 }
 
 // searchParser reads search keys.
@@ -173,7 +108,7 @@ func (p *searchParser) setCharset(name string) {
 
 // word is the name of a key, "" for a key that is a set or in parentheses.
 func (p *searchParser) word() string {
-	if c := p.g.Peek(); c == '(' || c == '*' || '0' <= c && c <= '9' {
+	if c := p.g.Peek(); c == '(' || c == '*' || c == '$' || '0' <= c && c <= '9' {
 		return ""
 	}
 	return p.g.Word()

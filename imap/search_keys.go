@@ -76,8 +76,8 @@ type setKey struct {
 	where positions
 }
 
-func (k *setKey) bind(v *storage.View) (err error) {
-	k.where, err = resolve(v, k.set, k.byUID)
+func (k *setKey) bind(b *selected) (err error) {
+	k.where, err = b.resolve(b.known, k.set, k.byUID)
 	return err
 }
 
@@ -203,6 +203,8 @@ func (p *searchParser) keyParser(word string) (func() searchKey, bool) {
 		"UNKEYWORD": func() searchKey { return keywordKey(p.flag(), false) },
 		"LARGER":    func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize > n }) },
 		"SMALLER":   func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize < n }) },
+		"OLDER":     func() searchKey { return p.within(func(age, n time.Duration) bool { return age >= n }) },
+		"YOUNGER":   func() searchKey { return p.within(func(age, n time.Duration) bool { return age <= n }) },
 		"NOT":       func() searchKey { p.g.SP(); return noneOf(p.key()) },
 		"OR":        p.or,
 		"UID":       func() searchKey { p.g.SP(); return p.set(p.g.NumSet(), true) },
@@ -225,6 +227,17 @@ func (p *searchParser) flag() string {
 func (p *searchParser) number() int64 {
 	p.g.SP()
 	return p.g.Number()
+}
+
+// within is OLDER and YOUNGER, RFC 5032: seconds since INTERNALDATE.
+func (p *searchParser) within(holds func(age, n time.Duration) bool) searchKey {
+	p.g.SP()
+	n := p.g.Number32()
+	if n == 0 {
+		p.g.Fail("interval of no seconds")
+	}
+	now := time.Now()
+	return byInfo(func(i storage.Info) bool { return holds(now.Sub(i.InternalDate), time.Duration(n)*time.Second) })
 }
 
 func (p *searchParser) date(sent bool, signs []int) searchKey {

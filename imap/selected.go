@@ -18,6 +18,7 @@ type selected struct {
 	// messages that are gone are held for the client.
 	base   *storage.View
 	recent map[storage.UID]struct{} // messages that are \Recent in this session
+	saved  []storage.UID            // "$" of RFC 5182, ascending
 }
 
 // deselect leaves the selected mailbox.

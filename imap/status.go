@@ -6,20 +6,42 @@ import (
 	"gomaild/storage"
 )
 
-// statusItems are the items of STATUS, RFC 3501 section 6.3.10. \Recent
-// messages of a mailbox that this session has not selected are some other
-// session's: there are none here.
-var statusItems = map[string]func(v *storage.View, box *selected) uint64{
-	"MESSAGES":    func(v *storage.View, _ *selected) uint64 { return uint64(len(v.Messages)) },
-	"UIDNEXT":     func(v *storage.View, _ *selected) uint64 { return uint64(v.UIDNext) },
-	"UIDVALIDITY": func(v *storage.View, _ *selected) uint64 { return uint64(v.UIDValidity) },
-	"UNSEEN":      func(v *storage.View, _ *selected) uint64 { return countUnseen(v) },
-	"RECENT": func(_ *storage.View, box *selected) uint64 {
-		if box == nil {
-			return 0
-		}
-		return uint64(len(box.recent))
-	},
+// statusQuery is a mailbox that is asked for its items.
+type statusQuery struct {
+	mailbox storage.Mailbox
+	view    *storage.View
+	box     *selected // if it is the one that this session has selected
+	limits  *Limits
+}
+
+// statusItems are the items of STATUS, RFC 3501 section 6.3.10, SIZE of
+// RFC 8438 and APPENDLIMIT of RFC 7889. \Recent messages of a mailbox that
+// this session has not selected are some other session's: there are none here.
+var statusItems = map[string]func(ctx context.Context, q *statusQuery) (uint64, error){
+	"MESSAGES":    func(_ context.Context, q *statusQuery) (uint64, error) { return uint64(len(q.view.Messages)), nil },
+	"UIDNEXT":     func(_ context.Context, q *statusQuery) (uint64, error) { return uint64(q.view.UIDNext), nil },
+	"UIDVALIDITY": func(_ context.Context, q *statusQuery) (uint64, error) { return uint64(q.view.UIDValidity), nil },
+	"UNSEEN":      func(_ context.Context, q *statusQuery) (uint64, error) { return countUnseen(q.view), nil },
+	"RECENT":      func(_ context.Context, q *statusQuery) (uint64, error) { return q.recent(), nil },
+	"SIZE":        func(ctx context.Context, q *statusQuery) (uint64, error) { return q.size(ctx) },
+	"APPENDLIMIT": func(_ context.Context, q *statusQuery) (uint64, error) { return uint64(q.limits.Message), nil },
+}
+
+func (q *statusQuery) recent() uint64 {
+	if q.box == nil {
+		return 0
+	}
+	return uint64(len(q.box.recent))
+}
+
+// size is the sum of RFC822.SIZE.
+func (q *statusQuery) size(ctx context.Context) (uint64, error) {
+	entries, err := q.mailbox.Maildrop(ctx, q.view)
+	var sum uint64
+	for _, e := range entries {
+		sum += uint64(e.WireSize)
+	}
+	return sum, err
 }
 
 func countUnseen(v *storage.View) uint64 {
@@ -78,20 +100,26 @@ func (s *session) printStatus(ctx context.Context, name string, items []string) 
 	if err != nil {
 		return err
 	}
-	box := s.box
-	if box != nil && box.mailbox.Name() != mailbox.Name() {
-		box = nil
+	q := &statusQuery{mailbox: mailbox, view: view, limits: &s.limits}
+	if s.box != nil && s.box.mailbox.Name() == mailbox.Name() {
+		q.box = s.box
 	}
+	mark := s.enc.Mark()
 	s.enc.Raw("* STATUS ")
 	s.enc.Mailbox(name)
 	s.enc.Raw(" (")
 	for i, item := range items {
+		value, err := statusItems[item](ctx, q)
+		if err != nil {
+			s.enc.Rollback(mark) // nothing of this line can have been sent
+			return err
+		}
 		if i > 0 {
 			s.enc.Byte(' ')
 		}
 		s.enc.Raw(item)
 		s.enc.Byte(' ')
-		s.enc.Number(statusItems[item](view, box))
+		s.enc.Number(value)
 	}
 	s.enc.Byte(')')
 	s.enc.CRLF()

@@ -60,7 +60,7 @@ func (r store) run(ctx context.Context, s *session) (reply, error) {
 	if box.readOnly {
 		return reply{}, storage.ErrReadOnly
 	}
-	where, err := resolve(box.known, r.set, r.byUID)
+	where, err := box.resolve(box.known, r.set, r.byUID)
 	if err != nil {
 		return reply{}, err
 	}

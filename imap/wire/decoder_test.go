@@ -125,7 +125,7 @@ func TestTokens(t *testing.T) {
 		{"no number", "x", func(d *Decoder) any { return d.Number() }, "error: number expected"},
 		{"32 bits", "4294967295", func(d *Decoder) any { return d.Number32() }, "4294967295"},
 		{"33 bits", "4294967296", func(d *Decoder) any { return d.Number32() }, "error: number is too large"},
-		{"a set stays as it is written", "1:4294967295,*:1,7,*", func(d *Decoder) any { return d.NumSet() }, "[{1 4294967295} {0 1} {7 7} {0 0}]"},
+		{"a set stays as it is written", "1:4294967295,*:1,7,*", func(d *Decoder) any { return d.NumSet() }, "[{1 4294967295 false} {0 1 false} {7 7 false} {0 0 false}]"},
 		{"zero is no number of a message", "0:*", func(d *Decoder) any { return d.NumSet() }, "error: message numbers begin with 1"},
 		{"a set ends with a number", "1,", func(d *Decoder) any { return d.NumSet() }, "error: number expected"},
 		{"flags", `(\Seen $Junk a.b)`, func(d *Decoder) any { return d.FlagList() }, `[\Seen $Junk a.b]`},

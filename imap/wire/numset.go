@@ -9,6 +9,9 @@ const Star = 0
 // larger one, either may be Star.
 type Range struct {
 	First, Last uint32
+	// Saved is "$", the result of the last search that was to be saved
+	// (RFC 5182); First and Last mean nothing then.
+	Saved bool
 }
 
 // NumSet is a sequence-set (RFC 3501 section 9) as the client wrote it. It is
@@ -17,6 +20,9 @@ type NumSet []Range
 
 // NumSet reads a sequence-set.
 func (d *Decoder) NumSet() NumSet {
+	if d.Accept('$') {
+		return NumSet{{Saved: true}}
+	}
 	var set NumSet
 	for d.Err() == nil {
 		r := Range{First: d.setNumber()}

@@ -1,0 +1,139 @@
+package imap
+
+import (
+	"slices"
+
+	"gomaild/imap/wire"
+	"gomaild/storage"
+)
+
+// results is how a search tells what it found: the SEARCH response, or the
+// ESEARCH response of RFC 4731 with the options of RETURN.
+type results struct {
+	byUID    bool
+	extended bool // RETURN was given
+	returns  searchReturn
+}
+
+// searchReturn is a set of result options.
+type searchReturn uint8
+
+const (
+	returnMin searchReturn = 1 << iota
+	returnMax
+	returnCount
+	returnAll
+	returnSave // RFC 5182
+)
+
+var searchReturns = map[string]searchReturn{
+	"MIN": returnMin, "MAX": returnMax, "COUNT": returnCount, "ALL": returnAll, "SAVE": returnSave,
+}
+
+// parse reads the options after RETURN.
+func (r *results) parse(g *grammar) {
+	r.extended = true
+	g.List(func() {
+		option := searchReturns[g.Word()]
+		if option == 0 {
+			g.Fail("unknown SEARCH return option")
+		}
+		r.returns |= option
+	})
+	if r.returns == 0 {
+		r.returns = returnAll
+	}
+}
+
+// print tells the messages at the indexes hits of the known View, in the order
+// of the result, and saves them where that was asked.
+func (r *results) print(s *session, verb string, hits []int) {
+	if r.returns&returnSave != 0 {
+		s.box.saved = r.toSave(s.box.known, hits)
+	}
+	switch {
+	case !r.extended:
+		r.printPlain(s, verb, hits)
+	case r.returns != returnSave: // RFC 5182 section 2.1: SAVE alone has no response
+		r.printExtended(s, hits)
+	}
+}
+
+// toSave: with MIN or MAX and nothing that looks at every message, only these
+// are saved (RFC 5182 section 2.1).
+func (r *results) toSave(v *storage.View, hits []int) []storage.UID {
+	if r.returns&(returnAll|returnCount) == 0 && r.returns&(returnMin|returnMax) != 0 {
+		hits = r.ends(hits)
+	}
+	uids := make([]storage.UID, 0, len(hits))
+	for _, i := range hits {
+		uids = append(uids, v.Messages[i].UID)
+	}
+	slices.Sort(uids)
+	return slices.Compact(uids)
+}
+
+// ends are the first and the last hit, as far as they were asked for.
+func (r *results) ends(hits []int) []int {
+	var ends []int
+	if len(hits) > 0 && r.returns&returnMin != 0 {
+		ends = append(ends, hits[0])
+	}
+	if len(hits) > 0 && r.returns&returnMax != 0 {
+		ends = append(ends, hits[len(hits)-1])
+	}
+	return ends
+}
+
+// number is what the client knows the message at index i by.
+func (r *results) number(v *storage.View, i int) uint32 {
+	if r.byUID {
+		return uint32(v.Messages[i].UID)
+	}
+	return uint32(i + 1)
+}
+
+func (r *results) printPlain(s *session, verb string, hits []int) {
+	s.enc.Raw("* " + verb)
+	for _, i := range hits {
+		s.enc.Byte(' ')
+		s.enc.Number(uint64(r.number(s.box.known, i)))
+	}
+	s.enc.CRLF()
+}
+
+// printExtended: RFC 4731 section 3.1. Without a match only COUNT is told.
+func (r *results) printExtended(s *session, hits []int) {
+	s.enc.Raw("* ESEARCH (TAG ")
+	s.enc.String(s.tag)
+	s.enc.Byte(')')
+	if r.byUID {
+		s.enc.Raw(" UID")
+	}
+	if r.returns&returnMin != 0 && len(hits) > 0 {
+		s.enc.Raw(" MIN ")
+		s.enc.Number(uint64(r.number(s.box.known, hits[0])))
+	}
+	if r.returns&returnMax != 0 && len(hits) > 0 {
+		s.enc.Raw(" MAX ")
+		s.enc.Number(uint64(r.number(s.box.known, hits[len(hits)-1])))
+	}
+	if r.returns&returnCount != 0 {
+		s.enc.Raw(" COUNT ")
+		s.enc.Number(uint64(len(hits)))
+	}
+	if r.returns&returnAll != 0 && len(hits) > 0 {
+		s.enc.Raw(" ALL ")
+		r.printSet(s, hits)
+	}
+	s.enc.CRLF()
+}
+
+// printSet prints numbers as a set in the order of the result.
+func (r *results) printSet(s *session, hits []int) {
+	numbers := make([]uint32, len(hits))
+	for n, i := range hits {
+		numbers[n] = r.number(s.box.known, i)
+	}
+	s.enc.Append(func(dst []byte) []byte { return wire.AppendSet(dst, numbers) })
+}
