@@ -173,6 +173,12 @@ func (p *parts) smtpConfig(l *config.Listener) smtp.Config {
 	if l.TLS != config.NoTLS {
 		c.TLS = p.d.serverTLS(p.c)
 	}
+	if l.Type == config.MX {
+		c.GreetDelay = time.Duration(p.c.Policy.GreetDelay)
+		if p.policy != nil {
+			c.Admit = func(ctx context.Context, who smtp.Client) error { return p.policy.Connect(ctx, who.Addr) }
+		}
+	}
 	if l.Type == config.Submission {
 		c.Auth, c.RequireAuth, c.TrustedNetworks = p.auth, true, l.TrustedNetworks
 	}
@@ -186,6 +192,7 @@ func (p *parts) receiver(l *config.Listener) smtp.Receiver {
 		if p.keys != nil {
 			c.Sign = p.keys.Sign
 		}
+		c.Brakes, c.CheckFrom, c.ShowClient = p.brakes(), p.c.Submission.CheckFrom, p.c.Submission.ShowClient
 		// Strangers are kept out by smtp's RequireAuth, which knows the client.
 		c.Trusted = len(l.TrustedNetworks) > 0
 		return receive.NewSubmission(c)

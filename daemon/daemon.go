@@ -16,6 +16,7 @@ import (
 	"gomaild/internal/config"
 	"gomaild/mail"
 	"gomaild/policy/greylist"
+	"gomaild/policy/rate"
 )
 
 // Options is what a Daemon needs beside its configuration.
@@ -31,6 +32,8 @@ type Daemon struct {
 
 	mail     *mailStore
 	greylist *greylist.List
+	rates    *rate.Table // of strangers; filled by whoever likes, so not that of brakes
+	brakes   *rate.Table // of our users
 	certs    *certs.Store
 	tls      atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
 
@@ -52,7 +55,7 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Daemon{log: opts.Logger, hostname: name, cfg: cfg}, nil
+	return &Daemon{log: opts.Logger, hostname: name, cfg: cfg, rates: rate.NewTable(0), brakes: rate.NewTable(0)}, nil
 }
 
 // hostname is the configured name of this host, or the system's.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"time"
 
@@ -15,31 +16,38 @@ import (
 	"gomaild/internal/durable"
 	"gomaild/policy"
 	"gomaild/policy/greylist"
+	"gomaild/policy/rate"
 )
 
 const resolvConf = "/etc/resolv.conf"
 
-// policy makes the checks of strangers, nil if there are none.
+// policy makes the checks of strangers, nil if there are none. Rates need no
+// resolver.
 func (d *Daemon) policy(c *config.Config) (*policy.Policy, error) {
-	if len(c.Policy.Checks) == 0 {
+	if len(c.Policy.Checks) == 0 && reflect.ValueOf(c.Policy.Rates).IsZero() {
 		return nil, nil
 	}
-	resolver, err := resolver(c)
-	if err != nil {
-		return nil, err
+	pc := policyConfig(c, d)
+	if len(c.Policy.Checks) > 0 {
+		r, err := resolver(c)
+		if err != nil {
+			return nil, err
+		}
+		pc.Resolver = dns.Net{Resolver: r}
 	}
-	p, err := policy.New(policyConfig(c, d.hostname, resolver, d))
+	p, err := policy.New(pc)
 	if err != nil {
 		return nil, c.At("policy.checks", err, "use %s", strings.Join(policy.Names(), ", "))
 	}
 	return p, nil
 }
 
-func policyConfig(c *config.Config, hostname string, r dns.Resolver, d *Daemon) policy.Config {
+func policyConfig(c *config.Config, d *Daemon) policy.Config {
 	pc := policy.Config{
-		Hostname:       hostname,
+		Hostname:       d.hostname,
 		Checks:         c.Policy.Checks,
-		Resolver:       dns.Net{Resolver: r},
+		Rates:          policyRates(&c.Policy.Rates),
+		RateTable:      d.rates,
 		DNSBLThreshold: c.Policy.DNSBLThreshold,
 		Greylist:       d.greylist,
 		GreylistDelay:  time.Duration(c.Policy.GreylistDelay),
@@ -55,6 +63,33 @@ func policyConfig(c *config.Config, hostname string, r dns.Resolver, d *Daemon) 
 		pc.DNSBL = append(pc.DNSBL, list)
 	}
 	return pc
+}
+
+func policyRates(r *config.Rates) policy.Rates {
+	return policy.Rates{
+		ClientConnections:  limits(r.ClientConnections),
+		ClientMessages:     limits(r.ClientMessages),
+		ClientRecipients:   limits(r.ClientRecipients),
+		NetworkConnections: limits(r.NetworkConnections),
+		NetworkMessages:    limits(r.NetworkMessages),
+		NetworkRecipients:  limits(r.NetworkRecipients),
+		SenderMessages:     limits(r.SenderMessages),
+		SenderRecipients:   limits(r.SenderRecipients),
+	}
+}
+
+func limits(rates []config.Rate) []rate.Limit {
+	all := make([]rate.Limit, len(rates))
+	for i, r := range rates {
+		all[i] = rate.Limit{N: r.N, Per: r.Per}
+	}
+	return all
+}
+
+// brakes hold the users of a configuration. What was counted outlives a reload.
+func (p *parts) brakes() *policy.Brakes {
+	s := &p.c.Submission
+	return &policy.Brakes{Messages: limits(s.Messages), Recipients: limits(s.Recipients), Table: p.d.brakes, Logger: p.d.log}
 }
 
 // openGreylist opens what is known of strangers; it is closed after the last

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -59,6 +60,39 @@ func TestPolicy(t *testing.T) {
 	}
 	if err := send("refused"); err == nil || !strings.Contains(err.Error(), "reverse hostname") {
 		t.Errorf("a client without a name: %v", err)
+	}
+}
+
+// TestRates holds that the limits of the configuration reach MX and submission,
+// and that a reload forgets nothing.
+func TestRates(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).start(t)
+	reload := func(head string) {
+		t.Helper()
+		if err := w.Reload(t.Context(), w.config(t, head, listeners)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send := func() error {
+		return transmit(t, dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)), false, "counted")
+	}
+	reload("policy.rates.sender_messages = [\"1/1h\"]\nsubmission.messages = [\"1/1h\"]\n")
+	if err := errors.Join(send(), w.submit(t, "counted")); err != nil {
+		t.Fatal(err)
+	}
+	reload("policy.rates.sender_messages = [\"1/1h\"]\nsubmission.messages = [\"1/1h\"]\nlimits.hops = 60\n")
+	for who, err := range map[string]error{"stranger": send(), "user": w.submit(t, "counted")} {
+		if err == nil || !strings.Contains(err.Error(), "Rate limit exceeded: come again in ") {
+			t.Errorf("a %s above the limit: %v", who, err)
+		}
+	}
+	reload("policy.rates.client_connections = [\"1/1h\"]\n")
+	if err := send(); err != nil {
+		t.Fatal(err)
+	}
+	if err := send(); err == nil || !strings.Contains(err.Error(), "Rate limit exceeded") {
+		t.Errorf("a second connection: %v", err)
 	}
 }
 

@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"gomaild/mail"
 )
@@ -22,6 +21,5 @@ func (p *Policy) greylist(ctx context.Context, j *Judge) error {
 	if wait <= 0 {
 		return nil
 	}
-	seconds := int64((wait + time.Second - 1) / time.Second)
-	return &mail.Status{Code: 450, Enhanced: "4.7.1", Text: fmt.Sprintf("<%s>: Recipient address rejected: Greylisted, come again in %d seconds", j.to, seconds)}
+	return &mail.Status{Code: 450, Enhanced: "4.7.1", Text: fmt.Sprintf("<%s>: Recipient address rejected: Greylisted, come again in %d seconds", j.to, seconds(wait))}
 }

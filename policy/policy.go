@@ -15,10 +15,12 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gomaild/mail"
 	"gomaild/policy/greylist"
+	"gomaild/policy/rate"
 	"gomaild/policy/spf"
 )
 
@@ -44,6 +46,9 @@ type Config struct {
 	Greylist      *greylist.List // for greylist; required there
 	GreylistDelay time.Duration  // default 5 min
 
+	Rates     Rates       // counted before Checks, as far as there are limits
+	RateTable *rate.Table // what was counted; a new one if nil
+
 	DNSTimeout time.Duration // for one check; default 10 s
 	Logger     *slog.Logger
 	Now        func() time.Time
@@ -63,7 +68,8 @@ type Policy struct {
 type stage uint8
 
 const (
-	atMail stage = iota
+	atConnect stage = iota
+	atMail
 	atRecipient
 	atContent
 )
@@ -92,6 +98,14 @@ var table = []check{
 	{"dkim", atContent, nil},
 	{"dmarc", atContent, nil},
 	{"reject_dmarc", atContent, nil},
+}
+
+// rates are the checks that are made without being asked for, before all
+// others: they cost nothing, and refuse nobody where no limit is set.
+var rates = []check{
+	{"connection_rate", atConnect, (*Policy).connectionRate},
+	{"message_rate", atMail, (*Policy).messageRate},
+	{"recipient_rate", atRecipient, (*Policy).recipientRate},
 }
 
 // Names are the checks that Config.Checks may name.
@@ -123,7 +137,10 @@ func New(c Config) (*Policy, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Policy{cfg: c, log: c.Logger}
+	if c.RateTable == nil {
+		c.RateTable = rate.NewTable(0)
+	}
+	p := &Policy{cfg: c, log: c.Logger, checks: slices.Clone(rates)}
 	for _, name := range c.Checks {
 		row, ok := find(name)
 		if !ok {
@@ -153,6 +170,13 @@ func (p *Policy) has(names ...string) bool {
 		}
 	}
 	return false
+}
+
+// Connect makes the checks of a client that has said nothing yet. The error
+// sends it away.
+func (p *Policy) Connect(ctx context.Context, client netip.Addr) error {
+	j := &Judge{Query: Query{Client: client}, p: p}
+	return j.run(ctx, atConnect)
 }
 
 // Query is what is known of a stranger at MAIL.

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
@@ -62,6 +63,11 @@ type Config struct {
 	// GreetDelay is how long the banner waits for a client that talks first
 	// and is sent away for it (RFC 5321 section 3.1). 0 does not wait.
 	GreetDelay time.Duration
+
+	// Admit, if set, decides about a client before the banner, and again when
+	// XCLIENT has said who it is. An error is the reply in the banner's place,
+	// and ends the session. Who may use XCLIENT is not asked about as itself.
+	Admit func(ctx context.Context, c Client) error
 
 	Receiver Receiver
 	Limits   Limits

@@ -17,7 +17,12 @@ var errHelo = &mail.Status{Code: 501, Enhanced: "5.5.4", Text: "A domain name or
 
 // greet sends the banner to a client that waits for it (RFC 5321 section 3.1:
 // it MUST), and sends away one that talked first.
-func (s *session) greet() error {
+func (s *session) greet(ctx context.Context) error {
+	if !s.mayXClient() {
+		if err := s.admit(ctx); err != nil {
+			return err
+		}
+	}
 	early, err := s.wire.talksFirst(s.srv.cfg.GreetDelay)
 	if err != nil {
 		return err
@@ -26,6 +31,17 @@ func (s *session) greet() error {
 		return s.end(errAhead)
 	}
 	s.reply(220, "", s.hostname()+" "+s.srv.cfg.Greeting)
+	return nil
+}
+
+// admit ends the session with the reply to a client that may not come in.
+func (s *session) admit(ctx context.Context) error {
+	if s.srv.cfg.Admit == nil {
+		return nil
+	}
+	if err := s.srv.cfg.Admit(ctx, s.client); err != nil {
+		return s.end(mail.StatusOf(err))
+	}
 	return nil
 }
 

@@ -81,7 +81,7 @@ func newSession(srv *Server, w *wire, drain <-chan struct{}) *session {
 
 // serve is the life of the session; the error says how it ended.
 func (s *session) serve(ctx context.Context) error {
-	err := s.greet()
+	err := s.greet(ctx)
 	for err == nil {
 		err = s.step(ctx)
 	}

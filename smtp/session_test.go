@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -247,6 +248,37 @@ func TestGreetDelay(t *testing.T) {
 		}
 		c.say("HELO x", "250")
 	})
+}
+
+// TestAdmit holds that a client that may not come in hears why in place of the
+// banner, and that a front end is asked about when it has said for whom it
+// speaks.
+func TestAdmit(t *testing.T) {
+	t.Parallel()
+	var asked []netip.Addr
+	cfg := Config{Receiver: &fakeReceiver{}, Admit: func(_ context.Context, c Client) error {
+		asked = append(asked, c.Addr)
+		return &mail.Status{Code: 421, Enhanced: "4.7.1", Text: "Too fast"}
+	}}
+	c := dialSilent(t, cfg)
+	c.expect("421 4.7.1 Too fast")
+	c.expectEnd()
+	if len(asked) != 1 {
+		t.Fatalf("asked about %v", asked)
+	}
+	cfg.XClientNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	conn, err := net.Dial("tcp", serve(t, New(cfg), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c = &client{t: t, conn: conn, in: bufio.NewReader(conn)}
+	c.expect("220 ")
+	c.say("EHLO x", "250")
+	c.say("XCLIENT ADDR=192.0.2.9", "421 4.7.1 Too fast")
+	if len(asked) != 2 || asked[1] != netip.MustParseAddr("192.0.2.9") {
+		t.Errorf("asked about %v", asked)
+	}
 }
 
 // TestErrorDelay holds that the first half of the errors is answered at once

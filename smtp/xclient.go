@@ -109,7 +109,7 @@ func (s *session) mayXClient() bool {
 
 // xclient makes the session that of another client, and begins it again: what
 // that client may do is found out anew, and EHLO must come.
-func (s *session) xclient(_ context.Context, a attributes) error {
+func (s *session) xclient(ctx context.Context, a attributes) error {
 	if !s.mayXClient() {
 		return errXRefused
 	}
@@ -134,6 +134,9 @@ func (s *session) xclient(_ context.Context, a attributes) error {
 		c.Identity = &auth.Identity{Account: login, MaySend: true}
 	}
 	s.log = s.srv.log.With("session", c.Session, "client", c.Addr)
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
 	s.reply(220, "", s.hostname()+" "+s.srv.cfg.Greeting)
 	return nil
 }

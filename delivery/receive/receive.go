@@ -88,6 +88,13 @@ type Config struct {
 
 	// Policy judges strangers (MX only); nil lets everybody in.
 	Policy *policy.Policy
+	// Brakes hold to a rate who has logged in (submission only); nil holds
+	// nobody.
+	Brakes *policy.Brakes
+	// CheckFrom wants the addresses in From to be the login's own (submission).
+	CheckFrom bool
+	// ShowClient names the client in the Received field (submission).
+	ShowClient bool
 	// Sign makes the DKIM-Signature fields for a message of our users, none for
 	// a domain without a key; nil signs nothing.
 	Sign func(c message.Content) ([]byte, error)
@@ -173,6 +180,11 @@ func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePa
 		}
 		t.judge = judge
 	}
+	if r.Brakes != nil && c.Identity != nil {
+		if err := r.Brakes.Message(ctx, c.Identity.Account); err != nil {
+			return nil, err // logged by the brake
+		}
+	}
 	if err := r.admitSender(ctx, c, from); err != nil {
 		t.logRefusal(ctx, "sender rejected", "", err)
 		return nil, err
@@ -182,6 +194,9 @@ func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePa
 
 func (r *receiver) newTransaction(c smtp.Client, from mail.ReversePath) *transaction {
 	log := r.Logger.With("session", c.Session, "way", r.name, "from", from.Address.String())
+	if c.Addr.IsValid() {
+		log = log.With("client", c.Addr)
+	}
 	if c.Message != "" {
 		log = log.With("id", c.Message)
 	}

@@ -341,7 +341,7 @@ func TestStored(t *testing.T) {
 			[]string{"Return-Path: <s@r.test>\r\nDelivered-To: bob@example.org\r\n" + received +
 				"ESMTP\r\n\tid S1.1;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n" + hello}},
 		{"TLS is shown", NewSubmission, loggedIn("alice@example.org", true), "alice@example.org", []string{"bob@example.org"}, hello, "bob@example.org",
-			[]string{"Return-Path: <alice@example.org>\r\nDelivered-To: bob@example.org\r\n" + received +
+			[]string{"Return-Path: <alice@example.org>\r\nDelivered-To: bob@example.org\r\nReceived: by mx.example.org with " +
 				"ESMTPSA\r\n\t(using TLS 1.3 with cipher TLS_AES_128_GCM_SHA256)\r\n\tid S1.1\r\n\tfor <bob@example.org>;\r\n\tFri, 02 Jan 2026 03:04:05 +0000\r\n" + hello}},
 		{"each Return-Path of the sender's goes, folded and in any case", NewMX, client, "", []string{"bob@example.org"}, "Return-Path: <forged>\r\nA: b\r\nreturn-PATH: <x@y>\r\n\t(folded)\r\n\r\nReturn-Path: body\r\n", "bob@example.org",
 			[]string{"Return-Path: <>\r\nDelivered-To: bob@example.org\r\n" + received +

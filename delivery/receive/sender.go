@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"gomaild/mail"
+	"gomaild/message"
 	"gomaild/smtp"
 )
 
@@ -26,6 +27,53 @@ func (r *receiver) admitSender(ctx context.Context, c smtp.Client, from mail.Rev
 		return lookupFault(err)
 	case !owned:
 		return &mail.Status{Code: 553, Enhanced: "5.7.1", Text: from.String() + ": Sender address rejected: not owned by user " + c.Identity.Account.String()}
+	}
+	return nil
+}
+
+// maxAuthors is how many addresses a user's From may have.
+const maxAuthors = 20
+
+// admitAuthors wants each address in From to be one that the login may send
+// as. A message without From, or with names that are no addresses, deceives
+// nobody by it.
+func (t *transaction) admitAuthors(ctx context.Context, c Content) error {
+	account := t.client.Identity.Account
+	for f, err := range message.Fields(c, message.Span{Len: c.Size()}) {
+		if err != nil {
+			return err
+		}
+		if !f.Is("From") {
+			continue
+		}
+		authors := message.ParseAddressList(f.Text(), maxAuthors+1)
+		if len(authors) > maxAuthors {
+			return &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "From has too many addresses"}
+		}
+		for _, a := range authors {
+			if a.Domain == "" {
+				continue
+			}
+			if err := t.r.admitAuthor(ctx, account, a.Local+"@"+a.Domain); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *receiver) admitAuthor(ctx context.Context, account mail.Address, author string) error {
+	refusal := &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "From address rejected: not owned by user " + account.String()}
+	a, err := mail.ParseAddress(author)
+	if err != nil {
+		return refusal
+	}
+	owned, err := r.Router.MaySendAs(ctx, account, a)
+	switch {
+	case err != nil:
+		return lookupFault(err)
+	case !owned:
+		return refusal
 	}
 	return nil
 }

@@ -37,13 +37,7 @@ func (t *transaction) trace(head message.Trace) []byte {
 // there is no other: the copies must not tell of one another.
 func (t *transaction) received() string {
 	var b strings.Builder
-	b.WriteString("Received: from " + sanitiseHelo(t.client.Helo) + " (")
-	if t.client.Addr.IsValid() {
-		b.WriteString(mail.AddrLiteral(t.client.Addr))
-	} else {
-		b.WriteString("local socket")
-	}
-	b.WriteString(")\r\n\tby " + t.r.Hostname + " with " + t.client.Protocol)
+	b.WriteString("Received: " + t.fromClause() + "by " + t.r.Hostname + " with " + t.client.Protocol)
 	if t.client.TLS != nil {
 		b.WriteString("\r\n\t(" + tlsDetails(t.client.TLS) + ")")
 	}
@@ -56,6 +50,19 @@ func (t *transaction) received() string {
 	}
 	b.WriteString(";\r\n\t" + t.r.Now().Format(dateForm) + "\r\n")
 	return b.String()
+}
+
+// fromClause says who brought the message. Of our users nobody needs to know
+// where they were: the log has it, by the id.
+func (t *transaction) fromClause() string {
+	if t.r.completes && !t.r.ShowClient {
+		return ""
+	}
+	addr := "local socket"
+	if t.client.Addr.IsValid() {
+		addr = mail.AddrLiteral(t.client.Addr)
+	}
+	return "from " + sanitiseHelo(t.client.Helo) + " (" + addr + ")\r\n\t"
 }
 
 // quoteComment makes of s the text of a comment (RFC 5322 section 3.2.2): the

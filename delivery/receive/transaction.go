@@ -50,6 +50,11 @@ func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error
 			return err // logged by the check
 		}
 	}
+	if t.r.Brakes != nil && t.client.Identity != nil {
+		if err := t.r.Brakes.Recipient(ctx, t.client.Identity.Account); err != nil {
+			return err // logged by the brake
+		}
+	}
 	t.to = append(t.to, accepted{to.Address, list})
 	return nil
 }
@@ -68,6 +73,9 @@ func (t *transaction) Commit(ctx context.Context, content io.Reader) []error {
 	}
 	if err == nil && t.judge != nil {
 		err = t.judgeContent(ctx, c)
+	}
+	if err == nil && t.r.CheckFrom && t.r.completes && t.client.Identity != nil {
+		err = t.admitAuthors(ctx, c)
 	}
 	var results []error
 	if err != nil {

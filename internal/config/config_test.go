@@ -282,3 +282,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestRate holds the values of a rate.
+func TestRate(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"100/1h": "100/1h", "1/1s": "1/1s", "5/24h": "5/24h", "7/90s": "7/1m30s",
+		"": "", "5": "", "0/1h": "", "-1/1h": "", "5/0s": "", "5/1ms": "", "5/745h": "", "5/-1h": "", "1000001/1h": "", "5/hour": "", "a/1h": "",
+	} {
+		var r Rate
+		err := r.UnmarshalText([]byte(text))
+		if (err == nil) != (want != "") || err == nil && r.String() != want {
+			t.Errorf("%q: %v, %v", text, r, err)
+		}
+	}
+}

@@ -169,6 +169,10 @@ func wanted(t reflect.Type) string {
 		return `a file mode; write a string with octal digits, such as "0660"`
 	case reflect.TypeFor[netip.Prefix]():
 		return `a network; write a string such as "192.0.2.0/24"`
+	case reflect.TypeFor[Rate]():
+		return `a rate; write a string such as "100/1h"`
+	case reflect.TypeFor[[]Rate]():
+		return `a list of rates; write it as ["100/1h"]`
 	}
 	if c, ok := reflect.Zero(t).Interface().(choice); ok {
 		return "one of the values; use " + quotedList(c.choices())

@@ -32,9 +32,10 @@ func Default() *Config {
 			MaxConns:      16,
 			DefaultScheme: "MD5-CRYPT",
 		},
-		Routing: Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},
-		DNS:     DNS{Timeout: Duration(3 * time.Second)},
-		Policy:  Policy{DNSBLThreshold: 1, GreylistDelay: Duration(5 * time.Minute), JunkFolder: "Junk"},
+		Routing:    Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},
+		DNS:        DNS{Timeout: Duration(3 * time.Second)},
+		Policy:     Policy{DNSBLThreshold: 1, GreylistDelay: Duration(5 * time.Minute), JunkFolder: "Junk"},
+		Submission: SubmissionOptions{CheckFrom: true},
 		Auth: Auth{
 			ThrottleClient:  20,
 			ThrottleAccount: 10,

@@ -97,7 +97,7 @@ func (g *generator) table(path, doc string, v reflect.Value, array bool) {
 
 // isTables reports a list of tables: [[path]].
 func isTables(t reflect.Type) bool {
-	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && t.Elem() != reflect.TypeFor[netip.Prefix]()
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && t.Elem() != reflect.TypeFor[netip.Prefix]() && t.Elem() != reflect.TypeFor[Rate]()
 }
 
 // elementOf is what one empty table of a list gives.
@@ -119,6 +119,8 @@ func kindOf(t reflect.Type) string {
 		return "file mode (octal digits)"
 	case reflect.TypeFor[[]netip.Prefix]():
 		return "list of networks"
+	case reflect.TypeFor[[]Rate]():
+		return "list of rates"
 	}
 	switch t.Kind() {
 	case reflect.Bool:
@@ -142,7 +144,7 @@ func choicesOf(v reflect.Value) []string {
 // literal writes a value as TOML.
 func literal(v reflect.Value) string {
 	switch x := v.Interface().(type) {
-	case []netip.Prefix:
+	case []netip.Prefix, []Rate:
 		return "[]"
 	case []string:
 		quoted := make([]string, len(x))

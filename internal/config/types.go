@@ -27,6 +27,8 @@ type Config struct {
 	DNS DNS `toml:"dns"`
 	// What is asked about strangers who bring mail to mx.
 	Policy Policy `toml:"policy"`
+	// What users who send mail are held to.
+	Submission SubmissionOptions `toml:"submission"`
 	// Logging in.
 	Auth Auth `toml:"auth"`
 	// Certificates and TLS.
@@ -192,6 +194,52 @@ type Policy struct {
 	// The folder for mail that its domain wants in quarantine (DMARC), made when
 	// it is missing. Empty: INBOX.
 	JunkFolder string `toml:"junk_folder"`
+	// How long mx waits with its banner for clients that talk before it, which
+	// no mail server does (RFC 5321 section 3.1): they are sent away. "0s": it
+	// does not wait.
+	GreetDelay Duration `toml:"greet_delay"`
+	// How fast strangers may come.
+	Rates Rates `toml:"rates"`
+}
+
+// Rates is the table [policy.rates].
+type Rates struct {
+	// Connections to mx by one client: an IPv4 address, or an IPv6 /64. Each
+	// limit is `N/TIME`, such as "60/1m": N at once, and then as many as N in
+	// that time make; what is above it is put off. Several limits count
+	// together. Empty: no limit, as with the keys below.
+	ClientConnections []Rate `toml:"client_connections"`
+	// Messages of one client.
+	ClientMessages []Rate `toml:"client_messages"`
+	// Recipients named by one client.
+	ClientRecipients []Rate `toml:"client_recipients"`
+	// Connections from one network: an IPv4 /24, or an IPv6 /48.
+	NetworkConnections []Rate `toml:"network_connections"`
+	// Messages from one network.
+	NetworkMessages []Rate `toml:"network_messages"`
+	// Recipients named from one network.
+	NetworkRecipients []Rate `toml:"network_recipients"`
+	// Messages with one reverse-path, from wherever they come; the null one is
+	// not counted.
+	SenderMessages []Rate `toml:"sender_messages"`
+	// Recipients of mail with one reverse-path.
+	SenderRecipients []Rate `toml:"sender_recipients"`
+}
+
+// SubmissionOptions is the table [submission].
+type SubmissionOptions struct {
+	// How many messages one account may send, such as ["200/1h", "1000/24h"]:
+	// N at once, and then as many as N in that time make. What is above it is
+	// put off with 450 and the time when there is room again. Empty: no limit.
+	Messages []Rate `toml:"messages"`
+	// How many recipients one account may send to, all messages together.
+	Recipients []Rate `toml:"recipients"`
+	// Refuse a message whose From field names an address that the account may
+	// not send as, as its reverse-path is refused.
+	CheckFrom bool `toml:"check_from"`
+	// Name the client's address and what it calls itself in the Received field
+	// of what users send. Everybody who gets the message can read it there.
+	ShowClient bool `toml:"show_client"`
 }
 
 // DNSBL is a table [[policy.dnsbl]].

@@ -88,6 +88,31 @@ func cutSuffixFold(s, suffix string) (before string, ok bool) {
 	return s[:i], true
 }
 
+// Rate is a number of events in a time, "100/1h".
+type Rate struct {
+	N   int // at least 1
+	Per time.Duration
+}
+
+// maxRate bounds the number of a Rate.
+const maxRate = 1_000_000
+
+// UnmarshalText reads a whole number, a slash and a time span from a second to
+// a month.
+func (r *Rate) UnmarshalText(text []byte) error {
+	number, span, _ := strings.Cut(string(text), "/")
+	n, err := strconv.Atoi(number)
+	per, perErr := time.ParseDuration(span)
+	if err != nil || perErr != nil || n < 1 || n > maxRate || per < time.Second || per > 31*24*time.Hour {
+		return fmt.Errorf(`%q is not a rate; write a number and a time from 1s to 744h, such as "100/1h"`, text)
+	}
+	*r = Rate{n, per}
+	return nil
+}
+
+// String is the number and the time.
+func (r Rate) String() string { return strconv.Itoa(r.N) + "/" + Duration(r.Per).String() }
+
 // FileMode is the permissions of a file, "0660".
 type FileMode fs.FileMode
 

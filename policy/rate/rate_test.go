@@ -1,0 +1,95 @@
+package rate
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// TestTake holds what a limit lets through: N at once, then one for each part
+// of the time, and everything again when the time has passed.
+func TestTake(t *testing.T) {
+	t.Parallel()
+	table := NewTable(0)
+	use := Use{"a", Limit{N: 3, Per: time.Hour}}
+	for _, step := range []struct {
+		after time.Duration
+		want  time.Duration
+	}{
+		{0, 0}, {0, 0}, {0, 0},
+		{0, 20 * time.Minute},
+		{5 * time.Minute, 15 * time.Minute},
+		{20 * time.Minute, 0},
+		{20 * time.Minute, 20 * time.Minute},
+		{3 * time.Hour, 0}, {3 * time.Hour, 0}, {3 * time.Hour, 0},
+		{3 * time.Hour, 20 * time.Minute},
+	} {
+		if got := table.Take(start.Add(step.after), use); got != step.want {
+			t.Errorf("after %v: %v, want %v", step.after, got, step.want)
+		}
+	}
+	if got := table.Take(start, Use{"b", use.Limit}); got != 0 {
+		t.Errorf("another key waits %v", got)
+	}
+}
+
+// TestTakeAll holds that an event that one limit refuses is counted by none.
+func TestTakeAll(t *testing.T) {
+	t.Parallel()
+	table := NewTable(0)
+	hour, day := Use{"hour", Limit{2, time.Hour}}, Use{"day", Limit{3, 24 * time.Hour}}
+	for i, want := range []time.Duration{0, 0, 30 * time.Minute, 30 * time.Minute} {
+		if got := table.Take(start, hour, day); got != want {
+			t.Errorf("event %d: %v, want %v", i, got, want)
+		}
+	}
+	later := start.Add(2 * time.Hour)
+	if got := table.Take(later, hour, day); got != 0 {
+		t.Errorf("the day has counted what the hour refused: %v", got)
+	}
+	if got, want := table.Take(later, hour, day), 6*time.Hour; got != want {
+		t.Errorf("the day is over: %v, want %v", got, want)
+	}
+	if got := table.Take(start, Use{"none", Limit{}}); got != 0 || table.Len() != 2 {
+		t.Errorf("no limit: %v, %d keys", got, table.Len())
+	}
+}
+
+// TestFull holds that the table stays within its bound and keeps who is over a
+// limit while others come and go.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	const most = 200
+	table := NewTable(most)
+	limit := Limit{10, time.Hour}
+	bad := Use{"bad", limit}
+	for table.Take(start, bad) == 0 {
+	}
+	for i := range 20 * most {
+		table.Take(start, Use{fmt.Sprint(i), limit})
+		if table.Len() > most {
+			t.Fatalf("%d keys", table.Len())
+		}
+	}
+	if table.Take(start, bad) == 0 {
+		t.Error("who is over the limit was forgotten")
+	}
+	table.Take(start.Add(2*time.Hour), Use{"new", limit})
+	if table.Len() >= most {
+		t.Errorf("%d keys, none of which tells anything", table.Len())
+	}
+}
+
+func BenchmarkTake(b *testing.B) {
+	table := NewTable(0)
+	keys := make([]Use, 4096)
+	for i := range keys {
+		keys[i] = Use{fmt.Sprintf("client messages 192.0.2.%d", i), Limit{1 << 30, time.Hour}}
+	}
+	b.ReportAllocs()
+	for i := range b.N {
+		table.Take(start, keys[i%len(keys)])
+	}
+}
