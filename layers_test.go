@@ -71,6 +71,8 @@ var arrows = map[string][]string{
 	"policy/rate":      {"internal/peer"},
 	"policy/greylist":  {"internal/durable", "internal/peer", "mail"},
 
+	"cluster": {"internal/durable"},
+
 	"deploy":    {},
 	"e2e/drill": {"internal/durable"},
 

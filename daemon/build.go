@@ -215,6 +215,7 @@ func (p *parts) receiveConfig() receive.Config {
 		Delimiter:   delimiter(p.c),
 		Policy:      p.policy,
 		JunkFolder:  p.c.Policy.JunkFolder,
+		Fence:       p.d.mail.fence,
 		MaxReceived: p.c.Limits.Hops,
 		Logger:      p.d.log,
 	}

@@ -43,6 +43,7 @@ type Daemon struct {
 	cfg    *config.Config
 	doors  []*door
 	undo   undoStack
+	ending chan error
 	base   context.Context // of sessions: the values of Start's context, not its end
 }
 
@@ -55,7 +56,10 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Daemon{log: opts.Logger, hostname: name, cfg: cfg, rates: rate.NewTable(0), brakes: rate.NewTable(0)}, nil
+	return &Daemon{
+		log: opts.Logger, hostname: name, cfg: cfg,
+		rates: rate.NewTable(0), brakes: rate.NewTable(0), ending: make(chan error, 1),
+	}, nil
 }
 
 // hostname is the configured name of this host, or the system's.
@@ -99,6 +103,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	d.mail = store
 	d.undo.push("close the mail root", func(context.Context) error { return store.close() })
+	d.watch(store.hold)
 	if err := d.openGreylist(); err != nil {
 		return err
 	}

@@ -12,6 +12,9 @@
 // its busy ones finish within the grace. A fault in any step before the swap
 // leaves the old one as it was.
 //
+// Start takes the mail root for itself (package cluster) before anything of the
+// mail is opened; Ending says when it was taken away.
+//
 // Start pushes an undo step for each thing that it opens; Stop, and a Start
 // that fails, run them from the last to the first. When Stop returns no file
 // below the mail root is open and no goroutine of the daemon runs.

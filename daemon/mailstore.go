@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"gomaild/cluster"
 	"gomaild/delivery/receive"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
@@ -22,6 +23,7 @@ import (
 // mailStore is all that is open below the mail root.
 type mailStore struct {
 	fs      durable.FS
+	hold    *cluster.Hold // nil beside another program
 	journal *journal.Journal
 	store   storage.Store
 	spool   *spool.Spool
@@ -33,22 +35,58 @@ const ownDir = ".gomaild"
 // KeysDir is where the keys lie that sign mail, below the mail root.
 const KeysDir = ownDir + "/dkim"
 
-// openRecovered opens the mail root as the program that owns it: what a crash
-// left in the journal is put back first, and the journal is used if c wants one.
+// openRecovered opens the mail root as the program that owns it and lets no
+// second one in: what a crash left in the journal is put back first, and the
+// journal is used if c wants one.
 func openRecovered(ctx context.Context, c *config.Config, hostname string, log *slog.Logger) (*mailStore, error) {
-	return openMailWith(ctx, c, hostname, log, (*mailStore).openJournal)
+	return openMailWith(ctx, c, hostname, log, (*mailStore).own)
 }
 
-// openMail opens the mail root beside others who may have it open: the journal
-// is theirs and not touched.
+// openMail opens the mail root beside others who may have it open: lock, epoch
+// and journal are theirs and not touched.
 func openMail(ctx context.Context, c *config.Config, hostname string, log *slog.Logger) (*mailStore, error) {
 	return openMailWith(ctx, c, hostname, log, func(*mailStore, *config.Config, *slog.Logger) error { return nil })
 }
 
-type journalOpener func(*mailStore, *config.Config, *slog.Logger) error
+type owner func(*mailStore, *config.Config, *slog.Logger) error
+
+// own makes the mail root this daemon's. From here on nothing is made or renamed
+// below it once another start has raised the epoch.
+func (m *mailStore) own(c *config.Config, log *slog.Logger) error {
+	hold, err := cluster.Take(cluster.Config{FS: m.fs, Dir: ownDir})
+	if err != nil {
+		return holdFault(c, err)
+	}
+	m.hold = hold
+	m.fs = durable.Fenced(m.fs, hold.Fence)
+	log.Info("mail root taken", "root", c.Storage.Root, "cluster", hold.ID(), "epoch", hold.Record().Epoch, "took_over", hold.TookOver())
+	return m.openJournal(c, log)
+}
+
+// holdFault says whom a refusal is for: a second daemon is no fault of the
+// configuration.
+func holdFault(c *config.Config, err error) error {
+	switch {
+	case errors.Is(err, cluster.ErrHeld):
+		return fmt.Errorf("storage.root %s: %w", c.Storage.Root, err)
+	case errors.Is(err, cluster.ErrDamaged):
+		return c.At("storage.root", err, "look after the disk, then put %s/epoch back from a backup", ownDir)
+	case errors.Is(err, cluster.ErrForeign), errors.Is(err, cluster.ErrUnmarked):
+		return c.At("storage.root", err, "mount the right file system, or name its directory")
+	}
+	return c.At("storage.root", err, "name a directory that exists and that gomaild may write")
+}
+
+// fence is nil while this process may answer for mail.
+func (m *mailStore) fence() error {
+	if m.hold == nil {
+		return nil
+	}
+	return m.hold.Fence()
+}
 
 func (m *mailStore) openJournal(c *config.Config, log *slog.Logger) (err error) {
-	jc := journal.Config{FS: m.fs, Dir: ownDir + "/journal", Size: int64(c.Storage.Journal), Logger: log}
+	jc := journal.Config{FS: m.fs, Dir: ownDir + "/journal", Size: int64(c.Storage.Journal), Fence: m.hold.Fence, Logger: log}
 	if c.Storage.Journal == 0 {
 		err = journal.Recover(jc)
 	} else {
@@ -60,13 +98,13 @@ func (m *mailStore) openJournal(c *config.Config, log *slog.Logger) (err error) 
 	return nil
 }
 
-func openMailWith(ctx context.Context, c *config.Config, hostname string, log *slog.Logger, openJournal journalOpener) (*mailStore, error) {
+func openMailWith(ctx context.Context, c *config.Config, hostname string, log *slog.Logger, own owner) (*mailStore, error) {
 	root, err := durable.OpenRoot(c.Storage.Root)
 	if err != nil {
 		return nil, c.At("storage.root", err, "name a directory that exists and that gomaild may write")
 	}
 	m := &mailStore{fs: root}
-	err = openJournal(m, c, log)
+	err = own(m, c, log)
 	if err == nil {
 		err = m.open(ctx, c, hostname, log)
 	}
@@ -86,9 +124,13 @@ func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string,
 	if m.spool, err = spool.New(spool.Config{FS: m.fs, Dir: dir, Memory: int64(s.SpoolMemory)}); err != nil {
 		return c.At("storage.spool", err, "name a directory below storage.root that gomaild may write")
 	}
-	m.store, err = maildir.New(maildir.Config{
+	mc := maildir.Config{
 		FS: m.fs, Journal: m.journal, Path: s.Path, UID: s.UID, GID: s.GID, Special: specialFolders(&s.Special), Hostname: hostname, Logger: log,
-	})
+	}
+	if m.hold != nil {
+		mc.Epoch, mc.Alone = m.hold.Record().Epoch, m.hold.TookOver()
+	}
+	m.store, err = maildir.New(mc)
 	if err != nil {
 		return c.At("storage", err, "mend the table [storage]")
 	}
@@ -105,6 +147,9 @@ func (m *mailStore) close() error {
 		errs = append(errs, m.spool.Close())
 	}
 	errs = append(errs, m.journal.Close())
+	if m.hold != nil {
+		errs = append(errs, m.hold.Release())
+	}
 	return errors.Join(append(errs, m.fs.Close())...)
 }
 

@@ -47,13 +47,13 @@ func (s *session) lost(err error) error {
 }
 
 // answer replies to the end of content: in LMTP once for each recipient that
-// RCPT accepted (RFC 2033 section 4.2), else once for all.
+// RCPT accepted (RFC 2033 section 4.2), else once for all. 421 ends the session.
 func (s *session) answer(ctx context.Context, accepted int, c *content, results []error) error {
 	results = settled(accepted, c, results)
 	if !s.srv.cfg.LMTP {
 		results = []error{worst(results)}
 	}
-	var taken, refused bool
+	var taken, refused, ends bool
 	for _, err := range results {
 		if err == nil {
 			s.reply(250, "2.0.0", "Ok, accepted as "+s.client.Message)
@@ -63,6 +63,10 @@ func (s *session) answer(ctx context.Context, accepted int, c *content, results 
 		status := mail.StatusOf(err)
 		s.refuse(status)
 		refused = refused || status.Code >= 500
+		ends = ends || status.Code == 421
+	}
+	if ends {
+		return fmt.Errorf("%w: the receiver ends it", errEnded)
 	}
 	if taken {
 		s.errors, s.idle = 0, 0

@@ -487,6 +487,23 @@ func TestDisconnectInCommit(t *testing.T) {
 	})
 }
 
+// TestReceiverEndsSession holds that 421 for a message is the session's last
+// word (RFC 5321 section 3.8).
+func TestReceiverEndsSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &fakeReceiver{commit: func(_ context.Context, content io.Reader) error {
+			_, err := io.Copy(io.Discard, content)
+			return errors.Join(&mail.Status{Code: 421, Enhanced: "4.3.2", Text: "Service moved"}, err)
+		}}
+		c := dial(t, Config{Receiver: r})
+		c.toData()
+		c.send("text\r\n.\r\n")
+		c.expect("421 4.3.2 Service moved")
+		c.expectEnd()
+	})
+}
+
 // TestReceiverStopsReading holds that content which the Receiver leaves is
 // thrown away, not executed.
 func TestReceiverStopsReading(t *testing.T) {

@@ -23,12 +23,13 @@ import (
 
 // The exit statuses of sysexits.h that the commands use.
 const (
-	exitOK       = 0
-	exitFault    = 1
-	exitUsage    = 64 // EX_USAGE
-	exitNoUser   = 67 // EX_NOUSER
-	exitTempFail = 75 // EX_TEMPFAIL
-	exitConfig   = 78 // EX_CONFIG
+	exitOK          = 0
+	exitFault       = 1
+	exitUsage       = 64 // EX_USAGE
+	exitNoUser      = 67 // EX_NOUSER
+	exitUnavailable = 69 // EX_UNAVAILABLE
+	exitTempFail    = 75 // EX_TEMPFAIL
+	exitConfig      = 78 // EX_CONFIG
 )
 
 func main() {

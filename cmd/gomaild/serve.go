@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,9 @@ SIGHUP reads the configuration and the certificates again. When something is
 wrong with them, the server goes on as it was and logs why.
 
 It exits with 0 after an orderly stop, with 78 (EX_CONFIG) when the configuration
-or something that it names is at fault, and with 1 otherwise.`,
+or something that it names is at fault, with 69 (EX_UNAVAILABLE) when another
+node has taken the mail over, and with 1 otherwise. A second server on the same
+mail is refused.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			hup := make(chan os.Signal, 1)
@@ -89,6 +92,8 @@ func (a *app) serveLogged(ctx context.Context, cfg *config.Config, path string, 
 		select {
 		case <-reload:
 			reloadDaemon(ctx, d, path, sink)
+		case err := <-d.Ending():
+			return endNow(ctx, d, log, err)
 		case <-ctx.Done():
 			log.Info("stopping")
 			if err := d.Stop(context.WithoutCancel(ctx)); err != nil {
@@ -98,6 +103,27 @@ func (a *app) serveLogged(ctx context.Context, cfg *config.Config, path string, 
 			return nil
 		}
 	}
+}
+
+// endTime is for the last replies of a process that may not go on.
+const endTime = time.Second
+
+// endNow leaves the process: sessions hear 421 or BYE if they can within a
+// moment. The disk may hang, so nothing else is waited for.
+func endNow(ctx context.Context, d *daemon.Daemon, log *slog.Logger, why error) error {
+	log.Error("ending at once", "error", why)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_ = d.Stop(ctx) // the reason is said
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(2 * endTime):
+	}
+	return exitStatus(exitUnavailable)
 }
 
 // reloadDaemon goes over to what the file says now, or logs why not.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -149,6 +150,32 @@ func openBelow(t *testing.T, dir string) []string {
 		}
 	}
 	return open
+}
+
+// TestServeTakenOver holds that a server whose mail was taken over ends by
+// itself, and that one which is refused says so in a line. The lock file goes
+// away as the lock does with its kernel.
+func TestServeTakenOver(t *testing.T) {
+	t.Parallel()
+	dir, text := goodWorld(t)
+	path := save(t, dir, text)
+	s := serve(t, path)
+	s.waitFor("msg=ready")
+	code, _, stderr := gomaild(t, "", "serve", "-c", path)
+	if code != exitFault || !strings.Contains(stderr, "another gomaild has the mail root (epoch 1: ") {
+		t.Errorf("a second server: exit %d, %s", code, stderr)
+	}
+	if err := os.Remove(filepath.Join(dir, "mail", ".gomaild", "lock")); err != nil {
+		t.Fatal(err)
+	}
+	second := serve(t, save(t, dir, strings.Replace(text, `run_dir = "run"`, `run_dir = "run2"`, 1)))
+	second.waitFor("epoch=2")
+	if line := s.waitFor("ending at once"); !strings.Contains(line, "the mail root was taken over (epoch 2: ") {
+		t.Errorf("the first says %s", line)
+	}
+	if err := <-s.ended; !errors.Is(err, exitStatus(exitUnavailable)) {
+		t.Errorf("the first ends with %v", err)
+	}
 }
 
 // TestServeFaults holds the exit status of a start that cannot be.

@@ -101,6 +101,11 @@ type Config struct {
 	// JunkFolder gets what Policy calls junk; "" for INBOX.
 	JunkFolder string
 
+	// Fence is asked when a message is stored and before anybody hears so; with
+	// an error every recipient gets 421 instead, for this server may answer for
+	// nothing any more. Default: nobody.
+	Fence func() error
+
 	MaxReceived int          // Received fields that a message may have; default 50
 	Logger      *slog.Logger // default: none
 	Now         func() time.Time
@@ -160,6 +165,9 @@ type receiver struct {
 func newReceiver(c Config, w way) *receiver {
 	if c.MaxReceived <= 0 {
 		c.MaxReceived = defaultMaxReceived
+	}
+	if c.Fence == nil {
+		c.Fence = func() error { return nil }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -38,6 +38,10 @@ type accepted struct {
 	leadsTo []routing.Destination
 }
 
+// errMoved is what everybody hears whom this server may not answer for any more;
+// 421 ends the session (RFC 5321 section 3.8).
+var errMoved = &mail.Status{Code: 421, Enhanced: "4.3.2", Text: "Service not available here, try again"}
+
 // AddRecipient implements smtp.Transaction.
 func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error {
 	list, err := t.r.resolve(ctx, to.Address)
@@ -82,6 +86,9 @@ func (t *transaction) Commit(ctx context.Context, content io.Reader) []error {
 		results = slices.Repeat([]error{err}, len(t.to))
 	} else {
 		results = t.deliver(ctx, c, head)
+	}
+	if err := t.r.Fence(); err != nil {
+		results = slices.Repeat([]error{errMoved.WithCause(err)}, len(t.to))
 	}
 	t.logResults(ctx, c, results)
 	if !t.r.perRecipient {

@@ -13,10 +13,14 @@
 package durable
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"time"
 )
+
+// ErrLocked is what TryLock returns while somebody else has the lock.
+var ErrLocked = errors.New("locked by somebody else")
 
 // FS is a tree of files. Names are slash-separated, relative, and cannot
 // leave the tree. Errors are *fs.PathError and work with errors.Is and the
@@ -61,5 +65,9 @@ type File interface {
 	SyncData() error
 	Stat() (fs.FileInfo, error)
 	Truncate(size int64) error
+	// TryLock takes the file for this opening of it alone, until Close or the
+	// end of the process, as flock(2): who opened the file another time gets
+	// ErrLocked, in the same process too. It does not reach other machines.
+	TryLock() error
 	Name() string
 }

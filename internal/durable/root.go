@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Root is a tree on a real disk. It must lie in one file system: a Barrier
@@ -276,6 +278,26 @@ func (f *file) Sync() error {
 
 func (f *file) SyncData() error {
 	return syncError("syncdata", f.name, f.root.commits.own(func() error { return fdatasync(f.File) }))
+}
+
+func (f *file) TryLock() error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	controlErr := conn.Control(func(fd uintptr) {
+		err = unix.EINTR
+		for errors.Is(err, unix.EINTR) {
+			err = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB)
+		}
+	})
+	switch {
+	case controlErr != nil:
+		err = fs.ErrClosed // the only reason it has
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = ErrLocked
+	}
+	return syncError("lock", f.name, err)
 }
 
 func (f *file) Close() error {

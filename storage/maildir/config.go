@@ -31,6 +31,9 @@ type Config struct {
 	// and made when first used. nil: Sent, Drafts, Trash and Junk; an empty
 	// slice: none.
 	Special []SpecialFolder
+	// Epoch is the count of starts on this mail root, part of file names. 0:
+	// nobody counts.
+	Epoch uint64
 	// Hostname is put in file names. Default: that of the system.
 	Hostname string
 	// Logger hears of repairs (Warn). Default: nobody.

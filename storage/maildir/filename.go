@@ -12,7 +12,7 @@ import (
 // A file name is a base name, which is the message's identity and never
 // changes, and a suffix with its flags:
 //
-//	SECONDS.M<usec>P<pid>Q<n>.<host>,S=<octets>,W=<octets>:2,<flags>
+//	SECONDS.M<usec>X<epoch>P<pid>Q<n>.<host>,S=<octets>,W=<octets>:2,<flags>
 const flagMark = ":2,"
 
 // splitName cuts a file name at its first colon; suffix is "" or starts with it.

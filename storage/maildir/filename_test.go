@@ -109,9 +109,9 @@ func FuzzFileName(f *testing.F) {
 func TestNamer(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1700000000, 0)
-	n := newNamer(func() time.Time { now = now.Add(-time.Microsecond); return now }, 7, "a/b:c,d")
+	n := newNamer(func() time.Time { now = now.Add(-time.Microsecond); return now }, 0x1f, 7, "a/b:c,d")
 	last := n.next()
-	if last != `1699999999.M999999P7Q1.a\057b\072c\054d` {
+	if last != `1699999999.M999999X1fP7Q1.a\057b\072c\054d` {
 		t.Errorf("first name %q", last)
 	}
 	for range 1000 {

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// namer makes base names that nobody else makes: the process and the host are
-// in them, and within the process no two have the same microsecond. Names rise
+// namer makes base names that nobody else makes: the epoch, the process and the
+// host are in them, and within the process no two have the same microsecond. Names rise
 // with time even if the clock does not, so the order of names is that of
 // arrival.
 type namer struct {
 	now  func() time.Time
-	mark string // P<pid>Q
+	mark string // X<epoch>P<pid>Q
 	host string
 
 	mu    sync.Mutex
@@ -21,8 +21,17 @@ type namer struct {
 	count uint64
 }
 
-func newNamer(now func() time.Time, pid int, host string) *namer {
-	return &namer{now: now, mark: "P" + strconv.Itoa(pid) + "Q", host: safeHost(host)}
+func newNamer(now func() time.Time, epoch uint64, pid int, host string) *namer {
+	return &namer{now: now, mark: epochMark(epoch) + "P" + strconv.Itoa(pid) + "Q", host: safeHost(host)}
+}
+
+// epochMark is what the Maildir specification calls the boot number, in
+// hexadecimal.
+func epochMark(epoch uint64) string {
+	if epoch == 0 {
+		return ""
+	}
+	return "X" + strconv.FormatUint(epoch, 16)
 }
 
 // safeHost escapes what has a meaning in file names, as the Maildir

@@ -64,7 +64,7 @@ func New(config Config) (*Store, error) {
 		special:  c.Special,
 		log:      c.Logger,
 		now:      c.Clock,
-		names:    newNamer(c.Clock, os.Getpid(), c.Hostname),
+		names:    newNamer(c.Clock, c.Epoch, os.Getpid(), c.Hostname),
 		poll:     c.PollInterval,
 		stop:     make(chan struct{}),
 		accounts: map[string]*account{},

@@ -78,6 +78,9 @@ func survivingContent(n *inode, s Survival) []byte {
 	case Everything:
 		return n.data
 	}
+	if len(n.data) == len(n.savedData) && !n.truncated {
+		return survivingOverwrite(n, s)
+	}
 	safe := commonPrefix(n.savedData, n.data)
 	if n.truncated {
 		safe = 0
@@ -87,6 +90,21 @@ func survivingContent(n *inode, s Survival) []byte {
 	}
 	torn := bytes.Clone(n.data)
 	clear(torn[safe+(len(torn)-safe)/2:])
+	return torn
+}
+
+// survivingOverwrite is what is in a file that was written in place and did not
+// grow: what nobody wrote to stays.
+func survivingOverwrite(n *inode, s Survival) []byte {
+	if s == NamesEmpty {
+		return n.savedData
+	}
+	from, to := commonPrefix(n.savedData, n.data), len(n.data)
+	for to > from && n.savedData[to-1] == n.data[to-1] {
+		to--
+	}
+	torn := bytes.Clone(n.data)
+	clear(torn[from+(to-from)/2 : to])
 	return torn
 }
 

@@ -36,8 +36,8 @@ var ErrPowerCut = errors.New("power cut")
 // Op is one operation, for Inject. Kind is the name of the method in lower
 // case: openfile, mkdir, rename, link, symlink, readlink, remove,
 // readdirnames, stat, lstat, chtimes, chown, syncdir, barrier, sub; read,
-// readat, write, writeat, sync, syncdata, truncate and filestat for those of a
-// file.
+// readat, write, writeat, sync, syncdata, truncate, trylock and filestat for those
+// of a file.
 type Op struct {
 	N    int64 // 1 for the first
 	Kind string

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"gomaild/internal/durable"
 )
 
 // file is an open file; its fields are guarded by the disk's lock.
@@ -188,6 +190,17 @@ func (f *file) Stat() (info fs.FileInfo, err error) {
 	return info, err
 }
 
+// TryLock locks the file until Close. A power cut ends all locks.
+func (f *file) TryLock() error {
+	return f.do("trylock", func() error {
+		if f.node.locked != nil && f.node.locked != f {
+			return durable.ErrLocked
+		}
+		f.node.locked = f
+		return nil
+	})
+}
+
 // Close works without power too: it changes nothing on the disk.
 func (f *file) Close() error {
 	d := f.fs.disk
@@ -197,6 +210,9 @@ func (f *file) Close() error {
 		return &fs.PathError{Op: "close", Path: f.name, Err: fs.ErrClosed}
 	}
 	f.closed = true
+	if f.node.locked == f {
+		f.node.locked = nil
+	}
 	d.files--
 	return nil
 }

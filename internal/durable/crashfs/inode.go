@@ -15,6 +15,7 @@ type inode struct {
 
 	data      []byte // of a file, now; never changed in place
 	truncated bool   // made shorter since the last sync
+	locked    *file  // who has the lock
 
 	names   map[string]*inode // of a directory, now
 	pending []*change         // not durable, in order

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) durable.FS) {
 		{"Times", testTimes},
 		{"Unlinked", testUnlinked},
 		{"Sub", testSub},
+		{"Lock", testLock},
 		{"Helpers", testHelpers},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -341,6 +342,24 @@ func testSub(t *testing.T, fsys durable.FS) {
 	check(t, "Barrier", sub.Barrier(), nil)
 	check(t, "Close", sub.Close(), nil)
 	content(t, fsys, "b/f", "x")
+}
+
+func testLock(t *testing.T, fsys durable.FS) {
+	open := func() durable.File {
+		f, err := fsys.OpenFile("lock", os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	first, second := open(), open()
+	check(t, "TryLock", first.TryLock(), nil)
+	check(t, "TryLock again", first.TryLock(), nil)
+	check(t, "TryLock of a second opening", second.TryLock(), durable.ErrLocked)
+	check(t, "Close", first.Close(), nil)
+	check(t, "TryLock after the first closed", second.TryLock(), nil)
+	check(t, "Close", second.Close(), nil)
+	check(t, "TryLock of what is closed", second.TryLock(), fs.ErrClosed)
 }
 
 func testHelpers(t *testing.T, fsys durable.FS) {

@@ -119,6 +119,9 @@ func (j *Journal) removeFiles() error {
 	if removed {
 		return nil
 	}
+	if err := j.fence(); err != nil {
+		return err // it is somebody else's now
+	}
 	for _, s := range []*segment{j.other, j.active} {
 		if err := j.settle(s); err != nil {
 			return err

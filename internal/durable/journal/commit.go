@@ -80,7 +80,9 @@ func (j *Journal) write() {
 		b.data = padded(b.data)
 		j.writing = true
 		j.mu.Unlock()
-		err = b.segment.write(b.data)
+		if err = j.fence(); err == nil {
+			err = b.segment.write(b.data)
+		}
 		j.mu.Lock()
 		j.writing = false
 		b.segment.end += int64(len(b.data))

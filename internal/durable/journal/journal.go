@@ -31,7 +31,11 @@ type Config struct {
 	// Default 1 s; negative: only Checkpoint, Close and a half-full file
 	// make one.
 	Interval time.Duration
-	Logger   *slog.Logger // hears of replays (Info) and of faults (Error); default: nobody
+	// Fence is asked before each write to the journal and before it is taken
+	// off the disk; after an error the journal is given up and left as it is.
+	// Default: nobody.
+	Fence  func() error
+	Logger *slog.Logger // hears of replays (Info) and of faults (Error); default: nobody
 }
 
 const (
@@ -46,6 +50,7 @@ type Journal struct {
 	dir      string
 	limit    int64 // of one file
 	interval time.Duration
+	fence    func() error
 	log      *slog.Logger
 
 	wake    chan struct{} // there is something to be checkpointed
@@ -115,11 +120,14 @@ func newJournal(c Config) *Journal {
 	if c.Interval == 0 {
 		c.Interval = defaultInterval
 	}
+	if c.Fence == nil {
+		c.Fence = func() error { return nil }
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	j := &Journal{
-		fs: c.FS, dir: c.Dir, limit: c.Size / 2, interval: c.Interval, log: c.Logger,
+		fs: c.FS, dir: c.Dir, limit: c.Size / 2, interval: c.Interval, fence: c.Fence, log: c.Logger,
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}),
 		waiting: new(batch), pending: map[key]*segment{}, resting: map[string]int{},
 	}

@@ -1,0 +1,114 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"gomaild/internal/durable"
+)
+
+// StaleError is what Fence returns once another start has raised the epoch: this
+// process was taken over from. It never goes away.
+type StaleError struct {
+	Own Record
+	Now Record // the zero value where the file was damaged
+}
+
+// Error names both.
+func (e *StaleError) Error() string {
+	return fmt.Sprintf("the mail root was taken over (%v); this was %v", e.Now, e.Own)
+}
+
+// window is how long an answer covers what begins after it. A thread may be held
+// up that long between its question and its act anyhow, and many who ask at once
+// share one read of the disk.
+const window = time.Millisecond
+
+// Fence is nil as long as no other start has raised the epoch on the disk, and
+// costs one read of the disk each millisecond at most. *StaleError means that
+// nothing may be answered for, renamed or numbered any more: the process has to
+// end. Any other error is the disk's: the same goes for this one act.
+func (h *Hold) Fence() error {
+	if stale := h.stale.Load(); stale != nil {
+		return stale
+	}
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	begun := h.now()
+	if since := begun.Sub(h.asked); !h.asked.IsZero() && 0 <= since && since < window {
+		return nil
+	}
+	last, err := h.read()
+	switch {
+	case err == nil && last.Epoch == h.record.Epoch:
+		h.asked = begun
+		return nil
+	case err != nil && !errors.Is(err, ErrDamaged):
+		return fmt.Errorf("read the epoch: %w", err)
+	}
+	stale := &StaleError{Own: h.record, Now: last}
+	if h.stale.CompareAndSwap(nil, stale) {
+		close(h.lost)
+	}
+	return stale
+}
+
+// watchEvery is how often Watch asks.
+const watchEvery = time.Second
+
+// Watch asks Fence each second, also while nobody else does, until ctx ends,
+// which is nil. A *StaleError that anybody's question brought up is returned at
+// once: the process has to end.
+func (h *Hold) Watch(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.lost:
+			return h.Err()
+		case <-tick.C:
+			_ = h.Fence() // lost tells; a fault of the disk fails the acts themselves
+		}
+	}
+}
+
+// Err is the *StaleError that Fence has found, else nil. It asks no disk.
+func (h *Hold) Err() error {
+	if stale := h.stale.Load(); stale != nil {
+		return stale
+	}
+	return nil
+}
+
+func (h *Hold) read() (Record, error) {
+	n, err := h.epoch.ReadAt(h.block, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return Record{}, err
+	}
+	return decode(h.block[:n])
+}
+
+// openEpoch opens the file for reading past the page cache, where the file
+// system can.
+func openEpoch(c Config) (durable.File, error) {
+	f, err := c.FS.OpenFile(epochFile(c), os.O_RDONLY|syscall.O_DIRECT, 0)
+	if errors.Is(err, syscall.EINVAL) {
+		return c.FS.OpenFile(epochFile(c), os.O_RDONLY, 0)
+	}
+	return f, err
+}
+
+// alignedBlock is memory that O_DIRECT takes.
+func alignedBlock() []byte {
+	b := make([]byte, 2*blockSize)
+	off := int(-uintptr(unsafe.Pointer(&b[0])) & (blockSize - 1)) // the collector moves no heap
+	return b[off : off+blockSize]
+}
