@@ -130,6 +130,7 @@ To set up your own:
 		a.sieveCommand(),
 		a.versionCommand(),
 	)
+	root.AddCommand(a.packagingCommands()...)
 	return root
 }
 
