@@ -286,10 +286,10 @@ func (a *Auth) report(at attempt, login mail.Address, o outcome, err error) {
 	}
 	switch {
 	case err != nil:
-		log.Error("login unavailable", "error", err)
+		log.Error(mail.EventLoginUnavailable, "error", err)
 	case o.why == granted:
-		log.Info("login", "cached", o.cached)
+		log.Info(mail.EventLogin, "cached", o.cached)
 	default:
-		log.Info("login refused", "reason", string(o.why))
+		log.Info(mail.EventLoginRefused, "reason", string(o.why))
 	}
 }

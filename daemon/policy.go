@@ -89,7 +89,7 @@ func limits(rates []config.Rate) []rate.Limit {
 // brakes hold the users of a configuration. What was counted outlives a reload.
 func (p *parts) brakes() *policy.Brakes {
 	s := &p.c.Submission
-	return &policy.Brakes{Messages: limits(s.Messages), Recipients: limits(s.Recipients), Table: p.d.brakes, Logger: p.d.log}
+	return &policy.Brakes{Messages: limits(s.Messages), Recipients: limits(s.Recipients), Table: p.d.brakes}
 }
 
 // openGreylist opens what is known of strangers; it is closed after the last

@@ -54,8 +54,8 @@ func (j *Judge) Filter(r io.Reader) io.Reader {
 	return message.RemoveFields(r, authres.FieldName, func(text string) bool { return authres.Claims(text, j.p.cfg.Hostname) })
 }
 
-// Content makes the checks of the content. An error refuses the message, or is
-// one of reading it.
+// Content makes the checks of the content. A Refusal refuses the
+// message; other errors are those of reading it.
 func (j *Judge) Content(ctx context.Context, c message.Content) (Verdict, error) {
 	p := j.p
 	var v Verdict
@@ -104,7 +104,7 @@ func (p *Policy) evaluate(ctx context.Context, j *Judge, c message.Content, sign
 	domain, err := dmarc.AuthorDomain(c)
 	if errors.Is(err, dmarc.ErrFrom) {
 		if p.has("reject_dmarc") {
-			return dmarc.Evaluation{}, errFrom
+			return dmarc.Evaluation{}, &Refusal{"reject_dmarc", errFrom}
 		}
 		return dmarc.Evaluation{Result: dmarc.PermError, Action: dmarc.Deliver}, nil
 	}
@@ -118,7 +118,7 @@ func (p *Policy) evaluate(ctx context.Context, j *Judge, c message.Content, sign
 	defer cancel()
 	e := dmarc.Evaluate(ctx, p.cfg.Resolver, facts(domain, j.spf, signatures), p.cfg.Sample())
 	if e.Action == dmarc.Reject && p.has("reject_dmarc") {
-		return e, errDMARC
+		return e, &Refusal{"reject_dmarc", errDMARC}
 	}
 	return e, nil
 }

@@ -172,8 +172,8 @@ func (p *Policy) has(names ...string) bool {
 	return false
 }
 
-// Connect makes the checks of a client that has said nothing yet. The error
-// sends it away.
+// Connect makes the checks of a client that has said nothing yet. The error,
+// a Refusal, sends it away.
 func (p *Policy) Connect(ctx context.Context, client netip.Addr) error {
 	j := &Judge{Query: Query{Client: client}, p: p}
 	return j.run(ctx, atConnect)
@@ -194,17 +194,27 @@ type Judge struct {
 	spf *spf.Verdict // nil before it was asked for
 }
 
-// Begin makes the checks of MAIL. The error refuses the sender.
+// Begin makes the checks of MAIL. The error, a Refusal, refuses the sender.
 func (p *Policy) Begin(ctx context.Context, q Query) (*Judge, error) {
 	j := &Judge{Query: q, p: p}
 	return j, j.run(ctx, atMail)
 }
 
-// Recipient makes the checks of RCPT. The error refuses the recipient.
+// Recipient makes the checks of RCPT. The error, a Refusal, refuses the
+// recipient.
 func (j *Judge) Recipient(ctx context.Context, to mail.Address) error {
 	j.to = to
 	return j.run(ctx, atRecipient)
 }
+
+// Refusal is what a check has to say: a *mail.Status, and who says it.
+type Refusal struct {
+	Check string // one of Names, or a rate's
+	Err   error
+}
+
+func (r *Refusal) Error() string { return r.Check + ": " + r.Err.Error() }
+func (r *Refusal) Unwrap() error { return r.Err }
 
 func (j *Judge) run(ctx context.Context, at stage) error {
 	for _, c := range j.p.checks {
@@ -212,8 +222,7 @@ func (j *Judge) run(ctx context.Context, at stage) error {
 			continue
 		}
 		if err := c.within(ctx, j); err != nil {
-			j.p.log.InfoContext(ctx, "refused by a check", "check", c.name, "client", j.Client, "helo", j.Helo, "from", j.From.Address, "error", err)
-			return err
+			return &Refusal{c.name, err}
 		}
 	}
 	return nil

@@ -170,7 +170,7 @@ func TestGreylist(t *testing.T) {
 		return j.Recipient(t.Context(), address(t, "bob@example.net").Address)
 	}
 	const want = "450 4.7.1 <bob@example.net>: Recipient address rejected: Greylisted, come again in 60 seconds"
-	if err := try("192.0.2.1"); err == nil || err.Error() != want {
+	if err := try("192.0.2.1"); text(err) != want {
 		t.Errorf("a stranger: %v", err)
 	}
 	if err := try(""); err != nil {

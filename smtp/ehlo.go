@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,10 @@ func (s *session) admit(ctx context.Context) error {
 		return nil
 	}
 	if err := s.srv.cfg.Admit(ctx, s.client); err != nil {
-		return s.end(mail.StatusOf(err))
+		status := mail.StatusOf(err)
+		s.log.InfoContext(ctx, status.Refused(), "stage", "connect", "client", s.client.Addr,
+			"status", fmt.Sprintf("%d %s", status.Code, status.Enhanced), "reply", status.Text)
+		return s.end(status)
 	}
 	return nil
 }

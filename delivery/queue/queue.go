@@ -302,18 +302,20 @@ func (q *Queue) settle(ctx context.Context, l leg, c message.Content, results []
 		results = results[1:]
 		r.Attempts++
 		r.Next = now.Add(q.cfg.Schedule[min(r.Attempts, len(q.cfg.Schedule))-1])
-		q.logResult(ctx, e, r, result)
+		event := mail.EventDeferred
 		switch s := mail.StatusOf(result.Err); {
 		case result.Err == nil:
-			answered = true
+			answered, event = true, mail.EventDelivered
 		case ctx.Err() == nil && (!s.Temporary() || now.Sub(e.Arrived) >= q.cfg.Lifetime):
 			answered = answered || !s.Temporary()
 			failed = append(failed, Failure{r, result})
+			event = mail.EventBounced
 		default:
 			r.Last = s.Error()
 			next = r.Next
 			owed = append(owed, r)
 		}
+		q.logResult(ctx, event, e, r, result)
 	}
 	if len(failed) > 0 {
 		if err := q.cfg.GiveUp(ctx, *e, c, failed); err != nil {
@@ -333,14 +335,18 @@ func (q *Queue) settle(ctx context.Context, l leg, c message.Content, results []
 	return next, answered, err
 }
 
-func (q *Queue) logResult(ctx context.Context, e *Envelope, r Recipient, result Result) {
+// logResult is the one line of an attempt for one recipient; delay is since the
+// message was accepted.
+func (q *Queue) logResult(ctx context.Context, event string, e *Envelope, r Recipient, result Result) {
 	log := q.log.With("queue_id", e.ID, "from", e.From.Address.String(), "to", r.Address.String(),
-		"destination", r.Destination.Host, "remote", result.RemoteMTA, "attempt", r.Attempts)
-	if result.Err == nil {
-		log.InfoContext(ctx, "message sent")
+		"destination", r.Destination.Host, "remote", result.RemoteMTA, "attempt", r.Attempts,
+		"delay", time.Since(e.Arrived).Round(time.Millisecond))
+	s := mail.StatusOf(result.Err)
+	if s == nil {
+		log.InfoContext(ctx, event, "status", "250 2.0.0")
 		return
 	}
-	log.InfoContext(ctx, "message not sent", "error", result.Err)
+	log.InfoContext(ctx, event, "status", fmt.Sprintf("%d %s", s.Code, s.Enhanced), "reply", s.Text, "error", result.Err)
 }
 
 // legHeap has the leg that is due first in front.

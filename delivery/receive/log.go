@@ -2,23 +2,39 @@ package receive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
 	"gomaild/mail"
+	"gomaild/policy"
+)
+
+// Stages of a session at which something is refused.
+const (
+	atMail = "mail"
+	atRcpt = "rcpt"
+	atData = "data"
 )
 
 // logRefusal is the one line about a MAIL or RCPT that was refused.
-func (t *transaction) logRefusal(ctx context.Context, event, to string, err error) {
+func (t *transaction) logRefusal(ctx context.Context, stage, to string, err error) {
+	t.refused(ctx, t.log, stage, to, err)
+}
+
+func (t *transaction) refused(ctx context.Context, log *slog.Logger, stage, to string, err error) {
 	s := mail.StatusOf(err)
-	attrs := []any{"status", fmt.Sprintf("%d %s", s.Code, s.Enhanced), "reply", s.Text}
+	attrs := []any{"stage", stage, "status", fmt.Sprintf("%d %s", s.Code, s.Enhanced), "reply", s.Text}
 	if to != "" {
 		attrs = append(attrs, "to", to)
+	}
+	if r, ok := errors.AsType[*policy.Refusal](err); ok {
+		attrs = append(attrs, "check", r.Check)
 	}
 	if s.Cause != nil {
 		attrs = append(attrs, "error", s.Cause)
 	}
-	t.log.Log(ctx, refusalLevel(s), event, attrs...)
+	log.Log(ctx, refusalLevel(s), s.Refused(), attrs...)
 }
 
 // refusalLevel: a deferral degrades the service, a rejection is its business.
@@ -29,20 +45,34 @@ func refusalLevel(s *mail.Status) slog.Level {
 	return slog.LevelInfo
 }
 
-// logResults is one line for each recipient of a message.
+// logResults is one line for a message that is ours now, and one for each
+// recipient of it.
 func (t *transaction) logResults(ctx context.Context, c Content, results []error) {
 	log := t.log.With("message_id", t.messageID)
-	if c != nil {
-		log = log.With("size", c.Size())
+	delay := t.r.Now().Sub(t.begun)
+	if t.isTaken(results) {
+		log.LogAttrs(ctx, slog.LevelInfo, mail.EventAccepted, slog.Int64("size", c.Size()), slog.Int("recipients", len(t.to)),
+			slog.String("protocol", t.client.Protocol), slog.Duration("delay", delay))
 	}
 	for i, err := range results {
-		to := slog.String("to", t.to[i].address.String())
-		if err == nil {
-			log.LogAttrs(ctx, slog.LevelInfo, "message delivered", to, slog.String("status", "250 2.0.0"))
+		to := t.to[i].address.String()
+		if err != nil {
+			t.refused(ctx, log, atData, to, err)
 			continue
 		}
-		s := mail.StatusOf(err)
-		log.LogAttrs(ctx, refusalLevel(s), "message refused", to,
-			slog.String("status", fmt.Sprintf("%d %s", s.Code, s.Enhanced)), slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelInfo, mail.EventDelivered, slog.String("to", to),
+			slog.String("status", "250 2.0.0"), slog.Duration("delay", delay))
 	}
+}
+
+// isTaken reports that the reply makes us answer for the message: to all
+// recipients, or with a reply for each to any.
+func (t *transaction) isTaken(results []error) bool {
+	good := 0
+	for _, err := range results {
+		if err == nil {
+			good++
+		}
+	}
+	return good > 0 && (t.r.perRecipient || good == len(results))
 }

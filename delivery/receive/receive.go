@@ -181,23 +181,28 @@ func newReceiver(c Config, w way) *receiver {
 // Begin implements smtp.Receiver.
 func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePath) (smtp.Transaction, error) {
 	t := r.newTransaction(c, from)
-	if r.strangers && r.Policy != nil {
-		judge, err := r.Policy.Begin(ctx, policy.Query{Client: c.Addr, Helo: c.Helo, From: from})
-		if err != nil {
-			return nil, err // logged by the check
-		}
-		t.judge = judge
-	}
-	if r.Brakes != nil && c.Identity != nil {
-		if err := r.Brakes.Message(ctx, c.Identity.Account); err != nil {
-			return nil, err // logged by the brake
-		}
-	}
-	if err := r.admitSender(ctx, c, from); err != nil {
-		t.logRefusal(ctx, "sender rejected", "", err)
+	if err := t.admit(ctx); err != nil {
+		t.logRefusal(ctx, atMail, "", err)
 		return nil, err
 	}
 	return t, nil
+}
+
+// admit decides about MAIL: strangers are judged, users held to their rate.
+func (t *transaction) admit(ctx context.Context) error {
+	if t.r.strangers && t.r.Policy != nil {
+		judge, err := t.r.Policy.Begin(ctx, policy.Query{Client: t.client.Addr, Helo: t.client.Helo, From: t.from})
+		if err != nil {
+			return err
+		}
+		t.judge = judge
+	}
+	if t.r.Brakes != nil && t.client.Identity != nil {
+		if err := t.r.Brakes.Message(t.client.Identity.Account); err != nil {
+			return err
+		}
+	}
+	return t.r.admitSender(ctx, t.client, t.from)
 }
 
 func (r *receiver) newTransaction(c smtp.Client, from mail.ReversePath) *transaction {
@@ -208,11 +213,14 @@ func (r *receiver) newTransaction(c smtp.Client, from mail.ReversePath) *transac
 	if c.Message != "" {
 		log = log.With("id", c.Message)
 	}
+	if c.Helo != "" {
+		log = log.With("helo", sanitiseHelo(c.Helo))
+	}
 	if c.ForwardedFor.IsValid() {
 		log = log.With("forwarded_for", c.ForwardedFor)
 	}
 	if c.Identity != nil {
 		log = log.With("account", c.Identity.Account.String())
 	}
-	return &transaction{r: r, client: c, from: from, log: log}
+	return &transaction{r: r, client: c, from: from, log: log, begun: r.Now()}
 }

@@ -1,7 +1,6 @@
 package receive
 
 import (
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -57,7 +56,7 @@ func TestBrakes(t *testing.T) {
 	t.Parallel()
 	b := newBench()
 	one := []rate.Limit{{N: 1, Per: time.Hour}}
-	b.config.Brakes = &policy.Brakes{Messages: one, Table: rate.NewTable(0), Logger: slog.New(slog.DiscardHandler)}
+	b.config.Brakes = &policy.Brakes{Messages: one, Table: rate.NewTable(0)}
 	r := NewSubmission(b.config)
 	const held = "450 4.7.1 Rate limit exceeded: come again in "
 	to := []string{"bob@example.org", "carol@example.org"}
@@ -68,7 +67,11 @@ func TestBrakes(t *testing.T) {
 	if got := session(t, r, alice, "alice@example.org", to, hello); len(got) != 1 || !strings.HasPrefix(got[0], held) {
 		t.Errorf("the second message: %q", got)
 	}
-	b.config.Brakes = &policy.Brakes{Recipients: one, Table: rate.NewTable(0), Logger: slog.New(slog.DiscardHandler)}
+	if !strings.Contains(b.log.String(), "level=WARN msg=deferred session=S1 ") || !strings.Contains(b.log.String(), "account=alice@example.org stage=mail status=\"450 4.7.1\"") ||
+		!strings.Contains(b.log.String(), "check=account_message_rate") {
+		t.Errorf("the log says\n%s", &b.log)
+	}
+	b.config.Brakes = &policy.Brakes{Recipients: one, Table: rate.NewTable(0)}
 	got := session(t, NewSubmission(b.config), alice, "alice@example.org", to, hello)
 	if len(got) != 4 || got[1] != "250" || !strings.HasPrefix(got[2], held) || got[3] != "250" {
 		t.Errorf("the second recipient: %q", got)

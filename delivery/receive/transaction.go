@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"gomaild/delivery/local"
 	"gomaild/delivery/routing"
@@ -26,6 +27,7 @@ type transaction struct {
 	to     []accepted
 	log    *slog.Logger
 
+	begun     time.Time
 	judge     *policy.Judge // of a stranger, else nil
 	verdict   policy.Verdict
 	folder    string // for an Order, and for junk
@@ -46,17 +48,19 @@ var errMoved = &mail.Status{Code: 421, Enhanced: "4.3.2", Text: "Service not ava
 func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error {
 	list, err := t.r.resolve(ctx, to.Address)
 	if err != nil {
-		t.logRefusal(ctx, "recipient rejected", to.Address.String(), err)
+		t.logRefusal(ctx, atRcpt, to.Address.String(), err)
 		return err
 	}
 	if t.judge != nil {
 		if err := t.judge.Recipient(ctx, to.Address); err != nil {
-			return err // logged by the check
+			t.logRefusal(ctx, atRcpt, to.Address.String(), err)
+			return err
 		}
 	}
 	if t.r.Brakes != nil && t.client.Identity != nil {
-		if err := t.r.Brakes.Recipient(ctx, t.client.Identity.Account); err != nil {
-			return err // logged by the brake
+		if err := t.r.Brakes.Recipient(t.client.Identity.Account); err != nil {
+			t.logRefusal(ctx, atRcpt, to.Address.String(), err)
+			return err
 		}
 	}
 	t.to = append(t.to, accepted{to.Address, list})
