@@ -66,3 +66,24 @@ type Lookup interface {
 	// an empty Domain is an entry without @, such as "root".
 	Alias(ctx context.Context, a mail.Address) ([]mail.Address, error)
 }
+
+// Dump is every active row, as the look-ups would answer: what a copy needs to
+// stand in for the database.
+type Dump struct {
+	Domains   []Domain
+	Mailboxes []Credentials
+	Aliases   []Alias
+}
+
+// Credentials is a mailbox with its stored passwords, any one of which lets in.
+type Credentials struct {
+	Mailbox
+	Passwords []string
+}
+
+// Alias is the row of an alias: no Local in Address for a catch-all, To as
+// Lookup.Alias returns it.
+type Alias struct {
+	Address mail.Address
+	To      []mail.Address
+}
