@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 
 	"message":                       {},
 	"accounts":                      {"mail"},
+	"accounts/snapshot":             {"accounts", "internal/durable", "mail"},
 	"accounts/accountstest":         {"accounts", "mail"},
 	"accounts/postfixadmin":         {"accounts", "mail"},
 	"accounts/postfixadmin/fixture": {"internal/mariadbtest"},

@@ -61,7 +61,7 @@ func AccountsConfig(c *config.Config, log *slog.Logger) (postfixadmin.Config, er
 }
 
 // credentials gives package auth what the database knows of an account.
-type credentials struct{ db *postfixadmin.DB }
+type credentials struct{ db accountSource }
 
 // Credential implements auth.Store.
 func (c credentials) Credential(ctx context.Context, login mail.Address) (auth.Credential, error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"gomaild/accounts"
 	"gomaild/accounts/postfixadmin"
 	"gomaild/auth"
 	"gomaild/delivery/local"
@@ -47,7 +48,7 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 		return nil, c.At("accounts", err, "mend the table [accounts]")
 	}
 	g := newGeneration(c, db)
-	p := d.parts(c, db)
+	p := d.parts(c, d.accountsOf(c, db))
 	p.policy, p.keys = judge, ring
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)
@@ -59,7 +60,7 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 type parts struct {
 	d      *Daemon
 	c      *config.Config
-	db     *postfixadmin.DB
+	db     accountSource
 	auth   *auth.Auth
 	router *routing.Router
 	local  *local.Agent
@@ -67,7 +68,7 @@ type parts struct {
 	keys   *keys.Ring     // nil: nothing is signed
 }
 
-func (d *Daemon) parts(c *config.Config, db *postfixadmin.DB) *parts {
+func (d *Daemon) parts(c *config.Config, db accountSource) *parts {
 	p := &parts{d: d, c: c, db: db}
 	p.auth = auth.New(p.authConfig())
 	p.router = routing.New(routingConfig(c, db, d.hostname))
@@ -103,7 +104,7 @@ func trustedNetworks(c *config.Config) []netip.Prefix {
 	return slices.Clip(all)
 }
 
-func routingConfig(c *config.Config, db *postfixadmin.DB, hostname string) routing.Config {
+func routingConfig(c *config.Config, db accounts.Lookup, hostname string) routing.Config {
 	r := &c.Routing
 	rc := routing.Config{
 		Lookup:         db,

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gomaild/accounts/snapshot"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
 	"gomaild/mail"
@@ -32,8 +33,9 @@ type Daemon struct {
 
 	mail     *mailStore
 	greylist *greylist.List
-	rates    *rate.Table // of strangers; filled by whoever likes, so not that of brakes
-	brakes   *rate.Table // of our users
+	snapshot *snapshot.Keeper // nil: none is kept
+	rates    *rate.Table      // of strangers; filled by whoever likes, so not that of brakes
+	brakes   *rate.Table      // of our users
 	certs    *certs.Store
 	tls      atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
 
@@ -107,6 +109,9 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := d.openGreylist(); err != nil {
 		return err
 	}
+	if err := d.openSnapshot(); err != nil {
+		return err
+	}
 
 	set, err := loadCerts(d.cfg, d.mail.fs, d.hostname)
 	if err != nil {
@@ -123,6 +128,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.undo.push("end the sessions", d.endSessions)
 	d.tls.Store(d.serverTLS(d.cfg))
 	d.current.Store(next)
+	d.startSnapshot()
 
 	if d.doors, err = d.openDoors(d.cfg, places(d.cfg)); err != nil {
 		return err

@@ -46,6 +46,9 @@ func (d *Daemon) needsRestart(next *config.Config) error {
 	if name != d.hostname {
 		faults = append(faults, next.At("hostname", nil, how))
 	}
+	if next.Accounts.Snapshot != d.cfg.Accounts.Snapshot {
+		faults = append(faults, next.At("accounts.snapshot", nil, how))
+	}
 	for _, path := range changedKeys("storage", reflect.ValueOf(d.cfg.Storage), reflect.ValueOf(next.Storage)) {
 		faults = append(faults, next.At(path, nil, how))
 	}

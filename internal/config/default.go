@@ -30,6 +30,7 @@ func Default() *Config {
 			Timeout:       Duration(5 * time.Second),
 			ConnLifetime:  Duration(3 * time.Minute),
 			MaxConns:      16,
+			SnapshotAge:   Duration(24 * time.Hour),
 			DefaultScheme: "MD5-CRYPT",
 		},
 		Routing:    Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},

@@ -93,6 +93,7 @@ func (c *Config) resolvePaths(dir string) {
 	abs(&c.Storage.Root)
 	abs(&c.Accounts.Path)
 	abs(&c.Accounts.PasswordFile)
+	abs(&c.Accounts.Snapshot)
 	for i := range c.TLS.Certificates {
 		abs(&c.TLS.Certificates[i].Cert)
 		abs(&c.TLS.Certificates[i].Key)

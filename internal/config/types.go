@@ -122,6 +122,15 @@ type Accounts struct {
 	ConnLifetime Duration `toml:"conn_lifetime"`
 	// Connections to MySQL at the same time.
 	MaxConns int `toml:"max_conns"`
+	// A file for a copy of all accounts, on a disk that is there when the
+	// database is not: known recipients are accepted and known logins verified
+	// from it while the database does not answer; whoever is not in it waits. It
+	// holds password hashes and is made with mode 0600. It is kept up to date
+	// every minute; a change of this key needs a restart. Empty: no copy.
+	Snapshot string `toml:"snapshot"`
+	// How old the copy may be: the time since the database was last seen to hold
+	// the same. An older one is not used.
+	SnapshotAge Duration `toml:"snapshot_age"`
 	// The scheme of stored passwords that do not name theirs (`{SCHEME}`),
 	// as in Dovecot's default_pass_scheme. docs/passwords.md lists the schemes.
 	DefaultScheme string `toml:"default_scheme"`

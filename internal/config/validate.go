@@ -125,6 +125,7 @@ func (v *validator) accounts() {
 	}
 	v.unless(a.Timeout > 0, "accounts.timeout", `is "0s"; write how long a look-up may take, such as "5s"`)
 	v.unless(a.ConnLifetime >= Duration(time.Second), "accounts.conn_lifetime", "%q is too short; write at least %q", a.ConnLifetime, "1s")
+	v.unless(a.SnapshotAge >= Duration(time.Minute), "accounts.snapshot_age", "%q is too short; write %q or more", a.SnapshotAge, "1m")
 	v.unless(a.MaxConns > 0, "accounts.max_conns", "%d connections cannot work; write at least 1", a.MaxConns)
 	v.unless(a.DefaultDomain == "" || isDomain(a.DefaultDomain), "accounts.default_domain",
 		"%q is not a domain; write one such as %q, or nothing", a.DefaultDomain, "example.org")
