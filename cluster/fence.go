@@ -62,10 +62,10 @@ func (h *Hold) Fence() error {
 // watchEvery is how often Watch asks.
 const watchEvery = time.Second
 
-// Watch asks Fence each second, also while nobody else does, until ctx ends,
-// which is nil. A *StaleError that anybody's question brought up is returned at
-// once: the process has to end.
-func (h *Hold) Watch(ctx context.Context) error {
+// Watch asks Fence and check each second, also while nobody else does, until ctx
+// ends, which is nil. An error means that the process has to end: a *StaleError,
+// which is returned at once whoever's question brought it up, or check's.
+func (h *Hold) Watch(ctx context.Context, check func() error) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -76,6 +76,9 @@ func (h *Hold) Watch(ctx context.Context) error {
 			return h.Err()
 		case <-tick.C:
 			_ = h.Fence() // lost tells; a fault of the disk fails the acts themselves
+			if err := check(); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -83,10 +83,8 @@ func Take(config Config) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Marked { // before anything is written
-		if _, err := checkMarker(c); err != nil {
-			return nil, err
-		}
+	if err := CheckMarker(c); err != nil { // before anything is written
+		return nil, err
 	}
 	if err := makeDir(c.FS, c.Dir); err != nil {
 		return nil, err
@@ -100,7 +98,7 @@ func Take(config Config) (*Hold, error) {
 }
 
 func (h *Hold) take(c Config) (err error) {
-	if h.lock, err = c.FS.OpenFile(path.Join(c.Dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	if h.lock, err = c.FS.OpenFile(path.Join(c.Dir, "lock"), os.O_RDONLY|os.O_CREATE, 0o600); err != nil {
 		return fmt.Errorf("lock the mail root: %w", err)
 	}
 	err = h.lock.TryLock()

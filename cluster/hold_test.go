@@ -83,6 +83,8 @@ func TestTakeRefusesASecond(t *testing.T) {
 	take(t, on(fsys, "mail2"))
 }
 
+func fine() error { return nil }
+
 // takeover is what a lock cannot prevent: the kernel that held it is paused.
 func takeover(t *testing.T, fsys durable.FS) *Hold {
 	t.Helper()
@@ -108,7 +110,7 @@ func TestFenceAfterTakeover(t *testing.T) {
 	if !ok || stale.Own.Node != "mail1" || stale.Now.Node != "mail2" || stale.Now.Epoch != 2 {
 		t.Fatalf("the old one hears %v", err)
 	}
-	if err := old.Watch(t.Context()); !errors.Is(err, stale) {
+	if err := old.Watch(t.Context(), fine); !errors.Is(err, stale) {
 		t.Errorf("Watch says %v", err)
 	}
 	// It is not forgotten, whatever the disk says later.
@@ -128,12 +130,12 @@ func TestWatchAsks(t *testing.T) {
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if err := old.Watch(ctx); err != nil || time.Since(begun) != time.Hour {
+		if err := old.Watch(ctx, fine); err != nil || time.Since(begun) != time.Hour {
 			t.Errorf("after %v: %v", time.Since(begun), err)
 		}
 		takeover(t, fsys)
 		begun = time.Now()
-		err := old.Watch(t.Context())
+		err := old.Watch(t.Context(), fine)
 		if _, ok := errors.AsType[*StaleError](err); !ok || time.Since(begun) != watchEvery {
 			t.Errorf("after %v: %v", time.Since(begun), err)
 		}

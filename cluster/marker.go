@@ -60,6 +60,38 @@ func readMarker(c Config) (string, error) {
 	return id, nil
 }
 
+// CheckMarker looks whether the root is the cluster's, before anything of it is
+// used: ErrForeign, and ErrUnmarked where a marker has to be.
+func CheckMarker(c Config) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return err
+	}
+	_, err = checkMarker(c)
+	if errors.Is(err, ErrUnmarked) && !c.Marked {
+		return nil
+	}
+	return err
+}
+
+// Mark writes the marker of the cluster c.ID. One that is there stays: ErrForeign
+// if it is another's.
+func Mark(c Config) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return err
+	}
+	if err := CheckID(c.ID); err != nil {
+		return err
+	}
+	if err := makeDir(c.FS, c.Dir); err != nil {
+		return err
+	}
+	c.Marked = false
+	_, err = markerOf(c)
+	return err
+}
+
 // checkMarker is the id of the marker, if it is the one that is wanted.
 func checkMarker(c Config) (string, error) {
 	id, err := readMarker(c)

@@ -13,6 +13,7 @@ import (
 
 	"gomaild/accounts/postfixadmin"
 	"gomaild/auth/scheme"
+	"gomaild/cluster"
 	"gomaild/delivery/routing"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
@@ -81,6 +82,13 @@ func (k *checker) hostname() string {
 
 func (k *checker) storage() {
 	root := k.c.Storage.Root
+	if fsys, err := OpenMailRoot(k.c); err == nil {
+		k.found(fsys.Close())
+	} else if k.c.Storage.Mount && errors.Is(err, cluster.ErrNotMounted) {
+		k.warn("storage.root", "%s is not mounted on this node now, and gomaild would not start here", root)
+	} else if k.c.Storage.Mount || errors.Is(err, cluster.ErrForeign) {
+		k.found(err)
+	}
 	if err := usableDir(root); err != nil {
 		k.fault("storage.root", err, "name a directory that exists and that gomaild may write")
 	}

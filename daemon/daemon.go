@@ -45,7 +45,6 @@ type Daemon struct {
 	cfg    *config.Config
 	doors  []*door
 	undo   undoStack
-	ending chan error
 	base   context.Context // of sessions: the values of Start's context, not its end
 }
 
@@ -58,10 +57,7 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Daemon{
-		log: opts.Logger, hostname: name, cfg: cfg,
-		rates: rate.NewTable(0), brakes: rate.NewTable(0), ending: make(chan error, 1),
-	}, nil
+	return &Daemon{log: opts.Logger, hostname: name, cfg: cfg, rates: rate.NewTable(0), brakes: rate.NewTable(0)}, nil
 }
 
 // hostname is the configured name of this host, or the system's.
@@ -105,7 +101,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	d.mail = store
 	d.undo.push("close the mail root", func(context.Context) error { return store.close() })
-	d.watch(store.hold)
+	d.watch()
 	if err := d.openGreylist(); err != nil {
 		return err
 	}

@@ -23,7 +23,9 @@ import (
 // mailStore is all that is open below the mail root.
 type mailStore struct {
 	fs      durable.FS
-	hold    *cluster.Hold // nil beside another program
+	mount   *cluster.Mount // nil where the root needs to be none
+	hold    *cluster.Hold  // nil beside another program
+	ending  chan error     // why nothing may be done any more
 	journal *journal.Journal
 	store   storage.Store
 	spool   *spool.Spool
@@ -50,41 +52,6 @@ func openMail(ctx context.Context, c *config.Config, hostname string, log *slog.
 
 type owner func(*mailStore, *config.Config, *slog.Logger) error
 
-// own makes the mail root this daemon's. From here on nothing is made or renamed
-// below it once another start has raised the epoch.
-func (m *mailStore) own(c *config.Config, log *slog.Logger) error {
-	hold, err := cluster.Take(cluster.Config{FS: m.fs, Dir: ownDir})
-	if err != nil {
-		return holdFault(c, err)
-	}
-	m.hold = hold
-	m.fs = durable.Fenced(m.fs, hold.Fence)
-	log.Info("mail root taken", "root", c.Storage.Root, "cluster", hold.ID(), "epoch", hold.Record().Epoch, "took_over", hold.TookOver())
-	return m.openJournal(c, log)
-}
-
-// holdFault says whom a refusal is for: a second daemon is no fault of the
-// configuration.
-func holdFault(c *config.Config, err error) error {
-	switch {
-	case errors.Is(err, cluster.ErrHeld):
-		return fmt.Errorf("storage.root %s: %w", c.Storage.Root, err)
-	case errors.Is(err, cluster.ErrDamaged):
-		return c.At("storage.root", err, "look after the disk, then put %s/epoch back from a backup", ownDir)
-	case errors.Is(err, cluster.ErrForeign), errors.Is(err, cluster.ErrUnmarked):
-		return c.At("storage.root", err, "mount the right file system, or name its directory")
-	}
-	return c.At("storage.root", err, "name a directory that exists and that gomaild may write")
-}
-
-// fence is nil while this process may answer for mail.
-func (m *mailStore) fence() error {
-	if m.hold == nil {
-		return nil
-	}
-	return m.hold.Fence()
-}
-
 func (m *mailStore) openJournal(c *config.Config, log *slog.Logger) (err error) {
 	jc := journal.Config{FS: m.fs, Dir: ownDir + "/journal", Size: int64(c.Storage.Journal), Fence: m.hold.Fence, Logger: log}
 	if c.Storage.Journal == 0 {
@@ -99,11 +66,11 @@ func (m *mailStore) openJournal(c *config.Config, log *slog.Logger) (err error) 
 }
 
 func openMailWith(ctx context.Context, c *config.Config, hostname string, log *slog.Logger, own owner) (*mailStore, error) {
-	root, err := durable.OpenRoot(c.Storage.Root)
+	root, mount, err := openRoot(c)
 	if err != nil {
-		return nil, c.At("storage.root", err, "name a directory that exists and that gomaild may write")
+		return nil, err
 	}
-	m := &mailStore{fs: root}
+	m := &mailStore{fs: root, mount: mount, ending: make(chan error, 1)}
 	err = own(m, c, log)
 	if err == nil {
 		err = m.open(ctx, c, hostname, log)

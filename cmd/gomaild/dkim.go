@@ -95,9 +95,9 @@ func withRoot(file string, do func(*config.Config, durable.FS) error) error {
 	if err != nil {
 		return err
 	}
-	root, err := durable.OpenRoot(cfg.Storage.Root)
+	root, err := daemon.OpenMailRoot(cfg)
 	if err != nil {
-		return cfg.At("storage.root", err, "name a directory that exists and that you may write")
+		return err
 	}
 	return errors.Join(do(cfg, root), root.Close())
 }

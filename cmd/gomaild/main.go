@@ -28,6 +28,7 @@ const (
 	exitUsage       = 64 // EX_USAGE
 	exitNoUser      = 67 // EX_NOUSER
 	exitUnavailable = 69 // EX_UNAVAILABLE
+	exitIO          = 74 // EX_IOERR
 	exitTempFail    = 75 // EX_TEMPFAIL
 	exitConfig      = 78 // EX_CONFIG
 )
@@ -121,6 +122,7 @@ To set up your own:
 	root.AddCommand(
 		a.serveCommand(),
 		a.checkCommand(),
+		a.clusterCommand(),
 		a.demoCommand(),
 		a.drillCommand(),
 		a.accountCommand(),

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gomaild/cluster"
 	"gomaild/daemon"
 	"gomaild/internal/config"
 )
@@ -31,7 +32,8 @@ wrong with them, the server goes on as it was and logs why.
 
 It exits with 0 after an orderly stop, with 78 (EX_CONFIG) when the configuration
 or something that it names is at fault, with 69 (EX_UNAVAILABLE) when another
-node has taken the mail over, and with 1 otherwise. A second server on the same
+node has taken the mail over, with 74 (EX_IOERR) when the mounted disk failed,
+became read-only or was unmounted, and with 1 otherwise. A second server on the same
 mail is refused.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -123,7 +125,10 @@ func endNow(ctx context.Context, d *daemon.Daemon, log *slog.Logger, why error) 
 	case <-stopped:
 	case <-time.After(2 * endTime):
 	}
-	return exitStatus(exitUnavailable)
+	if _, stale := errors.AsType[*cluster.StaleError](why); stale {
+		return exitStatus(exitUnavailable)
+	}
+	return exitStatus(exitIO)
 }
 
 // reloadDaemon goes over to what the file says now, or logs why not.

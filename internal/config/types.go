@@ -55,6 +55,19 @@ type Storage struct {
 	// The directory below which all mail lies: the mount of the cluster. It
 	// must exist. Nothing is written outside it but sockets and the log.
 	Root string `toml:"root"`
+	// Root must be a mount point, and carry the marker of the cluster: gomaild
+	// then refuses to start on the empty directory below a mount that is
+	// missing, and ends at once (exit status 74) when the disk fails, becomes
+	// read-only, or is unmounted. For the nodes of a cluster.
+	Mount bool `toml:"mount"`
+	// The kind of file system that must be mounted there, as `findmnt` calls it
+	// (`ext4`, `xfs`). Empty: any.
+	FileSystem string `toml:"file_system"`
+	// The id of this cluster, the same on every node: up to 64 letters, digits,
+	// dots and hyphens. It must be that of the marker in root
+	// (.gomaild/cluster), which `gomaild cluster init` writes. Empty: any; without
+	// mount the first start makes a marker.
+	Cluster string `toml:"cluster"`
 	// The directory of an account below root: `{domain}`, `{local}` and
 	// `{address}` are the parts of the mailbox's address, `{maildir}` is the
 	// column mailbox.maildir as postfixadmin wrote it.

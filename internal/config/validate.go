@@ -68,6 +68,8 @@ func (v *validator) hostname() {
 func (v *validator) storage() {
 	s := &v.c.Storage
 	v.unless(s.Root != "", "storage.root", "is empty; name the directory that holds the mail")
+	v.unless(!s.Mount || s.Cluster != "", "storage.cluster", "is empty; with mount = true write an id here, the same on every node, and mark the mail root with `gomaild cluster init`")
+	v.unless(s.Mount || s.FileSystem == "", "storage.file_system", "goes with mount = true")
 	v.template(s.Path)
 	v.unless(s.UID >= -1, "storage.uid", "%d is not a user id; write a number from 0 up, or -1 for the user that gomaild runs as", s.UID)
 	v.unless(s.GID >= -1, "storage.gid", "%d is not a group id; write a number from 0 up, or -1 for the group that gomaild runs as", s.GID)
