@@ -178,7 +178,11 @@ func (s *session) mailboxTree(ctx context.Context, subscriptions bool) (*mailbox
 	if err != nil {
 		return nil, err
 	}
-	t := &mailboxTree{infos: slices.Clone(infos), parents: map[string]bool{}, subscribedBelow: map[string]bool{}}
+	infos = slices.Clone(infos)
+	if err := s.addUses(ctx, infos); err != nil {
+		return nil, err
+	}
+	t := &mailboxTree{infos: infos, parents: map[string]bool{}, subscribedBelow: map[string]bool{}}
 	if subscriptions {
 		names, err := s.account.Subscriptions(ctx)
 		if err != nil {

@@ -5,23 +5,37 @@ import (
 	"strings"
 )
 
-// createMailbox is CREATE, RFC 3501 section 6.3.3.
-type createMailbox struct{ name string }
+// createMailbox is CREATE, RFC 3501 section 6.3.3, with the special uses of
+// RFC 6154 section 3.
+type createMailbox struct {
+	name string
+	uses []string
+}
 
 func parseCreate(g *grammar) request {
 	g.SP()
 	// A separator at the end says that the name is to have children, which
 	// every mailbox may have.
-	name := strings.TrimSuffix(g.Mailbox(), "/")
+	r := createMailbox{name: strings.TrimSuffix(g.Mailbox(), "/")}
+	if g.Accept(' ') && g.Peek() == '(' {
+		r.uses = parseUses(g)
+	}
 	g.End()
-	return createMailbox{name}
+	return r
 }
 
 func (r createMailbox) run(ctx context.Context, s *session) (reply, error) {
 	if r.name == "" {
 		return reply{}, no("CANNOT", "Mailbox name is empty")
 	}
-	return reply{}, s.account.Create(ctx, r.name)
+	if err := s.account.Create(ctx, r.name); err != nil {
+		return reply{}, err
+	}
+	if err := s.setUses(ctx, r.name, r.uses); err != nil {
+		s.warn("delete the mailbox again", s.account.Delete(ctx, r.name))
+		return reply{}, err
+	}
+	return reply{}, nil
 }
 
 // deleteMailbox is DELETE, RFC 3501 section 6.3.4.
@@ -38,6 +52,7 @@ func (r deleteMailbox) run(ctx context.Context, s *session) (reply, error) {
 	if err := s.account.Delete(ctx, r.name); err != nil {
 		return reply{}, err
 	}
+	s.warn("forget special use", s.setUses(ctx, r.name, nil))
 	if s.box != nil && s.box.mailbox.Name() == r.name {
 		s.deselect()
 		s.printOK("CLOSED", "Selected mailbox is deleted")
@@ -61,7 +76,11 @@ func (r renameMailbox) run(ctx context.Context, s *session) (reply, error) {
 	if r.to == "" {
 		return reply{}, no("CANNOT", "Mailbox name is empty")
 	}
-	return reply{}, s.account.Rename(ctx, r.from, r.to)
+	if err := s.account.Rename(ctx, r.from, r.to); err != nil {
+		return reply{}, err
+	}
+	s.warn("rename special uses", s.renameUses(ctx, r.from, r.to))
+	return reply{}, nil
 }
 
 // subscribe is SUBSCRIBE and UNSUBSCRIBE, RFC 3501 sections 6.3.6 and 6.3.7.
