@@ -34,14 +34,28 @@ func parseSearch(byUID bool) func(*grammar) request {
 			g.SP()
 			word = p.word()
 		}
-		keys := []searchKey{p.keyAfter(word)}
-		for g.Accept(' ') && !g.AtEnd() {
-			keys = append(keys, p.key())
-		}
-		g.End()
-		r.key, r.sets = allOf(keys), p.sets
+		r.parseKeys(&p, word)
 		return r
 	}
+}
+
+// parseProgram reads the charset and keys of SORT and THREAD.
+func (r *search) parseProgram(g *grammar) {
+	p := searchParser{g: g}
+	p.setCharset(g.AString())
+	g.SP()
+	r.parseKeys(&p, p.word())
+}
+
+// parseKeys reads the keys, of whose first the name has been read, to the end
+// of the command.
+func (r *search) parseKeys(p *searchParser, word string) {
+	keys := []searchKey{p.keyAfter(word)}
+	for p.g.Accept(' ') && !p.g.AtEnd() {
+		keys = append(keys, p.key())
+	}
+	p.g.End()
+	r.key, r.sets = allOf(keys), p.sets
 }
 
 func (r search) run(ctx context.Context, s *session) (reply, error) {

@@ -56,6 +56,7 @@ type Limits struct {
 	SearchDepth   int // nested NOT, OR and parentheses; default 500
 	SearchKeys    int // keys of one SEARCH; default 5000
 	FetchItems    int // items of one FETCH; default 100
+	SortKeys      int // criteria of one SORT; default 50
 }
 
 func (l Limits) withDefaults() Limits {
@@ -74,6 +75,7 @@ func (l Limits) withDefaults() Limits {
 	l.SearchDepth = cmp.Or(l.SearchDepth, 500)
 	l.SearchKeys = cmp.Or(l.SearchKeys, 5000)
 	l.FetchItems = cmp.Or(l.FetchItems, 100)
+	l.SortKeys = cmp.Or(l.SortKeys, 50)
 	return l
 }
 

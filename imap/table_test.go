@@ -10,8 +10,8 @@ import (
 )
 
 // TestCommandTable holds what parse relies on, and which commands hold back
-// EXPUNGE: those that RFC 3501 section 7.4.1 names, and COPY, after which
-// clients rely on the numbers they gave.
+// EXPUNGE: those that RFC 3501 section 7.4.1 names, SORT and THREAD, which are searches, and
+// COPY, after which clients rely on the numbers they gave.
 func TestCommandTable(t *testing.T) {
 	t.Parallel()
 	if !slices.IsSortedFunc(commands, func(a, b command) int { return strings.Compare(a.name, b.name) }) {
@@ -23,7 +23,7 @@ func TestCommandTable(t *testing.T) {
 			holding = append(holding, c.name)
 		}
 	}
-	if want := []string{"COPY", "FETCH", "SEARCH", "STORE"}; !slices.Equal(holding, want) {
+	if want := []string{"COPY", "FETCH", "SEARCH", "SORT", "STORE", "THREAD"}; !slices.Equal(holding, want) {
 		t.Errorf("commands that hold back EXPUNGE: %v, want %v", holding, want)
 	}
 }
