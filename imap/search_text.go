@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"gomaild/message"
 	"gomaild/storage"
 )
@@ -17,18 +19,28 @@ import (
 // textBuffer is what is read of a body at a time while it is searched.
 const textBuffer = 16 << 10
 
-// fold makes strings equal that differ in case only.
-func fold(s string) string { return strings.Map(foldRune, s) }
+// fold prepares text for comparison as i;unicode-casemap wants it (RFC 5051
+// section 2.3), the comparator of I18NLEVEL=1 (RFC 5255 section 4.3): each
+// character becomes its titlecase and is then taken apart.
+func fold(s string) string {
+	folded, _ := appendFolded(make([]byte, 0, len(s)), []byte(s), true)
+	return string(folded)
+}
 
-func foldRune(r rune) rune {
+// appendFold folds one character.
+func appendFold(dst []byte, r rune) []byte {
 	if r < utf8.RuneSelf {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
+		if 'a' <= r && r <= 'z' {
+			r -= 'a' - 'A'
 		}
-		return r
+		return append(dst, byte(r))
 	}
-	// By way of the capital: final sigma and long s have the same one.
-	return unicode.ToLower(unicode.ToUpper(r))
+	at := len(dst)
+	dst = utf8.AppendRune(dst, unicode.ToTitle(r))
+	if apart := norm.NFKD.Properties(dst[at:]).Decomposition(); apart != nil {
+		dst = append(dst[:at], apart...)
+	}
+	return dst
 }
 
 // toUTF8 decodes text in a charset; false if nobody knows it.
@@ -71,7 +83,7 @@ func contains(r io.Reader, needle string) (bool, error) {
 func appendFolded(dst, raw []byte, ended bool) (_ []byte, used int) {
 	for used < len(raw) {
 		if c := raw[used]; c < utf8.RuneSelf {
-			dst = append(dst, byte(foldRune(rune(c))))
+			dst = appendFold(dst, rune(c))
 			used++
 			continue
 		}
@@ -79,7 +91,7 @@ func appendFolded(dst, raw []byte, ended bool) (_ []byte, used int) {
 			break
 		}
 		r, n := utf8.DecodeRune(raw[used:])
-		dst = utf8.AppendRune(dst, foldRune(r))
+		dst = appendFold(dst, r)
 		used += n
 	}
 	return dst, used
