@@ -25,12 +25,24 @@ require github.com/miekg/dns v1.1.73
 
 require github.com/emersion/go-msgauth v0.7.0
 
-require blitiri.com.ar/go/spf v1.6.0
+require (
+	blitiri.com.ar/go/spf v1.6.0
+	github.com/prometheus/client_golang v1.23.2
+)
 
 require (
+	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.6 // indirect
+	github.com/kr/text v0.2.0 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/prometheus/client_model v0.6.2 // indirect
+	github.com/prometheus/common v0.66.1 // indirect
+	github.com/prometheus/procfs v0.16.1 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
+	go.yaml.in/yaml/v2 v2.4.2 // indirect
 	go.yaml.in/yaml/v3 v3.0.4 // indirect
+	google.golang.org/protobuf v1.36.8 // indirect
 )
 
 require (

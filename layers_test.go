@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"internal/spool":               {"internal/durable"},
 	"internal/peer":                {},
 	"internal/gate":                {},
+	"internal/metrics":             {"mail"},
 	"internal/lineconn":            {"internal/gate", "internal/peer"},
 	"internal/listener":            {"internal/peer"},
 	"internal/certs":               {"internal/durable"},

@@ -15,6 +15,7 @@ import (
 	"gomaild/accounts/snapshot"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
+	"gomaild/internal/metrics"
 	"gomaild/mail"
 	"gomaild/policy/greylist"
 	"gomaild/policy/rate"
@@ -22,7 +23,8 @@ import (
 
 // Options is what a Daemon needs beside its configuration.
 type Options struct {
-	Logger *slog.Logger // default: discards
+	Logger  *slog.Logger // default: discards
+	Version string       // of gomaild, in the metrics
 }
 
 // Daemon is one mail server. Its life is New, Start, any number of Reload,
@@ -39,13 +41,17 @@ type Daemon struct {
 	certs    *certs.Store
 	tls      atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
 
+	metrics *metrics.Metrics
+	ready   atomic.Bool // mail is served
+
 	current atomic.Pointer[generation]
 
-	change sync.Mutex // held by Start, Reload and Stop; guards what follows
-	cfg    *config.Config
-	doors  []*door
-	undo   undoStack
-	base   context.Context // of sessions: the values of Start's context, not its end
+	change  sync.Mutex // held by Start, Reload and Stop; guards what follows
+	cfg     *config.Config
+	doors   []*door
+	webAddr net.Addr
+	undo    undoStack
+	base    context.Context // of sessions: the values of Start's context, not its end
 }
 
 // New makes a daemon that holds nothing yet.
@@ -57,7 +63,11 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Daemon{log: opts.Logger, hostname: name, cfg: cfg, rates: rate.NewTable(0), brakes: rate.NewTable(0)}, nil
+	m := newMetrics(opts.Version)
+	return &Daemon{
+		log: counting(opts.Logger, m), metrics: m, hostname: name, cfg: cfg,
+		rates: rate.NewTable(0), brakes: rate.NewTable(0),
+	}, nil
 }
 
 // hostname is the configured name of this host, or the system's.
@@ -95,6 +105,9 @@ func (d *Daemon) Start(ctx context.Context) error {
 }
 
 func (d *Daemon) start(ctx context.Context) error {
+	if err := d.startWeb(); err != nil {
+		return err
+	}
 	store, err := openRecovered(ctx, d.cfg, d.hostname, d.log)
 	if err != nil {
 		return err
@@ -129,7 +142,11 @@ func (d *Daemon) start(ctx context.Context) error {
 	if d.doors, err = d.openDoors(d.cfg, places(d.cfg)); err != nil {
 		return err
 	}
-	return startDoors(d.base, d.doors)
+	if err := startDoors(d.base, d.doors); err != nil {
+		return err
+	}
+	d.ready.Store(true)
+	return nil
 }
 
 // Stop ends the daemon in two phases: no new work, then no work. Sessions that
@@ -143,6 +160,7 @@ func (d *Daemon) Stop(ctx context.Context) error {
 }
 
 func (d *Daemon) stop(ctx context.Context) error {
+	d.ready.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(d.cfg.Grace))
 	defer cancel()
 	return d.undo.run(ctx)
@@ -188,7 +206,7 @@ func (d *Daemon) Addrs() []Addr {
 func (d *Daemon) openDoors(c *config.Config, where []place) ([]*door, error) {
 	var opened []*door
 	for _, l := range where {
-		one := newDoor(l, &d.current, d.followTLS(), d.log)
+		one := d.newDoor(l)
 		if err := one.open(c); err != nil {
 			return nil, errors.Join(err, closeDoors(opened))
 		}

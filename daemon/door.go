@@ -2,11 +2,9 @@ package daemon
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
@@ -15,6 +13,7 @@ import (
 
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
+	"gomaild/internal/metrics"
 )
 
 // door is an open address. It outlives a reload: connections that wait in the
@@ -24,6 +23,7 @@ type door struct {
 	place
 	listener *listener.Listener
 	current  *atomic.Pointer[generation] // the daemon's
+	metrics  *metrics.Metrics
 }
 
 // place is a listener of a configuration.
@@ -50,21 +50,20 @@ func places(c *config.Config) []place {
 	return all
 }
 
-// newDoor makes a door that is not open yet. serverTLS is what implicit TLS
-// shows; it follows reloads by itself.
-func newDoor(l place, current *atomic.Pointer[generation], serverTLS *tls.Config, log *slog.Logger) *door {
-	d := &door{place: l, current: current}
+// newDoor makes a door that is not open yet.
+func (d *Daemon) newDoor(l place) *door {
+	one := &door{place: l, current: &d.current, metrics: d.metrics}
 	network, address := l.Endpoint()
 	c := listener.Config{
-		Name: string(l.Type), Network: network, Address: address, Handler: d,
+		Name: string(l.Type), Network: network, Address: address, Handler: one,
 		MaxConns: l.MaxConnections, MaxPerClient: l.MaxPerClient, Exempt: l.TrustedNetworks, Proxies: l.ProxyNetworks,
-		Busy: busyText(l.Type), Mode: fs.FileMode(l.Mode), Logger: log,
+		Busy: busyText(l.Type), Mode: fs.FileMode(l.Mode), Logger: d.log,
 	}
 	if l.TLS == config.Implicit {
-		c.TLS = serverTLS
+		c.TLS = d.followTLS()
 	}
-	d.listener = listener.New(c)
-	return d
+	one.listener = listener.New(c)
+	return one
 }
 
 // busyText is what a client over a limit hears.
@@ -83,6 +82,7 @@ func busyText(t config.ListenerType) string {
 // Serve implements listener.Handler. A connection that comes while the
 // generation changes gets the new one.
 func (d *door) Serve(ctx context.Context, _ <-chan struct{}, conn net.Conn) {
+	defer d.metrics.Connected(string(d.Type))()
 	for last := (*generation)(nil); ; {
 		g := d.current.Load()
 		if g == nil || g == last {

@@ -57,6 +57,9 @@ func (d *Daemon) needsRestart(next *config.Config) error {
 			faults = append(faults, next.At(path, nil, how))
 		}
 	}
+	for _, path := range changedKeys("metrics", reflect.ValueOf(d.cfg.Metrics), reflect.ValueOf(next.Metrics)) {
+		faults = append(faults, next.At(path, nil, how))
+	}
 	if faults != nil {
 		return faults
 	}

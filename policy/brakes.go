@@ -18,15 +18,21 @@ type Brakes struct {
 	Now   func() time.Time // default time.Now
 }
 
+// Names of the brakes in a Refusal.
+const (
+	accountMessages   = "account_message_rate"
+	accountRecipients = "account_recipient_rate"
+)
+
 // Message counts a message of an account. The error, a Refusal with 450,
 // refuses it.
 func (b *Brakes) Message(account mail.Address) error {
-	return b.take("account_message_rate", counted{"account messages", account.Fold().String(), b.Messages})
+	return b.take(accountMessages, counted{"account messages", account.Fold().String(), b.Messages})
 }
 
 // Recipient counts a recipient. The error, a Refusal with 450, refuses it.
 func (b *Brakes) Recipient(account mail.Address) error {
-	return b.take("account_recipient_rate", counted{"account recipients", account.Fold().String(), b.Recipients})
+	return b.take(accountRecipients, counted{"account recipients", account.Fold().String(), b.Recipients})
 }
 
 func (b *Brakes) take(check string, c counted) error {

@@ -117,6 +117,16 @@ func Names() []string {
 	return names
 }
 
+// RateNames are the checks of rates, of strangers and of users, as a Refusal
+// names them.
+func RateNames() []string {
+	names := []string{accountMessages, accountRecipients}
+	for _, c := range rates {
+		names = append(names, c.name)
+	}
+	return names
+}
+
 // New is a Policy. The error names a check that there is not.
 func New(c Config) (*Policy, error) {
 	if c.DNSTimeout <= 0 {

@@ -82,7 +82,7 @@ func (a *app) serve(ctx context.Context, path string, reload <-chan os.Signal) e
 
 func (a *app) serveLogged(ctx context.Context, cfg *config.Config, path string, sink *logSink, reload <-chan os.Signal) error {
 	log := sink.logger
-	d, err := daemon.New(cfg, daemon.Options{Logger: log})
+	d, err := daemon.New(cfg, daemon.Options{Logger: log, Version: version()})
 	if err != nil {
 		return err
 	}

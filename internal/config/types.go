@@ -41,6 +41,8 @@ type Config struct {
 	POP3 POP3Options `toml:"pop3"`
 	// What is written about it.
 	Log Log `toml:"log"`
+	// Numbers and health for a monitoring system.
+	Metrics Metrics `toml:"metrics"`
 	// Addresses to listen on, one table each. Without any there are: mx on
 	// port 25, submission on 587 (STARTTLS) and 465 (implicit TLS), imap on
 	// 143 (STARTTLS) and 993 (implicit TLS), pop3 on 110 (STARTTLS) and 995
@@ -382,6 +384,18 @@ type Log struct {
 	// `stderr`, `stdout`, or the absolute path of a file to add to, which is
 	// opened again at SIGHUP.
 	Destination string `toml:"destination"`
+}
+
+// Metrics is the table [metrics].
+type Metrics struct {
+	// Where HTTP is spoken: `/metrics` for Prometheus, `/healthz/live` (200 as
+	// long as the process runs) and `/healthz/ready` (200 when mail is served,
+	// else 503). `host:port`, such as "127.0.0.1:9154"; whoever can reach it
+	// can read it. Empty: nowhere.
+	Address string `toml:"address"`
+	// Serve Go's profiles at `/debug/pprof/` too. Only for an address on
+	// loopback.
+	Pprof bool `toml:"pprof"`
 }
 
 // Listener is a table [[listener]].

@@ -45,6 +45,7 @@ func (c *Config) validate(failed func(path string) bool) Errors {
 	v.ranges()
 	v.certificates()
 	v.log()
+	v.metrics()
 	for i := range c.Listeners {
 		v.listener(&c.Listeners[i], index("listener", i))
 	}
@@ -215,6 +216,15 @@ func (v *validator) log() {
 	d := v.c.Log.Destination
 	v.unless(d == "stderr" || d == "stdout" || filepath.IsAbs(d), "log.destination",
 		"%q is not a destination; write %q, %q or the absolute path of a file", d, "stderr", "stdout")
+}
+
+func (v *validator) metrics() {
+	m := &v.c.Metrics
+	v.unless(m.Address == "" || isHostPort(m.Address), "metrics.address", "%q is not an address to listen on; write one such as %q", m.Address, "127.0.0.1:9154")
+	host, _, _ := net.SplitHostPort(m.Address)
+	ip, err := netip.ParseAddr(host)
+	v.unless(!m.Pprof || host == "localhost" || err == nil && ip.IsLoopback(), "metrics.pprof",
+		"is for an address on loopback, such as %q; profiles show what is in memory", "127.0.0.1:9154")
 }
 
 func (v *validator) listener(l *Listener, at string) {

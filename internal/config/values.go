@@ -243,6 +243,9 @@ func (ListenerType) choices() []string {
 	return []string{string(MX), string(Submission), string(LMTP), string(LDA), string(IMAP), string(POP3), string(ManageSieve)}
 }
 
+// ListenerTypes are the words for all types.
+func ListenerTypes() []string { return ListenerType("").choices() }
+
 // UnmarshalText takes one of the types.
 func (l *ListenerType) UnmarshalText(text []byte) error { return setChoice(l, text, l.choices()) }
 

@@ -1,0 +1,105 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+	"time"
+
+	"gomaild/internal/config"
+	"gomaild/internal/metrics"
+	"gomaild/policy"
+)
+
+// What a client of the metrics listener may cost.
+const (
+	webTimeout    = 10 * time.Second
+	maxWebHeader  = 16 << 10
+	webDrainGrace = time.Second
+)
+
+// newMetrics makes the registry of a daemon.
+func newMetrics(version string) *metrics.Metrics {
+	return metrics.New(metrics.Config{
+		Version:   version,
+		Listeners: config.ListenerTypes(),
+		Checks:    slices.Concat(policy.Names(), policy.RateNames()),
+	})
+}
+
+// counting is a logger that writes as log does and counts events besides.
+func counting(log *slog.Logger, m *metrics.Metrics) *slog.Logger {
+	return slog.New(slog.NewMultiHandler(log.Handler(), m.Events()))
+}
+
+// startWeb serves metrics and health, if the configuration says where. It is
+// there before the doors open and until they are closed, so that who asks in
+// between hears that we live and are not ready.
+func (d *Daemon) startWeb() error {
+	c := &d.cfg.Metrics
+	if c.Address == "" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", c.Address)
+	if err != nil {
+		return d.cfg.At("metrics.address", err, "%s", listenAdvice(err))
+	}
+	d.webAddr = ln.Addr()
+	srv := &http.Server{
+		Handler: d.web(c.Pprof), MaxHeaderBytes: maxWebHeader,
+		ReadTimeout: webTimeout, IdleTimeout: webTimeout,
+		ErrorLog: slog.NewLogLogger(d.log.With("listener", "metrics").Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	d.undo.push("end the metrics listener", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, webDrainGrace)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			_ = srv.Close() // a profile that still runs is of no more use
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+// web is what there is to ask for.
+func (d *Daemon) web(withPprof bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", d.metrics.Page())
+	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) { answer(w, true) })
+	mux.HandleFunc("GET /healthz/ready", func(w http.ResponseWriter, _ *http.Request) { answer(w, d.ready.Load()) })
+	if withPprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}
+
+// answer is one word, and the status that load balancers look at.
+func answer(w http.ResponseWriter, good bool) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if !good {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte("not ready\n"))
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// WebAddr is where metrics and health are served, nil if they are not.
+func (d *Daemon) WebAddr() net.Addr {
+	d.change.Lock()
+	defer d.change.Unlock()
+	return d.webAddr
+}
