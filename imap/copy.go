@@ -62,5 +62,5 @@ func (r copyMessages) run(ctx context.Context, s *session) (reply, error) {
 		return reply{code: code}, nil
 	}
 	s.printOK(code, "Moved") // before the EXPUNGEs, RFC 6851 section 4.3
-	return reply{}, nil
+	return s.afterExpunge(ctx)
 }

@@ -24,7 +24,8 @@ import (
 //	C: text       the client sends a line; C2: is a second client
 //	Cq: "text"    the client sends exactly this Go string
 //	S: text       the server sends this line; S2: to the second client
-//	S/ regex      the server sends a line that matches all of this
+//	S/ regex      the server sends a line that matches all of this; what a
+//	              group (?P<name>...) matches is ${name} in lines that follow
 //	S...          any lines may come before the next one expected
 //	S. closed     the server closes the connection
 //
@@ -51,7 +52,7 @@ func TestDialogs(t *testing.T) {
 				if kind != "memory" && strings.Contains(string(text), "\n! memory\n") {
 					t.Skip("this dialog is for the store in memory")
 				}
-				d := &dialog{t: t, lines: strings.Split(string(text), "\n"), clients: map[string]*client{}}
+				d := &dialog{t: t, lines: strings.Split(string(text), "\n"), clients: map[string]*client{}, vars: map[string]string{}}
 				d.run(open(t))
 			})
 		}
@@ -66,7 +67,8 @@ type dialog struct {
 	world   *world
 	address string
 	clients map[string]*client
-	skip    bool // after "S..."
+	vars    map[string]string // what groups matched
+	skip    bool              // after "S..."
 }
 
 func (d *dialog) run(store storage.Store) {
@@ -107,6 +109,9 @@ func (d *dialog) option(c *Config, line string) bool {
 }
 
 func (d *dialog) step(line string) {
+	for name, value := range d.vars {
+		line = strings.ReplaceAll(line, "${"+name+"}", value)
+	}
 	verb, arg, _ := strings.Cut(line, " ")
 	switch {
 	case line == "" || strings.HasPrefix(line, "#"):
@@ -163,7 +168,7 @@ func (d *dialog) expect(verb, want string) {
 	matches := func(got string) bool { return got == want }
 	if verb[len(verb)-1] == '/' {
 		re := regexp.MustCompile("^(?:" + want + ")$")
-		matches = re.MatchString
+		matches = func(got string) bool { return d.capture(re, got) }
 	}
 	got := c.line()
 	for d.skip && !matches(got) && (got != "" || !c.ended()) {
@@ -173,6 +178,17 @@ func (d *dialog) expect(verb, want string) {
 	if !matches(got) {
 		d.fatalf("got  %q\nwant %q\nlog:\n%s", got, want, d.world.log)
 	}
+}
+
+// capture reports whether re matches and keeps what its groups matched.
+func (d *dialog) capture(re *regexp.Regexp, got string) bool {
+	found := re.FindStringSubmatch(got)
+	for i, name := range re.SubexpNames() {
+		if found != nil && name != "" {
+			d.vars[name] = found[i]
+		}
+	}
+	return found != nil
 }
 
 func (d *dialog) message(mailbox string) {

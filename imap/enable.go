@@ -1,23 +1,58 @@
 package imap
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
-// enable is ENABLE, RFC 5161. No extension that is served yet changes what a
-// client hears unasked, so nothing needs enabling: unknown names are passed
-// over, as section 3.1 wants.
-type enable struct{}
+// feature is what a client has enabled, or a set of it.
+type feature uint8
 
-func parseEnable(g *grammar) request {
-	g.SP()
-	g.Atom()
-	for g.Accept(' ') {
-		g.Atom()
-	}
-	g.End()
-	return enable{}
+const (
+	condstore feature = 1 << iota // MODSEQ with every FLAGS, RFC 7162
+	qresync                       // VANISHED for EXPUNGE, RFC 7162
+)
+
+// features are what ENABLE knows. QRESYNC enables CONDSTORE too (RFC 7162
+// section 3.2.3).
+var features = map[string]feature{
+	"CONDSTORE": condstore,
+	"QRESYNC":   condstore | qresync,
 }
 
-func (enable) run(_ context.Context, s *session) (reply, error) {
-	s.enc.Raw("* ENABLED\r\n")
+// enable is ENABLE, RFC 5161. Unknown names are passed over, as section 3.1
+// wants.
+type enable struct{ names []string }
+
+func parseEnable(g *grammar) request {
+	var r enable
+	add := func() {
+		if name := g.Word(); features[name] != 0 && !slices.Contains(r.names, name) {
+			r.names = append(r.names, name)
+		}
+	}
+	g.SP()
+	add()
+	for g.Accept(' ') {
+		add()
+	}
+	g.End()
+	return r
+}
+
+func (r enable) run(_ context.Context, s *session) (reply, error) {
+	s.enc.Raw("* ENABLED")
+	var added feature
+	for _, name := range r.names {
+		if f := features[name]; s.enabled&f != f {
+			s.enc.Raw(" " + name)
+			added |= f
+		}
+	}
+	s.enc.CRLF()
+	if added&condstore != 0 {
+		s.useModSeq()
+	}
+	s.enabled |= added
 	return reply{}, nil
 }

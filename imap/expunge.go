@@ -24,21 +24,25 @@ func (r expunge) run(ctx context.Context, s *session) (reply, error) {
 	if s.box.readOnly {
 		return reply{}, storage.ErrReadOnly
 	}
-	return reply{}, s.expungeDeleted(ctx, r.uids)
+	removed, err := s.expungeDeleted(ctx, r.uids)
+	if err != nil || removed == 0 {
+		return reply{}, err
+	}
+	return s.afterExpunge(ctx)
 }
 
 // expungeDeleted removes the messages that are \Deleted now, of all or of a
 // set. It looks at the mailbox afresh: another session may have taken the flag
-// back, and then the message must stay.
-func (s *session) expungeDeleted(ctx context.Context, set wire.NumSet) error {
+// back, and then the message must stay. It returns how many they were.
+func (s *session) expungeDeleted(ctx context.Context, set wire.NumSet) (removed int, err error) {
 	now, err := s.box.mailbox.View(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	within := positions{{0, len(now.Messages)}}
 	if set != nil {
 		if within, err = s.box.resolve(now, set, true); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	var uids []storage.UID
@@ -49,7 +53,7 @@ func (s *session) expungeDeleted(ctx context.Context, set wire.NumSet) error {
 		}
 	}
 	if len(uids) == 0 {
-		return nil
+		return 0, nil
 	}
-	return s.box.mailbox.Expunge(ctx, uids)
+	return len(uids), s.box.mailbox.Expunge(ctx, uids)
 }

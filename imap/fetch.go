@@ -18,6 +18,11 @@ type fetch struct {
 	items []fetchItem
 	needs fetchNeeds
 	seen  bool // some item sets \Seen
+
+	modSeq       bool // MODSEQ is asked for, by itself or by CHANGEDSINCE
+	changedSince bool // RFC 7162 section 3.1.4.1
+	since        storage.ModSeq
+	vanished     bool // RFC 7162 section 3.2.6
 }
 
 // fetchNeeds is what must be asked of the store for a message.
@@ -46,6 +51,7 @@ type fetched struct {
 	summary *message.Summary
 	content storage.Content
 	flagged bool // FLAGS has been printed
+	counted bool // MODSEQ has been printed
 }
 
 // simpleItems are the items that are one word.
@@ -55,6 +61,7 @@ var simpleItems = map[string]struct {
 }{
 	"FLAGS":         {0, func(s *session, m *fetched) { s.printFlags(m.view, m.msg); m.flagged = true }},
 	"UID":           {0, func(s *session, m *fetched) { s.enc.Raw("UID "); s.enc.Number(uint64(m.msg.UID)) }},
+	"MODSEQ":        {0, func(s *session, m *fetched) { s.printModSeq(m.msg); m.counted = true }},
 	"INTERNALDATE":  {needsInfo, func(s *session, m *fetched) { s.enc.Raw("INTERNALDATE "); s.enc.DateTime(m.info.InternalDate) }},
 	"RFC822.SIZE":   {needsInfo, func(s *session, m *fetched) { s.enc.Raw("RFC822.SIZE "); s.enc.Number(uint64(m.info.WireSize)) }},
 	"ENVELOPE":      {needsSummary, func(s *session, m *fetched) { s.enc.Raw("ENVELOPE "); s.enc.Append(m.summary.Root.Envelope.Append) }},
@@ -97,6 +104,9 @@ func parseFetch(byUID bool) func(*grammar) request {
 			g.List(func() { r.parseItem(g) })
 		} else {
 			r.parseMacro(g)
+		}
+		if g.Accept(' ') && g.Peek() == '(' {
+			r.parseModifiers(g)
 		}
 		g.End()
 		return r
@@ -145,6 +155,7 @@ func (r *fetch) addSimple(name string) bool {
 	if !slices.ContainsFunc(r.items, func(i fetchItem) bool { return i.name == name && i.section == nil }) {
 		r.items = append(r.items, fetchItem{name: name, print: item.print})
 		r.needs |= item.needs
+		r.modSeq = r.modSeq || name == "MODSEQ"
 	}
 	return true
 }
@@ -159,7 +170,7 @@ func (r *fetch) addSection(name string, sec section, peek bool) {
 }
 
 func (r fetch) run(ctx context.Context, s *session) (reply, error) {
-	where, err := s.box.resolve(s.box.known, r.set, r.byUID)
+	where, err := r.begin(ctx, s)
 	if err != nil {
 		return reply{}, err
 	}
@@ -244,6 +255,9 @@ func (r fetch) message(ctx context.Context, s *session, m *fetched, tellFlags bo
 	if tellFlags && !m.flagged {
 		s.enc.Byte(' ')
 		s.printFlags(m.view, m.msg)
+	}
+	if m.flagged || tellFlags {
+		s.printModSeqToo(m)
 	}
 	s.enc.Byte(')')
 	s.enc.CRLF()

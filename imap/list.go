@@ -106,6 +106,9 @@ func (r list) run(ctx context.Context, s *session) (reply, error) {
 		s.enc.Raw(`* LIST (\Noselect) "/" ""` + "\r\n") // asks for the separator
 		return reply{}, nil
 	}
+	if slices.Contains(r.status, "HIGHESTMODSEQ") {
+		s.useModSeq()
+	}
 	tree, err := s.mailboxTree(ctx, r.subscribed)
 	if err != nil {
 		return reply{}, err

@@ -13,6 +13,7 @@ type results struct {
 	byUID    bool
 	extended bool // RETURN was given
 	returns  searchReturn
+	modSeq   bool // tell the highest MODSEQ of what was found, RFC 7162 section 3.1.6
 }
 
 // searchReturn is a set of result options.
@@ -59,18 +60,33 @@ func (r *results) print(s *session, verb string, hits []int) {
 	}
 }
 
-// toSave: with MIN or MAX and nothing that looks at every message, only these
-// are saved (RFC 5182 section 2.1).
+// toSave are the UIDs of what the result is about, ascending.
 func (r *results) toSave(v *storage.View, hits []int) []storage.UID {
-	if r.returns&(returnAll|returnCount) == 0 && r.returns&(returnMin|returnMax) != 0 {
-		hits = r.ends(hits)
-	}
+	hits = r.told(hits)
 	uids := make([]storage.UID, 0, len(hits))
 	for _, i := range hits {
 		uids = append(uids, v.Messages[i].UID)
 	}
 	slices.Sort(uids)
 	return slices.Compact(uids)
+}
+
+// told are the hits that the result is about: with MIN or MAX and nothing that
+// looks at every message, only these (RFC 5182 section 2.1, RFC 7162 section
+// 3.1.10).
+func (r *results) told(hits []int) []int {
+	if r.returns&(returnAll|returnCount) == 0 && r.returns&(returnMin|returnMax) != 0 {
+		return r.ends(hits)
+	}
+	return hits
+}
+
+func highestOf(v *storage.View, hits []int) storage.ModSeq {
+	var highest storage.ModSeq
+	for _, i := range hits {
+		highest = max(highest, v.Messages[i].ModSeq)
+	}
+	return highest
 }
 
 // ends are the first and the last hit, as far as they were asked for.
@@ -99,6 +115,11 @@ func (r *results) printPlain(s *session, verb string, hits []int) {
 		s.enc.Byte(' ')
 		s.enc.Number(uint64(r.number(s.box.known, i)))
 	}
+	if r.modSeq && len(hits) > 0 {
+		s.enc.Raw(" (MODSEQ ")
+		s.enc.Number(uint64(highestOf(s.box.known, hits)))
+		s.enc.Byte(')')
+	}
 	s.enc.CRLF()
 }
 
@@ -125,6 +146,10 @@ func (r *results) printExtended(s *session, hits []int) {
 	if r.returns&returnAll != 0 && len(hits) > 0 {
 		s.enc.Raw(" ALL ")
 		r.printSet(s, hits)
+	}
+	if told := r.told(hits); r.modSeq && len(told) > 0 {
+		s.enc.Raw(" MODSEQ ")
+		s.enc.Number(uint64(highestOf(s.box.known, told)))
 	}
 	s.enc.CRLF()
 }

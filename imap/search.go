@@ -55,7 +55,7 @@ func (r *search) parseKeys(p *searchParser, word string) {
 		keys = append(keys, p.key())
 	}
 	p.g.End()
-	r.key, r.sets = allOf(keys), p.sets
+	r.key, r.sets, r.modSeq = allOf(keys), p.sets, p.modSeq
 }
 
 func (r search) run(ctx context.Context, s *session) (reply, error) {
@@ -70,6 +70,9 @@ func (r search) run(ctx context.Context, s *session) (reply, error) {
 // find looks at every message of the known View and returns the indexes of
 // those that match.
 func (r *search) find(ctx context.Context, s *session) ([]int, error) {
+	if r.modSeq {
+		s.useModSeq()
+	}
 	for _, k := range r.sets {
 		if err := k.bind(s.box); err != nil {
 			return nil, err
@@ -108,6 +111,7 @@ type searchParser struct {
 	g       *grammar
 	charset string // "" is UTF-8
 	sets    []*setKey
+	modSeq  bool // MODSEQ is among the keys
 	depth   int
 	count   int
 }

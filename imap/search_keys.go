@@ -203,6 +203,7 @@ func (p *searchParser) keyParser(word string) (func() searchKey, bool) {
 		"UNKEYWORD": func() searchKey { return keywordKey(p.flag(), false) },
 		"LARGER":    func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize > n }) },
 		"SMALLER":   func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize < n }) },
+		"MODSEQ":    p.modSeqKey,
 		"OLDER":     func() searchKey { return p.within(func(age, n time.Duration) bool { return age >= n }) },
 		"YOUNGER":   func() searchKey { return p.within(func(age, n time.Duration) bool { return age <= n }) },
 		"NOT":       func() searchKey { p.g.SP(); return noneOf(p.key()) },

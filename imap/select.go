@@ -8,26 +8,38 @@ import (
 	"gomaild/storage"
 )
 
-// selectMailbox is SELECT and EXAMINE, RFC 3501 sections 6.3.1 and 6.3.2.
+// selectMailbox is SELECT and EXAMINE, RFC 3501 sections 6.3.1 and 6.3.2, with
+// the parameters of RFC 7162.
 type selectMailbox struct {
-	name     string
-	readOnly bool
+	name      string
+	readOnly  bool
+	condstore bool
+	resync    *resync
 }
 
 func parseSelect(readOnly bool) func(*grammar) request {
 	return func(g *grammar) request {
 		g.SP()
-		name := g.Mailbox()
+		r := selectMailbox{name: g.Mailbox(), readOnly: readOnly}
+		if g.Accept(' ') && g.Peek() == '(' {
+			r.parseParams(g)
+		}
 		g.End()
-		return selectMailbox{name, readOnly}
+		return r
 	}
 }
 
 func (r selectMailbox) run(ctx context.Context, s *session) (reply, error) {
+	if r.resync != nil && s.enabled&qresync == 0 {
+		return reply{}, bad("QRESYNC must be enabled first") // RFC 7162 section 3.2.5
+	}
 	if s.box != nil {
 		// Also when the new mailbox cannot be opened, section 6.3.1.
 		s.deselect()
 		s.printOK("CLOSED", "Previous mailbox is closed") // RFC 7162 section 3.2.11
+	}
+	if r.condstore {
+		s.useModSeq()
 	}
 	mailbox, err := s.account.Open(ctx, r.name)
 	if err != nil {
@@ -42,6 +54,12 @@ func (r selectMailbox) run(ctx context.Context, s *session) (reply, error) {
 	s.box = &selected{mailbox: mailbox, readOnly: r.readOnly, known: view, base: view, recent: map[storage.UID]struct{}{}}
 	s.claimRecent(ctx, view)
 	s.printSelected(view)
+	if r.resync != nil {
+		if err := r.resync.print(ctx, s); err != nil {
+			s.deselect()
+			return reply{}, err
+		}
+	}
 	if r.readOnly {
 		return reply{code: "READ-ONLY"}, nil
 	}
@@ -57,6 +75,7 @@ func (s *session) printSelected(v *storage.View) {
 	}
 	s.printOK("UIDVALIDITY "+strconv.FormatUint(uint64(v.UIDValidity), 10), "UIDs are valid")
 	s.printOK("UIDNEXT "+strconv.FormatUint(uint64(v.UIDNext), 10), "Predicted next UID")
+	s.printHighestModSeq(v)
 }
 
 func unseen(m storage.Message) bool { return m.Flags&storage.Seen == 0 }
@@ -68,7 +87,7 @@ type closeMailbox struct {
 
 func (r closeMailbox) run(ctx context.Context, s *session) (reply, error) {
 	if r.expunge && !s.box.readOnly {
-		if err := s.expungeDeleted(ctx, nil); err != nil {
+		if _, err := s.expungeDeleted(ctx, nil); err != nil {
 			return reply{}, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"gomaild/imap/wire"
 	"gomaild/storage"
 )
 
@@ -67,11 +68,33 @@ func (s *session) sync(ctx context.Context, hold bool) error {
 		next = withHeld(box.known, now)
 	}
 	s.printKeywords(box.known, next)
-	for _, c := range storage.Diff(box.known, next) {
+	changes := storage.Diff(box.known, next)
+	if s.enabled&qresync != 0 {
+		changes = s.printVanished(changes)
+	}
+	for _, c := range changes {
 		s.printChange(ctx, c, now, next)
 	}
 	box.known, box.base = next, now
 	return nil
+}
+
+// printVanished tells the expunges, which come first in changes, as one
+// VANISHED (RFC 7162 section 3.2.10) and returns the other changes.
+func (s *session) printVanished(changes []storage.Change) []storage.Change {
+	var gone []storage.UID
+	for len(changes) > 0 && changes[0].Kind == storage.Expunged {
+		gone = append(gone, changes[0].UID)
+		delete(s.box.recent, changes[0].UID)
+		changes = changes[1:]
+	}
+	if len(gone) > 0 {
+		slices.Sort(gone)
+		s.enc.Raw("* VANISHED ")
+		s.enc.Append(func(dst []byte) []byte { return wire.AppendSet(dst, gone) })
+		s.enc.CRLF()
+	}
+	return changes
 }
 
 func (s *session) printChange(ctx context.Context, c storage.Change, now, next *storage.View) {
@@ -97,17 +120,22 @@ func (s *session) printNumber(n int, name string) {
 	s.enc.CRLF()
 }
 
-// printFlagUpdate prints a FETCH response with a message's flags.
+// printFlagUpdate prints a FETCH response with a message's flags, and what a
+// client that enabled CONDSTORE or QRESYNC hears with them.
 func (s *session) printFlagUpdate(number int, v *storage.View, m storage.Message, withUID bool) {
 	s.enc.Raw("* ")
 	s.enc.Number(uint64(number))
 	s.enc.Raw(" FETCH (")
-	if withUID {
+	if withUID || s.enabled&qresync != 0 {
 		s.enc.Raw("UID ")
 		s.enc.Number(uint64(m.UID))
 		s.enc.Byte(' ')
 	}
 	s.printFlags(v, m)
+	if s.enabled&condstore != 0 {
+		s.enc.Byte(' ')
+		s.printModSeq(m)
+	}
 	s.enc.Byte(')')
 	s.enc.CRLF()
 }
@@ -145,6 +173,7 @@ func withHeld(known, now *storage.View) *storage.View {
 	}
 	v := *now
 	v.Messages = append(merged, now.Messages[j:]...)
+	v.HighestModSeq = known.HighestModSeq // whoever resynchronises from it must hear of what is held
 	return &v
 }
 

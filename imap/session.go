@@ -39,6 +39,7 @@ type session struct {
 	loginFailures int
 	origin        netip.Addr // whom a trusted client speaks for, zero for itself
 
+	enabled  feature
 	identity auth.Identity
 	account  storage.Account // from login on
 	box      *selected       // in state selectedState

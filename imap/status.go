@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"slices"
 
 	"gomaild/storage"
 )
@@ -24,6 +25,9 @@ var statusItems = map[string]func(ctx context.Context, q *statusQuery) (uint64, 
 	"UNSEEN":      func(_ context.Context, q *statusQuery) (uint64, error) { return countUnseen(q.view), nil },
 	"RECENT":      func(_ context.Context, q *statusQuery) (uint64, error) { return q.recent(), nil },
 	"SIZE":        func(ctx context.Context, q *statusQuery) (uint64, error) { return q.size(ctx) },
+	"HIGHESTMODSEQ": func(_ context.Context, q *statusQuery) (uint64, error) {
+		return uint64(q.view.HighestModSeq), nil // RFC 7162 section 3.1.7
+	},
 	"APPENDLIMIT": func(_ context.Context, q *statusQuery) (uint64, error) { return uint64(q.limits.Message), nil },
 }
 
@@ -86,6 +90,9 @@ func parseStatusItems(g *grammar) []string {
 }
 
 func (r mailboxStatus) run(ctx context.Context, s *session) (reply, error) {
+	if slices.Contains(r.items, "HIGHESTMODSEQ") {
+		s.useModSeq()
+	}
 	return reply{}, s.printStatus(ctx, r.name, r.items)
 }
 

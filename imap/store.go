@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"gomaild/imap/wire"
@@ -14,6 +15,9 @@ type store struct {
 	byUID  bool
 	silent bool
 	edit   storage.FlagEdit
+
+	conditional    bool // RFC 7162 section 3.1.3
+	unchangedSince storage.ModSeq
 }
 
 func parseStore(byUID bool) func(*grammar) request {
@@ -22,6 +26,10 @@ func parseStore(byUID bool) func(*grammar) request {
 		g.SP()
 		r.set = g.NumSet()
 		g.SP()
+		if g.Peek() == '(' {
+			r.parseModifiers(g)
+			g.SP()
+		}
 		r.parseOperation(g)
 		g.SP()
 		var names []string
@@ -38,6 +46,16 @@ func parseStore(byUID bool) func(*grammar) request {
 		r.edit.Flags, r.edit.Keywords = flags.system, flags.keywords
 		return r
 	}
+}
+
+func (r *store) parseModifiers(g *grammar) {
+	g.List(func() {
+		if g.Word() != "UNCHANGEDSINCE" {
+			g.Fail("unknown STORE modifier")
+		}
+		g.SP()
+		r.conditional, r.unchangedSince = true, modSeq(g)
+	})
 }
 
 func (r *store) parseOperation(g *grammar) {
@@ -64,26 +82,56 @@ func (r store) run(ctx context.Context, s *session) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if r.conditional {
+		s.useModSeq()
+	}
 	if len(where) == 0 {
 		return reply{}, nil
 	}
-	if _, err := box.mailbox.SetFlags(ctx, where.uids(box.known), r.edit, 0); err != nil {
+	conflicts, err := r.change(ctx, box.mailbox, where.uids(box.known))
+	if err != nil {
 		return reply{}, err
 	}
 	now, err := box.mailbox.View(ctx)
 	if err != nil {
 		return reply{}, err
 	}
-	if r.report(s, now, where) {
+	if r.report(s, now, where, conflicts) {
 		return reply{}, storage.ErrExpunged
+	}
+	if len(conflicts) > 0 {
+		return reply{code: r.modified(box.known, conflicts), text: "Conditional STORE failed"}, nil
 	}
 	return reply{}, nil
 }
 
+// change edits the flags and returns the UIDs, ascending, of the messages that
+// were changed meanwhile. Since MODSEQ 0 every message was.
+func (r store) change(ctx context.Context, mailbox storage.Mailbox, uids []storage.UID) ([]storage.UID, error) {
+	if r.conditional && r.unchangedSince == 0 {
+		return uids, nil
+	}
+	conflicts, err := mailbox.SetFlags(ctx, uids, r.edit, r.unchangedSince)
+	slices.Sort(conflicts)
+	return conflicts, err
+}
+
+// modified is the response code of RFC 7162 section 3.1.3.
+func (r store) modified(v *storage.View, conflicts []storage.UID) string {
+	numbers := make([]uint32, 0, len(conflicts))
+	for _, uid := range conflicts {
+		if i, found := v.Index(uid); found {
+			numbers = append(numbers, (&results{byUID: r.byUID}).number(v, i))
+		}
+	}
+	return string(wire.AppendSet([]byte("MODIFIED "), numbers))
+}
+
 // report tells the client the new flags of the messages it named, or with
 // .SILENT only notes that it knows them: what somebody else changed as well is
-// then told by sync. It reports whether some of the messages are gone.
-func (r store) report(s *session, now *storage.View, where positions) (gone bool) {
+// then told by sync, as are conflicts. It reports whether some of the messages
+// are gone.
+func (r store) report(s *session, now *storage.View, where positions, conflicts []storage.UID) (gone bool) {
 	s.printKeywords(s.box.known, now)
 	told := make([]storage.Message, 0, where.count())
 	for i := range where.all() {
@@ -94,17 +142,35 @@ func (r store) report(s *session, now *storage.View, where positions) (gone bool
 			continue
 		}
 		m := now.Messages[at]
-		if r.silent && !r.expected(old, m, s.box.known, now) {
+		if _, conflict := slices.BinarySearch(conflicts, old.UID); conflict || r.silent && !r.expected(old, m, s.box.known, now) {
 			continue
 		}
-		if !r.silent {
+		switch {
+		case !r.silent:
 			s.printFlagUpdate(i+1, now, m, r.byUID)
+		case s.enabled&condstore != 0:
+			s.printModSeqUpdate(i+1, m, r.byUID)
 		}
 		told = append(told, m)
 	}
 	s.box.adoptKeywords(now)
 	s.box.absorb(now, told)
 	return gone
+}
+
+// printModSeqUpdate is all that a .SILENT client must hear: it cannot compute
+// the MODSEQ for itself.
+func (s *session) printModSeqUpdate(number int, m storage.Message, withUID bool) {
+	s.enc.Raw("* ")
+	s.enc.Number(uint64(number))
+	s.enc.Raw(" FETCH (")
+	if withUID || s.enabled&qresync != 0 {
+		s.enc.Raw("UID ")
+		s.enc.Number(uint64(m.UID))
+		s.enc.Byte(' ')
+	}
+	s.printModSeq(m)
+	s.enc.Raw(")\r\n")
 }
 
 // expected reports whether m is what the client computes for itself: the flags

@@ -142,3 +142,23 @@ func TestMatches(t *testing.T) {
 		}
 	}
 }
+
+func TestOverlap(t *testing.T) {
+	t.Parallel()
+	type ranges = []storage.UIDRange
+	tests := []struct {
+		rule string
+		a, b ranges
+		want string
+	}{
+		{"nothing", nil, ranges{{First: 1, Last: 5}}, ""},
+		{"apart", ranges{{First: 1, Last: 2}}, ranges{{First: 3, Last: 5}}, ""},
+		{"inside", ranges{{First: 1, Last: 9}}, ranges{{First: 3, Last: 5}, {First: 9, Last: 20}}, "3:5,9"},
+		{"the last UID there is", ranges{{First: 4294967290, Last: 4294967295}}, ranges{{First: 1, Last: 4294967295}}, "4294967290:4294967295"},
+	}
+	for _, tt := range tests {
+		if got := string(appendRanges(nil, overlap(tt.a, tt.b))); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.rule, got, tt.want)
+		}
+	}
+}
