@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"internal/dns":                 {},
 	"internal/dns/dnstest":         {"internal/dns"},
 	"internal/peertest":            {},
+	"internal/sdnotify":            {},
 	"internal/dialogtest":          {},
 	"internal/mariadbtest":         {},
 
@@ -74,7 +75,8 @@ var arrows = map[string][]string{
 	"policy/rate":      {"internal/peer"},
 	"policy/greylist":  {"internal/durable", "internal/peer", "mail"},
 
-	"cluster": {"internal/durable"},
+	"cluster":         {"internal/durable"},
+	"cluster/control": {"cluster"},
 
 	"deploy":    {},
 	"e2e/drill": {"internal/durable"},

@@ -75,12 +75,24 @@ func (h *Hold) Watch(ctx context.Context, check func() error) error {
 		case <-h.lost:
 			return h.Err()
 		case <-tick.C:
-			_ = h.Fence() // lost tells; a fault of the disk fails the acts themselves
+			fault := h.Fence() // lost tells of a takeover; a fault of the disk fails the acts themselves
 			if err := check(); err != nil {
 				return err
 			}
+			if fault == nil {
+				h.look()
+			}
 		}
 	}
+}
+
+// Looked is when Watch last found everything in order; Take is the first time. It
+// falls behind while the disk hangs or fails.
+func (h *Hold) Looked() time.Time { return *h.looked.Load() }
+
+func (h *Hold) look() {
+	now := time.Now()
+	h.looked.Store(&now)
 }
 
 // Err is the *StaleError that Fence has found, else nil. It asks no disk.

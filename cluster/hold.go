@@ -71,8 +71,9 @@ type Hold struct {
 	block  []byte
 	asked  time.Time // begin of the last question that was answered with nil
 
-	stale atomic.Pointer[StaleError]
-	lost  chan struct{}
+	stale  atomic.Pointer[StaleError]
+	lost   chan struct{}
+	looked atomic.Pointer[time.Time]
 }
 
 // Take checks the marker, takes the lock, and raises the epoch. Errors: ErrHeld,
@@ -115,6 +116,7 @@ func (h *Hold) take(c Config) (err error) {
 		return fmt.Errorf("raise the epoch: %w", err)
 	}
 	h.epoch, err = openEpoch(c)
+	h.look()
 	return err
 }
 

@@ -22,9 +22,9 @@ var (
 
 // Mount is a mounted file system that has been looked at.
 type Mount struct {
-	Path   string // absolute
-	Type   string // "ext4"
-	Source string // "/dev/drbd0"
+	Path   string `json:"path"`   // absolute
+	Type   string `json:"type"`   // "ext4"
+	Source string `json:"source"` // "/dev/drbd0"
 	id     uint64 // the kernel's, of this mounting
 	dev    uint64 // of its root directory
 	ino    uint64

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gomaild/accounts/snapshot"
+	"gomaild/cluster/control"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
 	"gomaild/internal/metrics"
@@ -42,9 +43,10 @@ type Daemon struct {
 	tls      atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
 
 	metrics *metrics.Metrics
-	ready   atomic.Bool // mail is served
 
 	current atomic.Pointer[generation]
+	shown   atomic.Pointer[shown]
+	probing sync.Mutex
 
 	change  sync.Mutex // held by Start, Reload and Stop; guards what follows
 	cfg     *config.Config
@@ -105,6 +107,11 @@ func (d *Daemon) Start(ctx context.Context) error {
 }
 
 func (d *Daemon) start(ctx context.Context) error {
+	d.mail = nil
+	d.show(control.Starting)
+	if err := d.openControl(); err != nil {
+		return err
+	}
 	if err := d.startWeb(); err != nil {
 		return err
 	}
@@ -115,6 +122,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.mail = store
 	d.undo.push("close the mail root", func(context.Context) error { return store.close() })
 	d.watch()
+	d.show(control.Starting)
 	if err := d.openGreylist(); err != nil {
 		return err
 	}
@@ -145,7 +153,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := startDoors(d.base, d.doors); err != nil {
 		return err
 	}
-	d.ready.Store(true)
+	d.show(control.Serving)
 	return nil
 }
 
@@ -160,9 +168,9 @@ func (d *Daemon) Stop(ctx context.Context) error {
 }
 
 func (d *Daemon) stop(ctx context.Context) error {
-	d.ready.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(d.cfg.Grace))
 	defer cancel()
+	d.show(control.Stopping)
 	return d.undo.run(ctx)
 }
 

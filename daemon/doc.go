@@ -12,7 +12,8 @@
 // its busy ones finish within the grace. A fault in any step before the swap
 // leaves the old one as it was.
 //
-// Start takes the mail root for itself (package cluster) before anything of the
+// Start opens the control socket (cluster/control), over which it tells how it is,
+// and takes the mail root for itself (package cluster) before anything of the
 // mail is opened; Ending says when it was taken away.
 //
 // Start pushes an undo step for each thing that it opens; Stop, and a Start

@@ -51,6 +51,13 @@ func (g *generation) enter(conn net.Conn, cancel context.CancelFunc) bool {
 	return true
 }
 
+// count is how many sessions there are.
+func (g *generation) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.sessions)
+}
+
 func (g *generation) leave(conn net.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

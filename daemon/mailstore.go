@@ -22,6 +22,7 @@ import (
 
 // mailStore is all that is open below the mail root.
 type mailStore struct {
+	root    string // its path, for people
 	fs      durable.FS
 	mount   *cluster.Mount // nil where the root needs to be none
 	hold    *cluster.Hold  // nil beside another program
@@ -70,7 +71,7 @@ func openMailWith(ctx context.Context, c *config.Config, hostname string, log *s
 	if err != nil {
 		return nil, err
 	}
-	m := &mailStore{fs: root, mount: mount, ending: make(chan error, 1)}
+	m := &mailStore{root: c.Storage.Root, fs: root, mount: mount, ending: make(chan error, 1)}
 	err = own(m, c, log)
 	if err == nil {
 		err = m.open(ctx, c, hostname, log)

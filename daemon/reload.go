@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"time"
 
+	"gomaild/cluster/control"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
 )
@@ -109,6 +110,7 @@ func (d *Daemon) swap(ctx context.Context, next *config.Config, set *certs.Set) 
 	d.current.Store(g)
 	d.doors = append(plan.keep, opened...)
 	err = errors.Join(startDoors(d.base, opened), d.reopen(plan))
+	d.show(control.Serving)
 
 	grace, cancel := context.WithTimeout(ctx, time.Duration(next.Grace))
 	defer cancel()

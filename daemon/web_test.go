@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"gomaild/cluster/control"
 	"gomaild/internal/config"
 )
 
@@ -48,7 +49,7 @@ func TestWeb(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, code, want)
 		}
 	}
-	d.ready.Store(false)
+	d.show(control.Stopping)
 	if code, text := fetch(t, url+"/healthz/ready"); code != http.StatusServiceUnavailable || text != "not ready\n" {
 		t.Errorf("not ready: %d %q", code, text)
 	}

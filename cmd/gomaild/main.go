@@ -130,6 +130,7 @@ To set up your own:
 		a.deliverCommand(),
 		a.dkimCommand(),
 		a.sieveCommand(),
+		a.statusCommand(),
 		a.versionCommand(),
 	)
 	root.AddCommand(a.packagingCommands()...)

@@ -17,6 +17,7 @@ import (
 	"gomaild/cluster"
 	"gomaild/daemon"
 	"gomaild/internal/config"
+	"gomaild/internal/sdnotify"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -89,14 +90,19 @@ func (a *app) serveLogged(ctx context.Context, cfg *config.Config, path string, 
 	if err := d.Start(ctx); err != nil {
 		return err
 	}
+	notify := sdnotify.New(os.Getenv("NOTIFY_SOCKET"))
+	tell(log, notify.Ready(summary(d)))
 	log.Info("ready", "version", version(), "config", path, "listeners", addresses(d))
 	for {
 		select {
 		case <-reload:
+			tell(log, notify.Reloading())
 			reloadDaemon(ctx, d, path, sink)
+			tell(log, notify.Ready(summary(d)))
 		case err := <-d.Ending():
 			return endNow(ctx, d, log, err)
 		case <-ctx.Done():
+			tell(log, notify.Stopping())
 			log.Info("stopping")
 			if err := d.Stop(context.WithoutCancel(ctx)); err != nil {
 				return fmt.Errorf("stop: %w", err)
@@ -105,6 +111,19 @@ func (a *app) serveLogged(ctx context.Context, cfg *config.Config, path string, 
 			return nil
 		}
 	}
+}
+
+// tell logs what the service manager could not be told.
+func tell(log *slog.Logger, err error) {
+	if err != nil {
+		log.Warn("tell the service manager", "error", err)
+	}
+}
+
+// summary is the line that the service manager shows.
+func summary(d *daemon.Daemon) string {
+	s := d.Status()
+	return fmt.Sprintf("serving %d addresses from %s, epoch %d", len(s.Listeners), s.Root, s.Start.Epoch)
 }
 
 // endTime is for the last replies of a process that may not go on.

@@ -161,6 +161,7 @@ func TestServeTakenOver(t *testing.T) {
 	path := save(t, dir, text)
 	s := serve(t, path)
 	s.waitFor("msg=ready")
+	path = save(t, dir, strings.Replace(text, `run_dir = "run"`, `run_dir = "run2"`, 1))
 	code, _, stderr := gomaild(t, "", "serve", "-c", path)
 	if code != exitFault || !strings.Contains(stderr, "another gomaild has the mail root (epoch 1: ") {
 		t.Errorf("a second server: exit %d, %s", code, stderr)
@@ -168,7 +169,7 @@ func TestServeTakenOver(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "mail", ".gomaild", "lock")); err != nil {
 		t.Fatal(err)
 	}
-	second := serve(t, save(t, dir, strings.Replace(text, `run_dir = "run"`, `run_dir = "run2"`, 1)))
+	second := serve(t, path)
 	second.waitFor("epoch=2")
 	if line := s.waitFor("ending at once"); !strings.Contains(line, "the mail root was taken over (epoch 2: ") {
 		t.Errorf("the first says %s", line)

@@ -1,0 +1,106 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotRunning means that nobody listens on the control socket.
+var ErrNotRunning = errors.New("gomaild does not run")
+
+// ErrNo is an answer of 503: the daemon runs, and what was asked is not so. The
+// text says why.
+var ErrNo = errors.New("no")
+
+// Client asks the daemon behind a control socket. ctx bounds each question: a
+// daemon that hangs answers nothing.
+type Client struct {
+	Socket string
+}
+
+// maxAnswer bounds what is read of an answer, in octets.
+const maxAnswer = 1 << 20
+
+// Ask gets a path. Errors: ErrNotRunning, ErrNo, ctx's.
+func (c Client) Ask(ctx context.Context, path string) ([]byte, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return c.dial(ctx)
+	}}
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gomaild"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("gomaild does not answer: %w", ctx.Err())
+		}
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.StatusCode == http.StatusServiceUnavailable:
+		return nil, fmt.Errorf("%w: %s", ErrNo, strings.TrimSpace(string(body)))
+	case answer.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("gomaild answers %s to %s", answer.Status, path)
+	}
+	return body, nil
+}
+
+func (c Client) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.Socket)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, ErrNotRunning
+	}
+	return conn, err
+}
+
+// Status asks for the daemon's.
+func (c Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	body, err := c.Ask(ctx, PathStatus)
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(body, &s)
+}
+
+// PID is the process that listens, which is known also while it is stopped or
+// hangs. ErrNotRunning if there is none.
+func (c Client) PID(ctx context.Context) (int, error) {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	socket, ok := conn.(*net.UnixConn)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var peer *unix.Ucred
+	controlErr := raw.Control(func(fd uintptr) {
+		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(controlErr, err); err != nil {
+		return 0, err
+	}
+	return int(peer.Pid), nil
+}

@@ -1,0 +1,58 @@
+// Package control is what a running daemon tells over its control socket, and the
+// client for it: `gomaild status`, the OCF agent, whoever watches.
+//
+// The socket speaks HTTP and lies in run_dir, outside of the mail root, so that it
+// answers whatever the disk does. Only the user of the daemon and root may connect.
+package control
+
+import (
+	"time"
+
+	"gomaild/cluster"
+)
+
+// Name is the socket's, in run_dir.
+const Name = "control"
+
+// The paths. Each answers 200, or 503 with a line for each reason.
+const (
+	PathLive          = "/healthz/live"   // the process runs
+	PathReady         = "/healthz/ready"  // Status.Ready
+	PathStatus        = "/status"         // Status as JSON
+	PathProbeDisk     = "/probe/disk"     // a synced write to the mail root; waits as long as the disk does
+	PathProbeDatabase = "/probe/database" // the database of the accounts answers
+)
+
+// Phase is where a daemon is in its life.
+type Phase string
+
+// The phases.
+const (
+	Starting Phase = "starting"
+	Serving  Phase = "serving"
+	Stopping Phase = "stopping"
+)
+
+// Status is how a daemon is.
+type Status struct {
+	PID       int             `json:"pid"`
+	Hostname  string          `json:"hostname"`
+	Phase     Phase           `json:"phase"`
+	Since     time.Time       `json:"since"`    // of the phase
+	Ready     bool            `json:"ready"`    // serving, and nothing is wrong with the mail root
+	Problems  []string        `json:"problems"` // why not
+	Root      string          `json:"root"`
+	Mount     *cluster.Mount  `json:"mount,omitempty"`
+	Cluster   string          `json:"cluster,omitempty"`
+	Start     *cluster.Record `json:"start,omitempty"` // epoch, node ...
+	Listeners []Listener      `json:"listeners"`
+	Sessions  int             `json:"sessions"`
+}
+
+// Listener is an address that is served.
+type Listener struct {
+	Type    string `json:"type"`    // "imap"
+	TLS     string `json:"tls"`     // "implicit", "starttls" or "none"
+	Network string `json:"network"` // "tcp" or "unix"
+	Address string `json:"address"`
+}

@@ -1,0 +1,108 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"time"
+
+	"gomaild/cluster/control"
+	"gomaild/internal/durable"
+)
+
+// shown is what may be looked at while the daemon starts or stops.
+type shown struct {
+	phase control.Phase
+	since time.Time
+	mail  *mailStore // nil before it is open and after
+	addrs []control.Listener
+}
+
+// show makes the phase and what is open known. d.change is held.
+func (d *Daemon) show(p control.Phase) {
+	s := &shown{phase: p, since: time.Now(), mail: d.mail}
+	if last := d.shown.Load(); last != nil && last.phase == p {
+		s.since = last.since
+	}
+	for _, one := range d.doors {
+		addr := one.listener.Addr()
+		s.addrs = append(s.addrs, control.Listener{Type: string(one.Type), TLS: string(one.TLS), Network: addr.Network(), Address: addr.String()})
+	}
+	d.shown.Store(s)
+}
+
+// Status is how the daemon is at this moment. It waits for nothing and asks no
+// disk.
+func (d *Daemon) Status() control.Status {
+	s := d.shown.Load()
+	if s == nil {
+		s = &shown{phase: control.Starting}
+	}
+	st := control.Status{
+		PID: os.Getpid(), Hostname: d.hostname, Phase: s.phase, Since: s.since,
+		Listeners: s.addrs, Problems: []string{},
+	}
+	if s.phase != control.Serving {
+		st.Problems = append(st.Problems, "the server is "+string(s.phase))
+	}
+	if m := s.mail; m != nil {
+		start := m.hold.Record()
+		st.Root, st.Mount, st.Cluster, st.Start = m.root, m.mount, m.hold.ID(), &start
+		if err := m.healthy(); err != nil {
+			st.Problems = append(st.Problems, err.Error())
+		}
+	}
+	if g := d.current.Load(); g != nil {
+		st.Sessions = g.count()
+	}
+	st.Ready = len(st.Problems) == 0
+	return st
+}
+
+// lookAge is how old the last look at the mail root may be: the watch looks each
+// second, and hangs with a disk that hangs.
+const lookAge = 5 * time.Second
+
+// healthy is nil while the mail root is ours and was looked at a moment ago.
+func (m *mailStore) healthy() error {
+	if err := m.hold.Err(); err != nil {
+		return err
+	}
+	if age := time.Since(m.hold.Looked()); age > lookAge {
+		return fmt.Errorf("the disk has not answered for %v", age.Round(time.Second))
+	}
+	return nil
+}
+
+// probeFile is written by ProbeDisk.
+const probeFile = ownDir + "/probe"
+
+// errNotServing is for probes of a daemon that is starting or stopping.
+var errNotServing = errors.New("the server is not serving")
+
+// ProbeDisk writes to the mail root and waits until it is durable. It waits as
+// long as the disk does.
+func (d *Daemon) ProbeDisk() error {
+	s := d.shown.Load()
+	if s == nil || s.phase != control.Serving {
+		return errNotServing
+	}
+	d.probing.Lock() // one writer of the file at a time
+	defer d.probing.Unlock()
+	err := durable.WriteFile(s.mail.fs, probeFile, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path.Join(s.mail.root, probeFile), err)
+	}
+	return nil
+}
+
+// ProbeDatabase asks the database whether it answers.
+func (d *Daemon) ProbeDatabase(ctx context.Context) error {
+	g := d.current.Load()
+	if g == nil {
+		return errNotServing
+	}
+	return g.db.Ping(ctx)
+}
