@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"internal/peer":                {},
 	"internal/gate":                {},
 	"internal/metrics":             {"mail"},
+	"internal/maillog":             {"mail"},
 	"internal/lineconn":            {"internal/gate", "internal/peer"},
 	"internal/listener":            {"internal/peer"},
 	"internal/certs":               {"internal/durable"},

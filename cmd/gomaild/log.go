@@ -10,6 +10,7 @@ import (
 
 	"gomaild/internal/config"
 	"gomaild/internal/durable"
+	"gomaild/internal/maillog"
 )
 
 // logSink is where the log goes. The level and, for a file, the file itself can
@@ -18,6 +19,7 @@ type logSink struct {
 	logger *slog.Logger
 	level  slog.LevelVar
 	path   string // of a file, "" for a stream
+	syslog *maillog.Syslog
 
 	mu   sync.Mutex // guards the fields below, and keeps lines whole
 	dir  durable.FS // of a file, nil for a stream
@@ -25,27 +27,63 @@ type logSink struct {
 }
 
 // openLog opens what the table [log] says. The level may be given for a run.
-func openLog(c *config.Log, s streams) (*logSink, error) {
+func openLog(c *config.Config, s streams) (*logSink, error) {
 	l := &logSink{}
-	l.level.Set(c.Level.Slog())
-	switch c.Destination {
+	l.level.Set(c.Log.Level.Slog())
+	switch c.Log.Destination {
 	case "stderr":
 		l.file = s.err
 	case "stdout":
 		l.file = s.out
+	case "syslog":
+		out, err := maillog.DialSyslog(maillog.SyslogSocket)
+		if err != nil {
+			return nil, err
+		}
+		l.syslog = out
 	default:
-		l.path = c.Destination
+		l.path = c.Log.Destination
 		if err := l.reopen(); err != nil {
 			return nil, err
 		}
 	}
-	opts := &slog.HandlerOptions{Level: &l.level}
-	var h slog.Handler = slog.NewTextHandler(l, opts)
-	if c.Format == config.JSONLog {
-		h = slog.NewJSONHandler(l, opts)
-	}
-	l.logger = slog.New(h)
+	l.logger = slog.New(l.handler(c))
 	return l, nil
+}
+
+// handler writes in the configured form. In a file or stream Postfix's lines
+// begin as syslog's do; a file of text or JSON needs nothing before its lines.
+func (l *logSink) handler(c *config.Config) slog.Handler {
+	encode := func(w io.Writer) slog.Handler {
+		opts := &slog.HandlerOptions{Level: &l.level}
+		if c.Log.Format == config.JSONLog {
+			return slog.NewJSONHandler(w, opts)
+		}
+		return slog.NewTextHandler(w, opts)
+	}
+	var out maillog.Output = maillog.Prefixed{Host: hostOf(c), W: l}
+	if l.syslog != nil {
+		out = l.syslog
+	}
+	switch {
+	case c.Log.Format == config.PostfixLog:
+		return maillog.NewPostfix(out, &l.level)
+	case l.syslog != nil:
+		return maillog.NewEncoded(out, encode)
+	}
+	return encode(l)
+}
+
+// hostOf is the host as it stands in syslog files.
+func hostOf(c *config.Config) string {
+	name := c.Hostname
+	if name == "" {
+		name, _ = os.Hostname() // the daemon says what is wrong with it
+	}
+	if name == "" {
+		name = "localhost"
+	}
+	return name
 }
 
 // Write implements io.Writer, one line a call.
@@ -88,6 +126,9 @@ func (l *logSink) reopen() error {
 func (l *logSink) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.syslog != nil {
+		return l.syslog.Close()
+	}
 	if l.dir == nil {
 		return nil
 	}

@@ -73,7 +73,7 @@ func (a *app) serve(ctx context.Context, path string, reload <-chan os.Signal) e
 	if err != nil {
 		return err
 	}
-	sink, err := openLog(&cfg.Log, a.streams)
+	sink, err := openLog(cfg, a.streams)
 	if err != nil {
 		return cfg.At("log.destination", err, "name a file in a directory that exists and that gomaild may write")
 	}

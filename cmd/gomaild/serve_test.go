@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -133,6 +134,26 @@ func TestServeToFile(t *testing.T) {
 	}
 	if open := openBelow(t, dir); len(open) > 0 {
 		t.Errorf("open files: %v", open)
+	}
+}
+
+// TestServePostfixLog holds that log.format reaches the log.
+func TestServePostfixLog(t *testing.T) {
+	t.Parallel()
+	dir, text := goodWorld(t)
+	file := filepath.Join(dir, "log")
+	s := serve(t, save(t, dir, "log.destination = \""+file+"\"\nlog.format = \"postfix\"\n"+text))
+	s.reload <- syscall.SIGHUP // is taken when the server is ready
+	s.stop()
+	if err := <-s.ended; err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`(?m)^\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ gomaild\[\d+\]: ready version=`).Match(log) {
+		t.Errorf("%s", log)
 	}
 }
 

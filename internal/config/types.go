@@ -379,10 +379,11 @@ type POP3Options struct {
 type Log struct {
 	// The least that is written.
 	Level LogLevel `toml:"level"`
-	// `text` or `json`, one line an event.
+	// `text` or `json`, one line an event (docs/logging.md); or `postfix`, what
+	// Postfix and Dovecot would write, for fail2ban and pflogsumm.
 	Format LogFormat `toml:"format"`
-	// `stderr`, `stdout`, or the absolute path of a file to add to, which is
-	// opened again at SIGHUP.
+	// `stderr`, `stdout`, `syslog` (the socket /dev/log, facility mail), or the
+	// absolute path of a file to add to, which is opened again at SIGHUP.
 	Destination string `toml:"destination"`
 }
 

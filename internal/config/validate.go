@@ -214,8 +214,8 @@ func (v *validator) certificates() {
 
 func (v *validator) log() {
 	d := v.c.Log.Destination
-	v.unless(d == "stderr" || d == "stdout" || filepath.IsAbs(d), "log.destination",
-		"%q is not a destination; write %q, %q or the absolute path of a file", d, "stderr", "stdout")
+	v.unless(d == "stderr" || d == "stdout" || d == "syslog" || filepath.IsAbs(d), "log.destination",
+		"%q is not a destination; write %q, %q, %q or the absolute path of a file", d, "stderr", "stdout", "syslog")
 }
 
 func (v *validator) metrics() {

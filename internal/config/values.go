@@ -249,16 +249,20 @@ func ListenerTypes() []string { return ListenerType("").choices() }
 // UnmarshalText takes one of the types.
 func (l *ListenerType) UnmarshalText(text []byte) error { return setChoice(l, text, l.choices()) }
 
-// LogFormat is "text" or "json".
+// LogFormat is "text", "json" or "postfix".
 type LogFormat string
 
 // The formats of the log.
 const (
 	TextLog LogFormat = "text"
 	JSONLog LogFormat = "json"
+	// PostfixLog is what fail2ban and pflogsumm read.
+	PostfixLog LogFormat = "postfix"
 )
 
-func (LogFormat) choices() []string { return []string{string(TextLog), string(JSONLog)} }
+func (LogFormat) choices() []string {
+	return []string{string(TextLog), string(JSONLog), string(PostfixLog)}
+}
 
 // UnmarshalText takes one of the formats.
 func (f *LogFormat) UnmarshalText(text []byte) error { return setChoice(f, text, f.choices()) }
