@@ -10,55 +10,61 @@ import (
 	"gomaild/storage"
 )
 
-// appendMessage is APPEND, RFC 3501 section 6.3.11. When it is parsed, the
-// message itself is still on the connection: run streams it into the store.
-type appendMessage struct {
+// appendMessages is APPEND, RFC 3501 section 6.3.11, with any number of
+// messages (RFC 3502). When it is parsed, the first message itself is still on
+// the connection: run streams it into the store.
+type appendMessages struct {
 	g       *grammar
 	mailbox string
-	flags   flagSet
-	date    time.Time
-	size    int64
+	first   draft
+}
+
+// draft is what precedes a message in APPEND.
+type draft struct {
+	flags flagSet
+	date  time.Time
 }
 
 func parseAppend(g *grammar) request {
-	r := appendMessage{g: g}
+	r := appendMessages{g: g}
 	g.SP()
 	r.mailbox = g.Mailbox()
 	g.SP()
-	if g.Peek() == '(' {
-		r.flags = flagSetOf(g, g.FlagList())
-		g.SP()
-	}
-	if g.Peek() == '"' {
-		r.date = g.DateTime()
-		g.SP()
-	}
-	r.size = g.LiteralSize()
-	switch {
-	case r.size > g.limits.Message:
-		g.FailCode("TOOBIG", "Message is larger than the limit") // RFC 7889 section 4
-	case r.size == 0 && g.Err() == nil:
-		g.FailCode("CANNOT", "Message is empty")
-	}
+	r.first = parseDraft(g)
 	return r
 }
 
-func (r appendMessage) run(ctx context.Context, s *session) (reply, error) {
+func parseDraft(g *grammar) draft {
+	var d draft
+	if g.Peek() == '(' {
+		d.flags = flagSetOf(g, g.FlagList())
+		g.SP()
+	}
+	if g.Peek() == '"' {
+		d.date = g.DateTime()
+		g.SP()
+	}
+	size := g.LiteralSize()
+	switch {
+	case size > g.limits.Message:
+		g.FailCode("TOOBIG", "Message is larger than the limit") // RFC 7889 section 4
+	case size == 0 && g.Err() == nil:
+		g.FailCode("CANNOT", "Message is empty")
+	}
+	return d
+}
+
+func (r appendMessages) run(ctx context.Context, s *session) (reply, error) {
 	mailbox, err := s.openTarget(ctx, r.mailbox)
 	if err != nil {
 		return reply{}, err // a synchronising client has sent nothing yet
 	}
 	defer func() { s.warn("close mailbox", mailbox.Close()) }()
-	uid, err := mailbox.Append(ctx, storage.Draft{
-		Content:      r.g.Stream(r.check),
-		Flags:        r.flags.system,
-		Keywords:     r.flags.keywords,
-		InternalDate: r.date,
-	})
-	if fault := r.g.Err(); fault != nil {
-		return reply{}, fault // whatever the store says of it
-	}
+	uids, err := r.store(ctx, mailbox)
 	if err != nil {
+		if len(uids) > 0 { // all or none, RFC 3502 section 3
+			s.warn("take back messages", mailbox.Expunge(context.WithoutCancel(ctx), uids))
+		}
 		return reply{}, err
 	}
 	view, err := mailbox.View(ctx)
@@ -66,13 +72,41 @@ func (r appendMessage) run(ctx context.Context, s *session) (reply, error) {
 		s.warn("look at mailbox", err)
 		return reply{}, nil // it is stored; only APPENDUID cannot be said
 	}
-	return reply{code: appendUID(view.UIDValidity, uid)}, nil
+	return reply{code: appendUID(view.UIDValidity, uids)}, nil
 }
 
-// check looks at what follows the message: nothing, or it is not stored.
-func (r appendMessage) check() error {
-	r.g.End()
-	return r.g.Err()
+// store stores one message after the other and returns the UIDs of those that
+// are stored, also with an error.
+func (r appendMessages) store(ctx context.Context, mailbox storage.Mailbox) (uids []storage.UID, err error) {
+	for next := &r.first; next != nil; {
+		d := *next
+		next = nil
+		// What follows the message belongs to the command too: if that is
+		// wrong, the message is not stored.
+		rest := func() error {
+			if r.g.Accept(' ') && !r.g.AtEnd() {
+				following := parseDraft(r.g)
+				next = &following
+				return r.g.Err()
+			}
+			r.g.End()
+			return r.g.Err()
+		}
+		uid, err := mailbox.Append(ctx, storage.Draft{
+			Content:      r.g.Stream(rest),
+			Flags:        d.flags.system,
+			Keywords:     d.flags.keywords,
+			InternalDate: d.date,
+		})
+		if fault := r.g.Err(); fault != nil {
+			err = fault // whatever the store says of it
+		}
+		if err != nil {
+			return uids, err
+		}
+		uids = append(uids, uid)
+	}
+	return uids, nil
 }
 
 // openTarget opens the mailbox that messages are to go to. If it does not
@@ -85,9 +119,11 @@ func (s *session) openTarget(ctx context.Context, name string) (storage.Mailbox,
 	return mailbox, err
 }
 
-// appendUID is the response code of RFC 4315 section 3.
-func appendUID(validity uint32, uid storage.UID) string {
-	return "APPENDUID " + strconv.FormatUint(uint64(validity), 10) + " " + strconv.FormatUint(uint64(uid), 10)
+// appendUID is the response code of RFC 4315 section 3, with a set for several
+// messages (RFC 3502).
+func appendUID(validity uint32, uids []storage.UID) string {
+	code := append([]byte("APPENDUID "), strconv.FormatUint(uint64(validity), 10)...)
+	return string(wire.AppendSet(append(code, ' '), uids))
 }
 
 // copyUID is the other response code of RFC 4315 section 3.

@@ -91,6 +91,7 @@ var commands = []command{
 	{"UID SORT", selectedState, false, parseSort(true)},
 	{"UID STORE", selectedState, false, parseStore(true)},
 	{"UID THREAD", selectedState, false, parseThread(true)},
+	{"UNAUTHENTICATE", afterLogin, false, bare(unauthenticate{})},
 	{"UNSELECT", selectedState, false, bare(closeMailbox{})},
 	{"UNSUBSCRIBE", afterLogin, false, parseSubscribe(false)},
 }

@@ -71,7 +71,7 @@ func (s *session) afterExpunge(ctx context.Context) (reply, error) {
 	return reply{code: highestModSeq(v)}, nil
 }
 
-// parseModifiers: RFC 7162 sections 3.1.4.1 and 3.2.6.
+// parseModifiers: RFC 7162 sections 3.1.4.1 and 3.2.6, RFC 9394 section 3.3.
 func (r *fetch) parseModifiers(g *grammar) {
 	g.List(func() {
 		switch g.Word() {
@@ -81,6 +81,11 @@ func (r *fetch) parseModifiers(g *grammar) {
 			r.addSimple("MODSEQ")
 		case "VANISHED":
 			r.vanished = true
+		case "PARTIAL":
+			g.SP()
+			if r.partial = parsePartial(g); !r.byUID {
+				g.Fail("PARTIAL is for UID FETCH")
+			}
 		default:
 			g.Fail("unknown FETCH modifier")
 		}
@@ -104,6 +109,9 @@ func (r *fetch) begin(ctx context.Context, s *session) (positions, error) {
 	}
 	if r.changedSince {
 		where = changedSince(s.box.known, where, r.since)
+	}
+	if r.partial != nil {
+		where = r.partial.positions(where)
 	}
 	if r.vanished {
 		return where, s.printVanishedSince(ctx, r.since, r.set)

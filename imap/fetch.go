@@ -23,6 +23,7 @@ type fetch struct {
 	changedSince bool // RFC 7162 section 3.1.4.1
 	since        storage.ModSeq
 	vanished     bool // RFC 7162 section 3.2.6
+	partial      *partialRange
 }
 
 // fetchNeeds is what must be asked of the store for a message.
@@ -62,6 +63,9 @@ var simpleItems = map[string]struct {
 	"FLAGS":         {0, func(s *session, m *fetched) { s.printFlags(m.view, m.msg); m.flagged = true }},
 	"UID":           {0, func(s *session, m *fetched) { s.enc.Raw("UID "); s.enc.Number(uint64(m.msg.UID)) }},
 	"MODSEQ":        {0, func(s *session, m *fetched) { s.printModSeq(m.msg); m.counted = true }},
+	"EMAILID":       {needsInfo, func(s *session, m *fetched) { s.objectID("EMAILID", m.info.EmailID) }},
+	"THREADID":      {needsInfo, func(s *session, m *fetched) { s.objectID("THREADID", m.info.ThreadID) }},
+	"SAVEDATE":      {needsInfo, func(s *session, m *fetched) { s.printSaveDate(m) }},
 	"INTERNALDATE":  {needsInfo, func(s *session, m *fetched) { s.enc.Raw("INTERNALDATE "); s.enc.DateTime(m.info.InternalDate) }},
 	"RFC822.SIZE":   {needsInfo, func(s *session, m *fetched) { s.enc.Raw("RFC822.SIZE "); s.enc.Number(uint64(m.info.WireSize)) }},
 	"ENVELOPE":      {needsSummary, func(s *session, m *fetched) { s.enc.Raw("ENVELOPE "); s.enc.Append(m.summary.Root.Envelope.Append) }},

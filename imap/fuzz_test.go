@@ -60,7 +60,7 @@ func FuzzParse(f *testing.F) {
 		if req == nil {
 			t.Fatalf("%s parsed to nothing", cmd.name)
 		}
-		if _, streams := req.(appendMessage); !streams && !s.dec.AtEnd() {
+		if _, streams := req.(appendMessages); !streams && !s.dec.AtEnd() {
 			t.Fatalf("%s left a part of the command", cmd.name)
 		}
 	})

@@ -35,7 +35,7 @@ func (r createMailbox) run(ctx context.Context, s *session) (reply, error) {
 		s.warn("delete the mailbox again", s.account.Delete(ctx, r.name))
 		return reply{}, err
 	}
-	return reply{}, nil
+	return s.created(ctx, r.name)
 }
 
 // deleteMailbox is DELETE, RFC 3501 section 6.3.4.

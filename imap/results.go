@@ -13,6 +13,7 @@ type results struct {
 	byUID    bool
 	extended bool // RETURN was given
 	returns  searchReturn
+	partial  *partialRange
 	modSeq   bool // tell the highest MODSEQ of what was found, RFC 7162 section 3.1.6
 }
 
@@ -24,11 +25,12 @@ const (
 	returnMax
 	returnCount
 	returnAll
-	returnSave // RFC 5182
+	returnSave    // RFC 5182
+	returnPartial // RFC 9394
 )
 
 var searchReturns = map[string]searchReturn{
-	"MIN": returnMin, "MAX": returnMax, "COUNT": returnCount, "ALL": returnAll, "SAVE": returnSave,
+	"MIN": returnMin, "MAX": returnMax, "COUNT": returnCount, "ALL": returnAll, "SAVE": returnSave, "PARTIAL": returnPartial,
 }
 
 // parse reads the options after RETURN.
@@ -39,7 +41,7 @@ func (r *results) parse(g *grammar) {
 		if option == 0 {
 			g.Fail("unknown SEARCH return option")
 		}
-		r.returns |= option
+		r.parseOption(g, option)
 	})
 	if r.returns == 0 {
 		r.returns = returnAll
@@ -73,9 +75,14 @@ func (r *results) toSave(v *storage.View, hits []int) []storage.UID {
 
 // told are the hits that the result is about: with MIN or MAX and nothing that
 // looks at every message, only these (RFC 5182 section 2.1, RFC 7162 section
-// 3.1.10).
+// 3.1.10), or those in the window of PARTIAL (RFC 9394 section 3.2).
 func (r *results) told(hits []int) []int {
-	if r.returns&(returnAll|returnCount) == 0 && r.returns&(returnMin|returnMax) != 0 {
+	switch {
+	case r.returns&(returnAll|returnCount) != 0:
+		return hits
+	case r.partial != nil:
+		return r.toldInPart(hits)
+	case r.returns&(returnMin|returnMax) != 0:
 		return r.ends(hits)
 	}
 	return hits
@@ -146,6 +153,9 @@ func (r *results) printExtended(s *session, hits []int) {
 	if r.returns&returnAll != 0 && len(hits) > 0 {
 		s.enc.Raw(" ALL ")
 		r.printSet(s, hits)
+	}
+	if r.partial != nil {
+		r.printPartial(s, hits)
 	}
 	if told := r.told(hits); r.modSeq && len(told) > 0 {
 		s.enc.Raw(" MODSEQ ")

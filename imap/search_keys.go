@@ -151,20 +151,21 @@ func isRecent(c *candidate) bool {
 
 // plainKeys are the keys without arguments, RFC 3501 section 6.4.4.
 var plainKeys = map[string]searchKey{
-	"ALL":        byFlags(func(*candidate) bool { return true }),
-	"ANSWERED":   flagKey(storage.Answered, true),
-	"DELETED":    flagKey(storage.Deleted, true),
-	"DRAFT":      flagKey(storage.Drafted, true),
-	"FLAGGED":    flagKey(storage.Flagged, true),
-	"SEEN":       flagKey(storage.Seen, true),
-	"UNANSWERED": flagKey(storage.Answered, false),
-	"UNDELETED":  flagKey(storage.Deleted, false),
-	"UNDRAFT":    flagKey(storage.Drafted, false),
-	"UNFLAGGED":  flagKey(storage.Flagged, false),
-	"UNSEEN":     flagKey(storage.Seen, false),
-	"RECENT":     byFlags(isRecent),
-	"OLD":        byFlags(func(c *candidate) bool { return !isRecent(c) }),
-	"NEW":        byFlags(func(c *candidate) bool { return isRecent(c) && unseen(c.msg) }),
+	"ALL":               byFlags(func(*candidate) bool { return true }),
+	"ANSWERED":          flagKey(storage.Answered, true),
+	"DELETED":           flagKey(storage.Deleted, true),
+	"DRAFT":             flagKey(storage.Drafted, true),
+	"FLAGGED":           flagKey(storage.Flagged, true),
+	"SEEN":              flagKey(storage.Seen, true),
+	"UNANSWERED":        flagKey(storage.Answered, false),
+	"UNDELETED":         flagKey(storage.Deleted, false),
+	"UNDRAFT":           flagKey(storage.Drafted, false),
+	"UNFLAGGED":         flagKey(storage.Flagged, false),
+	"UNSEEN":            flagKey(storage.Seen, false),
+	"SAVEDATESUPPORTED": byFlags(func(*candidate) bool { return true }), // RFC 8514 section 4.3
+	"RECENT":            byFlags(isRecent),
+	"OLD":               byFlags(func(c *candidate) bool { return !isRecent(c) }),
+	"NEW":               byFlags(func(c *candidate) bool { return isRecent(c) && unseen(c.msg) }),
 }
 
 // headerKeys are the keys that stand for a header field.
@@ -195,6 +196,9 @@ func (p *searchParser) keyParser(word string) (func() searchKey, bool) {
 	if d, ok := dateKeys[word]; ok {
 		return func() searchKey { return p.date(d.sent, d.signs) }, true
 	}
+	if signs, ok := saveDateKeys[word]; ok {
+		return func() searchKey { return p.saved(signs) }, true
+	}
 	parse, ok := map[string]func() searchKey{
 		"BODY":      func() searchKey { return textKey(p.text(), false) },
 		"TEXT":      func() searchKey { return textKey(p.text(), true) },
@@ -204,6 +208,8 @@ func (p *searchParser) keyParser(word string) (func() searchKey, bool) {
 		"LARGER":    func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize > n }) },
 		"SMALLER":   func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize < n }) },
 		"MODSEQ":    p.modSeqKey,
+		"EMAILID":   func() searchKey { return p.objectIDKey(func(i storage.Info) string { return i.EmailID }) },
+		"THREADID":  func() searchKey { return p.objectIDKey(func(i storage.Info) string { return i.ThreadID }) },
 		"OLDER":     func() searchKey { return p.within(func(age, n time.Duration) bool { return age >= n }) },
 		"YOUNGER":   func() searchKey { return p.within(func(age, n time.Duration) bool { return age <= n }) },
 		"NOT":       func() searchKey { p.g.SP(); return noneOf(p.key()) },
@@ -241,10 +247,20 @@ func (p *searchParser) within(holds func(age, n time.Duration) bool) searchKey {
 	return byInfo(func(i storage.Info) bool { return holds(now.Sub(i.InternalDate), time.Duration(n)*time.Second) })
 }
 
-func (p *searchParser) date(sent bool, signs []int) searchKey {
+// onDay reads a day and compares times with it.
+func (p *searchParser) onDay(signs []int) func(time.Time) bool {
 	p.g.SP()
 	day := p.g.Date()
-	matches := func(t time.Time) bool { return slices.Contains(signs, dayOf(t).Compare(day)) }
+	return func(t time.Time) bool { return slices.Contains(signs, dayOf(t).Compare(day)) }
+}
+
+func (p *searchParser) saved(signs []int) searchKey {
+	matches := p.onDay(signs)
+	return byInfo(func(i storage.Info) bool { return matches(saveDate(i)) })
+}
+
+func (p *searchParser) date(sent bool, signs []int) searchKey {
+	matches := p.onDay(signs)
 	if !sent {
 		return byInfo(func(i storage.Info) bool { return matches(i.InternalDate) })
 	}

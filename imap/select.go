@@ -73,6 +73,7 @@ func (s *session) printSelected(v *storage.View) {
 	if i := slices.IndexFunc(v.Messages, unseen); i >= 0 {
 		s.printOK("UNSEEN "+strconv.Itoa(i+1), "First unseen message")
 	}
+	s.printOK(mailboxID(v), "Name for ever") // RFC 8474 section 4.2
 	s.printOK("UIDVALIDITY "+strconv.FormatUint(uint64(v.UIDValidity), 10), "UIDs are valid")
 	s.printOK("UIDNEXT "+strconv.FormatUint(uint64(v.UIDNext), 10), "Predicted next UID")
 	s.printHighestModSeq(v)

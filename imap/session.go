@@ -22,8 +22,10 @@ type session struct {
 	srv    *Server
 	limits Limits
 	log    *slog.Logger
-	id     string
-	drain  <-chan struct{}
+	// baseLog is log before anybody logged in.
+	baseLog *slog.Logger
+	id      string
+	drain   <-chan struct{}
 
 	gate    gate.Gate
 	conn    net.Conn
@@ -54,7 +56,8 @@ func (srv *Server) newSession(drain <-chan struct{}, conn net.Conn) *session {
 		state:   notAuthenticated,
 		loginBy: time.Now().Add(srv.cfg.Limits.LoginTimeout),
 	}
-	s.log = srv.cfg.Logger.With("session", s.id, "client", conn.RemoteAddr().String())
+	s.baseLog = srv.cfg.Logger.With("session", s.id, "client", conn.RemoteAddr().String())
+	s.log = s.baseLog
 	s.attach(conn)
 	return s
 }

@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"gomaild/storage"
 )
@@ -16,20 +17,27 @@ type statusQuery struct {
 }
 
 // statusItems are the items of STATUS, RFC 3501 section 6.3.10, SIZE of
-// RFC 8438 and APPENDLIMIT of RFC 7889. \Recent messages of a mailbox that
+// RFC 8438, MAILBOXID of RFC 8474 and APPENDLIMIT of RFC 7889. \Recent messages of a mailbox that
 // this session has not selected are some other session's: there are none here.
-var statusItems = map[string]func(ctx context.Context, q *statusQuery) (uint64, error){
-	"MESSAGES":    func(_ context.Context, q *statusQuery) (uint64, error) { return uint64(len(q.view.Messages)), nil },
-	"UIDNEXT":     func(_ context.Context, q *statusQuery) (uint64, error) { return uint64(q.view.UIDNext), nil },
-	"UIDVALIDITY": func(_ context.Context, q *statusQuery) (uint64, error) { return uint64(q.view.UIDValidity), nil },
-	"UNSEEN":      func(_ context.Context, q *statusQuery) (uint64, error) { return countUnseen(q.view), nil },
-	"RECENT":      func(_ context.Context, q *statusQuery) (uint64, error) { return q.recent(), nil },
-	"SIZE":        func(ctx context.Context, q *statusQuery) (uint64, error) { return q.size(ctx) },
-	"HIGHESTMODSEQ": func(_ context.Context, q *statusQuery) (uint64, error) {
-		return uint64(q.view.HighestModSeq), nil // RFC 7162 section 3.1.7
+var statusItems = map[string]func(ctx context.Context, q *statusQuery) (string, error){
+	"MESSAGES": func(_ context.Context, q *statusQuery) (string, error) {
+		return decimal(uint64(len(q.view.Messages))), nil
 	},
-	"APPENDLIMIT": func(_ context.Context, q *statusQuery) (uint64, error) { return uint64(q.limits.Message), nil },
+	"UIDNEXT": func(_ context.Context, q *statusQuery) (string, error) { return decimal(uint64(q.view.UIDNext)), nil },
+	"UIDVALIDITY": func(_ context.Context, q *statusQuery) (string, error) {
+		return decimal(uint64(q.view.UIDValidity)), nil
+	},
+	"UNSEEN": func(_ context.Context, q *statusQuery) (string, error) { return decimal(countUnseen(q.view)), nil },
+	"RECENT": func(_ context.Context, q *statusQuery) (string, error) { return decimal(q.recent()), nil },
+	"SIZE":   func(ctx context.Context, q *statusQuery) (string, error) { return q.size(ctx) },
+	"HIGHESTMODSEQ": func(_ context.Context, q *statusQuery) (string, error) {
+		return decimal(uint64(q.view.HighestModSeq)), nil // RFC 7162 section 3.1.7
+	},
+	"MAILBOXID":   func(_ context.Context, q *statusQuery) (string, error) { return "(" + q.view.MailboxID + ")", nil },
+	"APPENDLIMIT": func(_ context.Context, q *statusQuery) (string, error) { return decimal(uint64(q.limits.Message)), nil },
 }
+
+func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
 
 func (q *statusQuery) recent() uint64 {
 	if q.box == nil {
@@ -39,13 +47,13 @@ func (q *statusQuery) recent() uint64 {
 }
 
 // size is the sum of RFC822.SIZE.
-func (q *statusQuery) size(ctx context.Context) (uint64, error) {
+func (q *statusQuery) size(ctx context.Context) (string, error) {
 	entries, err := q.mailbox.Maildrop(ctx, q.view)
 	var sum uint64
 	for _, e := range entries {
 		sum += uint64(e.WireSize)
 	}
-	return sum, err
+	return decimal(sum), err
 }
 
 func countUnseen(v *storage.View) uint64 {
@@ -126,7 +134,7 @@ func (s *session) printStatus(ctx context.Context, name string, items []string) 
 		}
 		s.enc.Raw(item)
 		s.enc.Byte(' ')
-		s.enc.Number(value)
+		s.enc.Raw(value)
 	}
 	s.enc.Byte(')')
 	s.enc.CRLF()

@@ -1,0 +1,25 @@
+package imap
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"gomaild/auth"
+)
+
+// unauthenticate is UNAUTHENTICATE, RFC 8437: the connection is as it was
+// before the login, but for its TLS and compression.
+type unauthenticate struct{}
+
+func (unauthenticate) run(_ context.Context, s *session) (reply, error) {
+	if s.box != nil {
+		s.deselect()
+	}
+	s.warn("close account", s.account.Close())
+	s.account, s.identity = nil, auth.Identity{}
+	s.enabled, s.origin = 0, netip.Addr{}
+	s.state, s.log = notAuthenticated, s.baseLog
+	s.loginBy = time.Now().Add(s.limits.LoginTimeout)
+	return reply{}, nil
+}
