@@ -132,6 +132,7 @@ To set up your own:
 		a.sieveCommand(),
 		a.statusCommand(),
 		a.versionCommand(),
+		a.whyCommand(),
 	)
 	root.AddCommand(a.packagingCommands()...)
 	return root

@@ -119,6 +119,10 @@ func queueID(f fields) string {
 	if id == "" {
 		id = f.get("id")
 	}
+	return postfixForm(id)
+}
+
+func postfixForm(id string) string {
 	return strings.Map(func(r rune) rune {
 		if '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' {
 			return r
