@@ -58,6 +58,7 @@ var commands = []command{
 	{"CAPABILITY", anyState, false, bare(capability{})},
 	{"CHECK", selectedState, false, bare(noop{})},
 	{"CLOSE", selectedState, false, bare(closeMailbox{expunge: true})},
+	{"COMPRESS", afterLogin, false, parseCompress},
 	{"COPY", selectedState, true, parseCopy(false, false)},
 	{"CREATE", afterLogin, false, parseCreate},
 	{"DELETE", afterLogin, false, parseDelete},

@@ -46,6 +46,9 @@ func (s *session) readDeadline() time.Time {
 // isTLS asks for what a TLS connection can do, not for its type: it may be
 // wrapped.
 func isTLS(conn net.Conn) bool {
+	if d, deflated := conn.(*deflatedConn); deflated {
+		conn = d.Conn
+	}
 	_, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
 	return ok
 }

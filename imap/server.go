@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"gomaild/auth"
@@ -85,8 +86,9 @@ func (l Limits) wire() wire.Limits {
 
 // Server serves IMAP sessions. It is safe for concurrent use.
 type Server struct {
-	cfg    Config
-	drains gate.Drains
+	cfg       Config
+	drains    gate.Drains
+	deflaters sync.Pool // of *flate.Writer, for COMPRESS
 }
 
 // New makes a Server.

@@ -27,12 +27,13 @@ type session struct {
 	id      string
 	drain   <-chan struct{}
 
-	gate    gate.Gate
-	conn    net.Conn
-	secure  net.Conn // the TLS of STARTTLS, ours to close
-	dec     *wire.Decoder
-	enc     *wire.Encoder
-	loginBy time.Time
+	gate     gate.Gate
+	conn     net.Conn
+	deflated *deflatedConn // of COMPRESS, nil without
+	secure   net.Conn      // the TLS of STARTTLS, ours to close
+	dec      *wire.Decoder
+	enc      *wire.Encoder
+	loginBy  time.Time
 
 	state         state
 	tag           string // of the present command
@@ -84,6 +85,9 @@ func (s *session) close() {
 	}
 	if s.account != nil {
 		s.warn("close account", s.account.Close())
+	}
+	if s.deflated != nil {
+		s.deflated.stop()
 	}
 	if s.secure != nil {
 		_ = s.secure.Close() // the socket below is the caller's

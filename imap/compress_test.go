@@ -1,0 +1,111 @@
+package imap
+
+import (
+	"bufio"
+	"compress/flate"
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// deflate makes the client speak DEFLATE from now on.
+func (c *client) deflate() {
+	c.t.Helper()
+	w, err := flate.NewWriter(c.conn, flate.BestSpeed)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.r = bufio.NewReader(flate.NewReader(c.r))
+	c.conn = flushing{c.conn, w}
+}
+
+// flushing compresses what is written.
+type flushing struct {
+	net.Conn
+	w *flate.Writer
+}
+
+func (f flushing) Write(p []byte) (int, error) {
+	if n, err := f.w.Write(p); err != nil {
+		return n, err
+	}
+	return len(p), f.w.Flush()
+}
+
+// TestCompress holds that everything works as before through DEFLATE: small
+// answers at once, large ones whole, and IDLE, whose wait is interrupted.
+func TestCompress(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.login(w.listen())
+	if got := c.do("COMPRESS LZMA"); got[0] != "t BAD unknown compression" {
+		t.Errorf("another compression: %q", got)
+	}
+	if got := c.do("COMPRESS DEFLATE"); got[0] != "t OK DEFLATE active" {
+		t.Fatalf("answer %q", got)
+	}
+	c.deflate()
+	if got := c.do("COMPRESS DEFLATE"); got[0] != "t NO [COMPRESSIONACTIVE] DEFLATE is active" {
+		t.Errorf("a second time: %q", got)
+	}
+	body := strings.Repeat("0123456789abcdef\n", 20000)
+	w.put("INBOX", "Subject: x\n\n"+body, 0)
+	c.do("SELECT INBOX")
+	got := strings.Join(c.do("FETCH 1 BODY[TEXT]"), "\n")
+	if !strings.Contains(got, body) || !strings.HasSuffix(got, "t OK FETCH completed") {
+		t.Errorf("a large message is not whole: %d octets", len(got))
+	}
+	c.send("i IDLE\r\n")
+	c.until("+")
+	for range 3 { // each wakes the session in the middle of a read
+		w.put("INBOX", "Subject: y\n\n", 0)
+		c.line() // EXISTS
+		c.line() // RECENT
+	}
+	c.send("DONE\r\n")
+	if got := c.until("i"); got[len(got)-1] != "i OK IDLE completed" {
+		t.Errorf("IDLE: %q", got)
+	}
+	if got := c.do("LOGOUT"); !strings.HasPrefix(got[0], "* BYE") {
+		t.Errorf("LOGOUT: %q", got)
+	}
+}
+
+// TestCompressPipelined holds that commands sent with COMPRESS are not taken
+// for compressed ones.
+func TestCompressPipelined(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.login(w.listen())
+	c.send("a COMPRESS DEFLATE\r\nb NOOP\r\n")
+	if got := c.until("b"); got[0] != "a BAD Commands came after COMPRESS before its answer" || got[1] != "b OK NOOP completed" {
+		t.Errorf("answers %q", got)
+	}
+}
+
+// TestCompressHostile holds that what is no DEFLATE ends the session, and that
+// what decompresses to gigabytes meets the limits of any command.
+func TestCompressHostile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Limits.Discard = 1 << 20 })
+	address := w.listen()
+	c := w.login(address)
+	c.do("COMPRESS DEFLATE")
+	c.send(strings.Repeat("\xff", 100))
+	if _, err := io.ReadAll(c.conn); err != nil {
+		t.Errorf("after noise: %v", err)
+	}
+	c = w.login(address)
+	c.do("COMPRESS DEFLATE")
+	c.deflate()
+	zeros := strings.Repeat("0", 1<<20)
+	for range 100 {
+		if _, err := c.conn.Write([]byte(zeros)); err != nil {
+			break // it said goodbye
+		}
+	}
+	if got := c.line(); got != "* BYE Command is too long" && got != "" { // a reset may swallow the goodbye
+		t.Errorf("after a line of 100 MB: %q", got)
+	}
+}
