@@ -9,7 +9,9 @@ import (
 // startTLS is STARTTLS, RFC 3501 section 6.2.1.
 type startTLS struct{}
 
-func (s *session) mayStartTLS() bool { return s.srv.cfg.TLS != nil && !isTLS(s.conn) && s.deflated == nil }
+func (s *session) mayStartTLS() bool {
+	return s.srv.cfg.TLS != nil && !isTLS(s.conn) && s.deflated == nil
+}
 
 func (startTLS) run(_ context.Context, s *session) (reply, error) {
 	if !s.mayStartTLS() {
