@@ -78,6 +78,7 @@ var arrows = map[string][]string{
 
 	"cluster":         {"internal/durable"},
 	"cluster/control": {"cluster"},
+	"cluster/ocf":     {"cluster/control"},
 
 	"deploy":    {},
 	"e2e/drill": {"internal/durable"},

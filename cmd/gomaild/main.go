@@ -40,7 +40,11 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
-	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	work := run
+	if isAgent(os.Args[0]) {
+		work = runAgent
+	}
+	code := work(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
 }
@@ -128,6 +132,7 @@ To set up your own:
 		a.accountCommand(),
 		a.configCommand(),
 		a.deliverCommand(),
+		a.ocfCommand(),
 		a.dkimCommand(),
 		a.sieveCommand(),
 		a.statusCommand(),

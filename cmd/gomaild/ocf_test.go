@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gomaild/cluster/control"
+	"gomaild/cluster/ocf"
+	"gomaild/internal/peertest"
+)
+
+// agentWorld is the binary as pacemaker finds it, with a configuration.
+type agentWorld struct {
+	t          *testing.T
+	dir, agent string
+	env        []string
+}
+
+func newAgentWorld(t *testing.T) *agentWorld {
+	t.Helper()
+	dir, text := goodWorld(t)
+	text += "[[listener]]\ntype = \"imap\"\naddress = \"127.0.0.1:0\"\ntls = \"implicit\"\n[[listener]]\ntype = \"lmtp\"\n"
+	w := &agentWorld{t: t, dir: dir, agent: filepath.Join(dir, "resource.d/gomaild/gomaild")}
+	binary := filepath.Join(dir, "bin", "gomaild")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	if err := os.MkdirAll(filepath.Dir(w.agent), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(binary, w.agent); err != nil {
+		t.Fatal(err)
+	}
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte("Secret-12x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.env = []string{
+		"OCF_RESKEY_config=" + save(t, dir, text), "OCF_RESKEY_log=" + filepath.Join(dir, "log"), "OCF_RESKEY_CRM_meta_timeout=20000",
+		"OCF_RESKEY_probe_account=alice@example.test", "OCF_RESKEY_probe_password_file=" + password,
+	}
+	t.Cleanup(func() {
+		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), w.agent, "stop")
+		cmd.Env = append(os.Environ(), w.env...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("stop at the end: %v\n%s", err, out)
+		}
+	})
+	return w
+}
+
+// want runs an action.
+func (w *agentWorld) want(rule, action string, code ocf.Code, says string, env ...string) {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), w.agent, action)
+	cmd.Env = append(append(os.Environ(), w.env...), env...)
+	out, _ := cmd.CombinedOutput() // the code is looked at
+	if got := ocf.Code(cmd.ProcessState.ExitCode()); got != code || !strings.Contains(string(out), says) {
+		w.t.Errorf("%s: code %d, want %d: %s", rule, got, code, out)
+	}
+}
+
+func (w *agentWorld) pid() int {
+	w.t.Helper()
+	pid, err := control.Client{Socket: filepath.Join(w.dir, "run/control")}.PID(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return pid
+}
+
+// TestAgent goes through the life of a resource.
+func TestAgent(t *testing.T) {
+	t.Parallel()
+	w := newAgentWorld(t)
+	w.want("before", "monitor", ocf.NotRunning, "")
+	w.want("validate", "validate-all", ocf.Success, "")
+	w.want("start", "start", ocf.Success, "")
+	w.want("start again", "start", ocf.Success, "")
+	for _, level := range []string{"0", "10", "20"} {
+		w.want("level "+level, "monitor", ocf.Success, "", "OCF_CHECK_LEVEL="+level)
+	}
+	w.want("level 20 with the wrong password", "monitor", ocf.ErrGeneric, "ocf-exit-reason:read a probe by IMAP", "OCF_CHECK_LEVEL=20",
+		"OCF_RESKEY_probe_password_file="+filepath.Join(w.dir, "gomaild.toml"))
+	w.want("reload", "reload", ocf.Success, "")
+
+	pid := w.pid()
+	kill := func(s syscall.Signal) {
+		t.Helper()
+		if err := syscall.Kill(pid, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kill(syscall.SIGSTOP)
+	w.want("of who was stopped", "monitor", ocf.ErrGeneric, "process "+strconv.Itoa(pid)+" was stopped by a signal", "OCF_CHECK_LEVEL=10")
+	begun := time.Now()
+	w.want("stop of who was stopped", "stop", ocf.Success, "")
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	w.want("after", "monitor", ocf.NotRunning, "")
+	w.want("stop again", "stop", ocf.Success, "")
+
+	w.want("start anew", "start", ocf.Success, "")
+	pid = w.pid()
+	ended, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ended)
+	kill(syscall.SIGKILL)
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(ended), Events: unix.POLLIN}}, 60_000); err != nil {
+		t.Fatal(err)
+	}
+	w.want("of who was killed", "monitor", ocf.NotRunning, "")
+	w.want("start after a kill", "start", ocf.Success, "")
+}
+
+// TestAgentRefusals holds the codes of a start that must not be.
+func TestAgentRefusals(t *testing.T) {
+	t.Parallel()
+	w := newAgentWorld(t)
+	head := func(text string) {
+		t.Helper()
+		_, good := goodWorld(t)
+		save(t, w.dir, text+good)
+	}
+	head("storage.mount = true\nstorage.cluster = \"mail-1\"\n")
+	w.want("nothing mounted", "start", ocf.ErrArgs, "nothing is mounted there")
+	head("storage.cluster = \"mail-1\"\n")
+	w.want("the first start marks", "start", ocf.Success, "")
+	w.want("stop", "stop", ocf.Success, "")
+	head("storage.cluster = \"mail-2\"\n")
+	w.want("another cluster's", "start", ocf.ErrArgs, `is marked "mail-1", not "mail-2"`)
+	head("bogus = 1\n")
+	w.want("a broken configuration", "validate-all", ocf.ErrArgs, "bogus")
+	w.want("monitor with a broken configuration", "monitor", ocf.NotRunning, "")
+}
+
+// TestOCFTester runs the tester of Debian's resource-agents.
+func TestOCFTester(t *testing.T) {
+	t.Parallel()
+	tester := peertest.Need(t, "/usr/sbin/ocf-tester", "resource-agents")
+	peertest.Need(t, "xmllint", "libxml2-utils")
+	w := newAgentWorld(t)
+	args := []string{"-n", "gomaild-test"}
+	for _, e := range w.env {
+		args = append(args, "-o", strings.TrimPrefix(e, "OCF_RESKEY_"))
+	}
+	for dir := w.dir; dir != filepath.Dir(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) { // it tries as nobody, too
+		if dir != os.TempDir() {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	out := peertest.Run(t, "", tester, append(args, w.agent)...)
+	if !strings.Contains(out, w.agent+" passed all tests") {
+		t.Error(out)
+	}
+}
