@@ -21,8 +21,9 @@ type appendMessages struct {
 
 // draft is what precedes a message in APPEND.
 type draft struct {
-	flags flagSet
-	date  time.Time
+	flags  flagSet
+	date   time.Time
+	binary bool // a literal8, RFC 3516 section 4.4
 }
 
 func parseAppend(g *grammar) request {
@@ -44,6 +45,7 @@ func parseDraft(g *grammar) draft {
 		d.date = g.DateTime()
 		g.SP()
 	}
+	d.binary = g.Accept('~')
 	size := g.LiteralSize()
 	switch {
 	case size > g.limits.Message:
@@ -92,8 +94,12 @@ func (r appendMessages) store(ctx context.Context, mailbox storage.Mailbox) (uid
 			r.g.End()
 			return r.g.Err()
 		}
+		content := r.g.Stream(rest)
+		if d.binary {
+			content = &lineReader{r: content}
+		}
 		uid, err := mailbox.Append(ctx, storage.Draft{
-			Content:      r.g.Stream(rest),
+			Content:      content,
 			Flags:        d.flags.system,
 			Keywords:     d.flags.keywords,
 			InternalDate: d.date,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 
 	"gomaild/imap/wire"
 	"gomaild/message"
@@ -41,6 +42,8 @@ type fetchItem struct {
 	name    string // as the response names it
 	print   func(s *session, m *fetched)
 	section *section
+	// printSection prints the section where it is not one of BODY's.
+	printSection func(s *session, sec *section, m *fetched) error
 }
 
 // fetched is one message while its response is printed.
@@ -142,6 +145,10 @@ func (r *fetch) add(g *grammar, word string) {
 		r.addSection("BODY", sec, word == "BODY.PEEK")
 		return
 	}
+	if strings.HasPrefix(word, "BINARY") && g.Peek() == '[' {
+		r.addBinary(g, word)
+		return
+	}
 	if older, ok := olderItems[word]; ok {
 		r.addSection(word, section{text: older.text, length: math.MaxInt64}, older.peek)
 		return
@@ -149,6 +156,22 @@ func (r *fetch) add(g *grammar, word string) {
 	if !r.addSimple(word) {
 		g.Fail("unknown FETCH item")
 	}
+}
+
+// addBinary: RFC 3516 section 4.
+func (r *fetch) addBinary(g *grammar, word string) {
+	if word != "BINARY" && word != "BINARY.PEEK" && word != "BINARY.SIZE" {
+		g.Fail("unknown FETCH item")
+		return
+	}
+	name, print := "BINARY", (*session).printBinary
+	if word == "BINARY.SIZE" {
+		name, print = word, (*session).printBinarySize
+	}
+	sec := parseBinary(g, name == "BINARY")
+	r.items = append(r.items, fetchItem{name: name, section: &sec, printSection: print})
+	r.needs |= needsContent | needsSummary
+	r.seen = r.seen || word == "BINARY"
 }
 
 func (r *fetch) addSimple(name string) bool {
@@ -291,6 +314,9 @@ func (item fetchItem) printTo(s *session, m *fetched) error {
 	if item.section == nil {
 		item.print(s, m)
 		return nil
+	}
+	if item.printSection != nil {
+		return item.printSection(s, item.section, m)
 	}
 	r, size, ok, err := item.section.extract(m.content, m.summary, m.info)
 	if err != nil {

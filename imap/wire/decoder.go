@@ -55,7 +55,8 @@ type Decoder struct {
 	line    []byte        // the present line without its end and announcement
 	pos     int           // what of line is consumed
 	literal *announcement // at the end of line, nil if none
-	stream  int64         // octets of an opened stream not read yet
+	stream  int64         // octets of an opened literal not read yet
+	inside  bool          // a literal was opened, and the line after it not read yet
 	used    int64         // octets of this command held so far
 	skipped int64         // octets of this command discarded so far
 	err     error         // the first error
@@ -113,8 +114,8 @@ func (d *Decoder) Line() (string, error) {
 // After it the next command can be read; its error is of the connection, or
 // ErrDiscard.
 func (d *Decoder) Finish() error {
-	for d.ioErr == nil && (d.stream > 0 || d.literal != nil) {
-		if d.stream == 0 {
+	for d.ioErr == nil && (d.inside || d.literal != nil) {
+		if !d.inside {
 			if !d.literal.nonSync {
 				break // refused: the client does not send it
 			}
@@ -158,7 +159,7 @@ func (d *Decoder) FailCode(code, text string) {
 // readLine reads a line into d.line, sets what it announces, and refuses it
 // when it is too long. A lone LF ends a line too, as with other servers.
 func (d *Decoder) readLine() {
-	d.line, d.pos, d.literal = d.line[:0], 0, nil
+	d.line, d.pos, d.literal, d.inside = d.line[:0], 0, nil, false
 	var tail []byte
 	for {
 		piece, err := d.r.ReadSlice('\n')
@@ -301,7 +302,7 @@ func (d *Decoder) accept() bool {
 		}
 	}
 	d.literal = nil
-	d.stream = lit.size
+	d.stream, d.inside = lit.size, true
 	return true
 }
 

@@ -260,3 +260,27 @@ func FuzzDecoder(f *testing.F) {
 		}
 	})
 }
+
+// TestStreamLeftAtItsEnd holds that a reader who leaves a stream when its last
+// octet was read, and before its end was, leaves nothing to be run as commands.
+func TestStreamLeftAtItsEnd(t *testing.T) {
+	t.Parallel()
+	d := newDecoder("a {3+}\r\nabc {4+}\r\nEVIL\r\nb NOOP\r\n", nil)
+	if _, err := d.Next(); err != nil {
+		t.Fatal(err)
+	}
+	d.SP()
+	if size := d.LiteralSize(); size != 3 {
+		t.Fatalf("size %d", size)
+	}
+	content := make([]byte, 3)
+	if _, err := io.ReadFull(d.Stream(func() error { return nil }), content); err != nil || string(content) != "abc" {
+		t.Fatalf("%q, %v", content, err)
+	}
+	if err := d.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if tag, err := d.Next(); tag != "b" || err != nil {
+		t.Errorf("next command %q, %v", tag, err)
+	}
+}
