@@ -50,6 +50,7 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	g := newGeneration(c, db)
 	p := d.parts(c, d.accountsOf(c, db))
 	p.policy, p.keys = judge, ring
+	g.policy = judge
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)
 	}

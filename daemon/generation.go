@@ -10,6 +10,7 @@ import (
 	"gomaild/accounts/postfixadmin"
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
+	"gomaild/policy"
 )
 
 // errCutOff means that sessions were still busy when the grace ended.
@@ -19,6 +20,7 @@ var errCutOff = errors.New("sessions were cut off at the end of the grace")
 type generation struct {
 	cfg      *config.Config
 	db       *postfixadmin.DB
+	policy   *policy.Policy              // may be nil
 	handlers map[string]listener.Handler // by the key of the door
 
 	drain chan struct{} // closed: no new work
@@ -125,5 +127,5 @@ func (g *generation) end(ctx context.Context) error {
 		g.cutOff()
 	}
 	<-g.empty
-	return errors.Join(err, g.db.Close())
+	return errors.Join(err, g.policy.Close(), g.db.Close())
 }

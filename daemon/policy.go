@@ -15,6 +15,7 @@ import (
 	"gomaild/internal/dns"
 	"gomaild/internal/durable"
 	"gomaild/policy"
+	"gomaild/policy/delegation"
 	"gomaild/policy/greylist"
 	"gomaild/policy/rate"
 )
@@ -52,6 +53,15 @@ func policyConfig(c *config.Config, d *Daemon) policy.Config {
 		Greylist:       d.greylist,
 		GreylistDelay:  time.Duration(c.Policy.GreylistDelay),
 		Logger:         d.log,
+
+		ServiceFailOpen: c.Policy.ServiceFailure == config.AcceptOnFailure,
+	}
+	for _, s := range c.Policy.Services {
+		network, address := "tcp", s
+		if socket, isUnix := strings.CutPrefix(s, "unix:"); isUnix {
+			network, address = "unix", socket
+		}
+		pc.Services = append(pc.Services, delegation.New(network, address, time.Duration(c.Policy.ServiceTimeout)))
 	}
 	for _, l := range c.Policy.DNSBL {
 		list := policy.List{Domain: l.Domain, Weight: l.Weight}

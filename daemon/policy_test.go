@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bufio"
 	"errors"
 	"net"
 	"os"
@@ -93,6 +94,37 @@ func TestRates(t *testing.T) {
 	}
 	if err := send(); err == nil || !strings.Contains(err.Error(), "Rate limit exceeded") {
 		t.Errorf("a second connection: %v", err)
+	}
+}
+
+// TestPolicyService holds that the policy servers of the configuration are asked.
+func TestPolicyService(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "policy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		in := bufio.NewReader(conn)
+		for line := ""; line != "\n" && err == nil; {
+			line, err = in.ReadString('\n')
+		}
+		_, _ = conn.Write([]byte("action=REJECT says the service\n\n"))
+	}()
+	w := newWorld(t).start(t)
+	head := "policy.checks = [\"check_policy_service\"]\npolicy.services = [\"unix:" + l.Addr().String() + "\"]\n"
+	if err := w.Reload(t.Context(), w.config(t, head, listeners)); err != nil {
+		t.Fatal(err)
+	}
+	err = transmit(t, dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)), false, "asked about")
+	if err == nil || !strings.Contains(err.Error(), "says the service") {
+		t.Errorf("%v", err)
 	}
 }
 

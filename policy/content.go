@@ -24,7 +24,7 @@ var (
 // Verdict is what was found out about a message that is not refused.
 type Verdict struct {
 	// Field is the Authentication-Results field to stand above the message, nil
-	// if nothing was checked.
+	// if nothing was checked; and the fields that policy services want.
 	Field []byte
 	// Junk is mail that its domain wants in quarantine, or that failed where
 	// refusing is not asked for.
@@ -84,6 +84,7 @@ func (j *Judge) Content(ctx context.Context, c message.Content) (Verdict, error)
 	if methods != nil {
 		v.Field = authres.Format(p.cfg.Hostname, methods)
 	}
+	v.Field = append(v.Field, j.prepended...)
 	return v, nil
 }
 

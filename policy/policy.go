@@ -11,6 +11,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -45,6 +46,9 @@ type Config struct {
 
 	Greylist      *greylist.List // for greylist; required there
 	GreylistDelay time.Duration  // default 5 min
+
+	Services        []Service // for check_policy_service, asked in order
+	ServiceFailOpen bool      // one that does not answer has nothing against it
 
 	Rates     Rates       // counted before Checks, as far as there are limits
 	RateTable *rate.Table // what was counted; a new one if nil
@@ -94,6 +98,7 @@ var table = []check{
 	{"spf", atMail, (*Policy).spf},
 	{"reject_spf_fail", atMail, (*Policy).spfFail},
 	{"reject_non_fqdn_recipient", atRecipient, (*Policy).nonFQDNRecipient},
+	{"check_policy_service", atRecipient, (*Policy).policyService},
 	{"greylist", atRecipient, (*Policy).greylist},
 	{"dkim", atContent, nil},
 	{"dmarc", atContent, nil},
@@ -194,6 +199,11 @@ type Query struct {
 	Client netip.Addr // zero for a unix socket
 	Helo   string
 	From   mail.ReversePath
+
+	// For policy services.
+	Protocol string // "ESMTP"
+	Instance string // tells this message from others
+	Size     int64  // octets, as MAIL announced it; 0 if it did not
 }
 
 // Judge judges one message, from MAIL on. It belongs to one transaction.
@@ -202,6 +212,8 @@ type Judge struct {
 	p   *Policy
 	to  mail.Address // in a check of a recipient
 	spf *spf.Verdict // nil before it was asked for
+
+	prepended string // fields of policy services
 }
 
 // Begin makes the checks of MAIL. The error, a Refusal, refuses the sender.
@@ -231,7 +243,11 @@ func (j *Judge) run(ctx context.Context, at stage) error {
 		if c.stage != at {
 			continue
 		}
-		if err := c.within(ctx, j); err != nil {
+		err := c.within(ctx, j)
+		if errors.Is(err, errPermit) {
+			return nil
+		}
+		if err != nil {
 			return &Refusal{c.name, err}
 		}
 	}

@@ -191,7 +191,10 @@ func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePa
 // admit decides about MAIL: strangers are judged, users held to their rate.
 func (t *transaction) admit(ctx context.Context) error {
 	if t.r.strangers && t.r.Policy != nil {
-		judge, err := t.r.Policy.Begin(ctx, policy.Query{Client: t.client.Addr, Helo: t.client.Helo, From: t.from})
+		judge, err := t.r.Policy.Begin(ctx, policy.Query{
+			Client: t.client.Addr, Helo: t.client.Helo, From: t.from,
+			Protocol: t.client.Protocol, Instance: t.client.Message, Size: t.from.Size,
+		})
 		if err != nil {
 			return err
 		}

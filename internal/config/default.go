@@ -35,7 +35,7 @@ func Default() *Config {
 		},
 		Routing:    Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},
 		DNS:        DNS{Timeout: Duration(3 * time.Second)},
-		Policy:     Policy{DNSBLThreshold: 1, GreylistDelay: Duration(5 * time.Minute), JunkFolder: "Junk"},
+		Policy:     Policy{DNSBLThreshold: 1, GreylistDelay: Duration(5 * time.Minute), JunkFolder: "Junk", ServiceTimeout: Duration(10 * time.Second), ServiceFailure: DeferOnFailure},
 		Submission: SubmissionOptions{CheckFrom: true},
 		Auth: Auth{
 			ThrottleClient:  20,

@@ -204,7 +204,7 @@ type Policy struct {
 	// reject_non_fqdn_sender, reject_unknown_sender_domain,
 	// reject_non_fqdn_recipient. Besides: greylist puts off who is new; spf, dkim and dmarc find out and write
 	// Authentication-Results; reject_spf_fail and reject_dmarc refuse what the
-	// domains want refused. A DNS that does not answer never refuses mail for
+	// domains want refused; check_policy_service asks services. A DNS that does not answer never refuses mail for
 	// good. Empty: nobody is asked about.
 	Checks []string `toml:"checks"`
 	// DNS lists for reject_rbl_client, one table each.
@@ -222,6 +222,14 @@ type Policy struct {
 	// no mail server does (RFC 5321 section 3.1): they are sent away. "0s": it
 	// does not wait.
 	GreetDelay Duration `toml:"greet_delay"`
+	// Policy servers for check_policy_service, which speak Postfix's protocol and
+	// are asked about each recipient, in order: `host:port` or `unix:/path`.
+	Services []string `toml:"services"`
+	// How long a policy server may take.
+	ServiceTimeout Duration `toml:"service_timeout"`
+	// What becomes of a recipient when a policy server does not answer: `defer`
+	// puts it off, `accept` goes on without it.
+	ServiceFailure ServiceFailure `toml:"service_failure"`
 	// How fast strangers may come.
 	Rates Rates `toml:"rates"`
 }

@@ -194,6 +194,12 @@ func (v *validator) policy() {
 	v.unless(p.GreylistDelay >= Duration(time.Second), "policy.greylist_delay", "%q is too short; write %q or more", p.GreylistDelay, "1s")
 	v.unless(p.DNSBLThreshold > 0, "policy.dnsbl_threshold", "%d would refuse everybody; write 1 or more", p.DNSBLThreshold)
 	v.unless(!strings.ContainsAny(p.JunkFolder, "\x00\n"), "policy.junk_folder", "%q cannot be the name of a folder; write one such as %q", p.JunkFolder, "Junk")
+	v.unless(p.ServiceTimeout >= Duration(100*time.Millisecond), "policy.service_timeout", "%q is too short; write %q or more", p.ServiceTimeout, "100ms")
+	for i, s := range p.Services {
+		socket, isUnix := strings.CutPrefix(s, unixPrefix)
+		v.unless(isUnix && filepath.IsAbs(socket) || !isUnix && isHostPort(s), index("policy.services", i),
+			"%q is not the address of a service; write %q or %q", s, "127.0.0.1:10023", "unix:/path")
+	}
 	for i, l := range p.DNSBL {
 		at := index("policy.dnsbl", i)
 		v.unless(isDomain(l.Domain), at+".domain", "%q is not a domain; write that of the list, such as %q", l.Domain, "bl.example.org")

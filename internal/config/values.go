@@ -249,6 +249,22 @@ func ListenerTypes() []string { return ListenerType("").choices() }
 // UnmarshalText takes one of the types.
 func (l *ListenerType) UnmarshalText(text []byte) error { return setChoice(l, text, l.choices()) }
 
+// ServiceFailure says what happens without an answer.
+type ServiceFailure string
+
+// What happens without an answer.
+const (
+	DeferOnFailure  ServiceFailure = "defer"
+	AcceptOnFailure ServiceFailure = "accept"
+)
+
+func (ServiceFailure) choices() []string {
+	return []string{string(DeferOnFailure), string(AcceptOnFailure)}
+}
+
+// UnmarshalText takes one of the constants.
+func (f *ServiceFailure) UnmarshalText(text []byte) error { return setChoice(f, text, f.choices()) }
+
 // LogFormat is "text", "json" or "postfix".
 type LogFormat string
 
