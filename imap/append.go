@@ -24,6 +24,7 @@ type draft struct {
 	flags  flagSet
 	date   time.Time
 	binary bool // a literal8, RFC 3516 section 4.4
+	utf8   bool // UTF8 (literal8), RFC 6855 section 4
 }
 
 func parseAppend(g *grammar) request {
@@ -45,6 +46,9 @@ func parseDraft(g *grammar) draft {
 		d.date = g.DateTime()
 		g.SP()
 	}
+	if d.utf8 = g.Peek() == 'U' || g.Peek() == 'u'; d.utf8 {
+		parseUTF8(g)
+	}
 	d.binary = g.Accept('~')
 	size := g.LiteralSize()
 	switch {
@@ -54,6 +58,21 @@ func parseDraft(g *grammar) draft {
 		g.FailCode("CANNOT", "Message is empty")
 	}
 	return d
+}
+
+// parseUTF8 reads what comes before the literal8 of UTF8 data.
+func parseUTF8(g *grammar) {
+	switch {
+	case g.Word() != "UTF8":
+		g.Fail("literal expected")
+	case g.enabled&utf8Accept == 0:
+		g.Fail("UTF8=ACCEPT must be enabled first")
+	}
+	g.SP()
+	g.Expect('(')
+	if g.Peek() != '~' {
+		g.Fail("literal8 expected")
+	}
 }
 
 func (r appendMessages) run(ctx context.Context, s *session) (reply, error) {
@@ -86,6 +105,9 @@ func (r appendMessages) store(ctx context.Context, mailbox storage.Mailbox) (uid
 		// What follows the message belongs to the command too: if that is
 		// wrong, the message is not stored.
 		rest := func() error {
+			if d.utf8 {
+				r.g.Expect(')')
+			}
 			if r.g.Accept(' ') && !r.g.AtEnd() {
 				following := parseDraft(r.g)
 				next = &following

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// extensions are offered in every state, in this order after IMAP4rev1.
+// extensions are offered in every state, in this order after the versions.
 const extensions = "LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE " +
 	"ESEARCH SEARCHRES WITHIN SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE " +
 	"SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS I18NLEVEL=1 " +
-	"CONDSTORE QRESYNC MULTIAPPEND UNAUTHENTICATE OBJECTID SAVEDATE PARTIAL COMPRESS=DEFLATE BINARY"
+	"CONDSTORE QRESYNC MULTIAPPEND UNAUTHENTICATE OBJECTID SAVEDATE PARTIAL COMPRESS=DEFLATE BINARY UTF8=ACCEPT"
 
 // capability is CAPABILITY, RFC 3501 section 6.1.1.
 type capability struct{}
@@ -43,5 +43,5 @@ func (s *session) printCapabilities() {
 
 // capabilities are those that hold after login, and are told before it too.
 func (s *session) capabilities() string {
-	return "IMAP4rev1 " + extensions + " APPENDLIMIT=" + strconv.FormatInt(s.limits.Message, 10)
+	return "IMAP4rev1 IMAP4rev2 " + extensions + " APPENDLIMIT=" + strconv.FormatInt(s.limits.Message, 10)
 }

@@ -32,7 +32,8 @@ func (s state) when() string {
 // grammar is what a command's parser reads from.
 type grammar struct {
 	*wire.Decoder
-	limits *Limits
+	limits  *Limits
+	enabled feature
 }
 
 // request is a parsed command. run prints its untagged responses; the tagged

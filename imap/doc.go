@@ -1,4 +1,4 @@
-// Package imap is the IMAP4rev1 server engine (RFC 3501 and the extensions in
+// Package imap is the IMAP4rev1 and IMAP4rev2 server engine (RFC 3501, RFC 9051, and the extensions in
 // docs/rfc.md). It knows the protocol; mail comes from package storage, logins
 // from package auth.
 //

@@ -3,21 +3,26 @@ package imap
 import (
 	"context"
 	"slices"
+	"strings"
 )
 
 // feature is what a client has enabled, or a set of it.
 type feature uint8
 
 const (
-	condstore feature = 1 << iota // MODSEQ with every FLAGS, RFC 7162
-	qresync                       // VANISHED for EXPUNGE, RFC 7162
+	condstore  feature = 1 << iota // MODSEQ with every FLAGS, RFC 7162
+	qresync                        // VANISHED for EXPUNGE, RFC 7162
+	imap4rev2                      // RFC 9051
+	utf8Accept                     // RFC 6855
 )
 
 // features are what ENABLE knows. QRESYNC enables CONDSTORE too (RFC 7162
 // section 3.2.3).
 var features = map[string]feature{
-	"CONDSTORE": condstore,
-	"QRESYNC":   condstore | qresync,
+	"CONDSTORE":   condstore,
+	"QRESYNC":     condstore | qresync,
+	"IMAP4rev2":   imap4rev2,
+	"UTF8=ACCEPT": utf8Accept,
 }
 
 // enable is ENABLE, RFC 5161. Unknown names are passed over, as section 3.1
@@ -27,8 +32,11 @@ type enable struct{ names []string }
 func parseEnable(g *grammar) request {
 	var r enable
 	add := func() {
-		if name := g.Word(); features[name] != 0 && !slices.Contains(r.names, name) {
-			r.names = append(r.names, name)
+		word := g.Atom()
+		for name := range features {
+			if strings.EqualFold(name, word) && !slices.Contains(r.names, name) {
+				r.names = append(r.names, name)
+			}
 		}
 	}
 	g.SP()
@@ -54,5 +62,7 @@ func (r enable) run(_ context.Context, s *session) (reply, error) {
 		s.useModSeq()
 	}
 	s.enabled |= added
+	s.speakUTF8()
+	s.forgetRecent()
 	return reply{}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"gomaild/imap/wire"
 	"gomaild/storage"
 )
 
@@ -47,11 +46,7 @@ func parseList(g *grammar) request {
 }
 
 func (r *list) addPattern(g *grammar, reference string) {
-	pattern, err := wire.DecodeUTF7(reference + g.ListMailbox())
-	if err != nil {
-		g.FailCode("CANNOT", "pattern is not in modified UTF-7")
-	}
-	r.patterns = append(r.patterns, pattern)
+	r.patterns = append(r.patterns, g.Name(reference+g.ListMailbox()))
 	if len(r.patterns) > maxPatterns {
 		g.Fail("more than %d patterns", maxPatterns)
 	}

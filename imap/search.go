@@ -29,6 +29,9 @@ func parseSearch(byUID bool) func(*grammar) request {
 			word = p.word()
 		}
 		if word == "CHARSET" {
+			if g.enabled&utf8Accept != 0 {
+				g.Fail("with UTF8=ACCEPT the charset is UTF-8") // RFC 6855 section 3
+			}
 			g.SP()
 			p.setCharset(g.AString())
 			g.SP()
@@ -59,6 +62,9 @@ func (r *search) parseKeys(p *searchParser, word string) {
 }
 
 func (r search) run(ctx context.Context, s *session) (reply, error) {
+	if s.enabled&imap4rev2 != 0 {
+		r.inRev2()
+	}
 	hits, err := r.find(ctx, s)
 	if err != nil {
 		return reply{}, err

@@ -54,6 +54,7 @@ func (r selectMailbox) run(ctx context.Context, s *session) (reply, error) {
 	s.box = &selected{mailbox: mailbox, readOnly: r.readOnly, known: view, base: view, recent: map[storage.UID]struct{}{}}
 	s.claimRecent(ctx, view)
 	s.printSelected(view)
+	s.printSelectedName(mailbox.Name())
 	if r.resync != nil {
 		if err := r.resync.print(ctx, s); err != nil {
 			s.deselect()
@@ -69,8 +70,8 @@ func (r selectMailbox) run(ctx context.Context, s *session) (reply, error) {
 func (s *session) printSelected(v *storage.View) {
 	s.printKeywords(nil, v)
 	s.printNumber(len(v.Messages), "EXISTS")
-	s.printNumber(len(s.box.recent), "RECENT")
-	if i := slices.IndexFunc(v.Messages, unseen); i >= 0 {
+	s.printRecent()
+	if i := slices.IndexFunc(v.Messages, unseen); i >= 0 && s.enabled&imap4rev2 == 0 {
 		s.printOK("UNSEEN "+strconv.Itoa(i+1), "First unseen message")
 	}
 	s.printOK(mailboxID(v), "Name for ever") // RFC 8474 section 4.2

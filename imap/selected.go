@@ -105,7 +105,7 @@ func (s *session) printChange(ctx context.Context, c storage.Change, now, next *
 	case storage.Arrived:
 		s.claimRecent(ctx, now)
 		s.printNumber(c.Number, "EXISTS")
-		s.printNumber(len(s.box.recent), "RECENT")
+		s.printRecent()
 	case storage.Flags:
 		s.printFlagUpdate(c.Number, next, c.Message, false)
 	}
@@ -143,7 +143,7 @@ func (s *session) printFlagUpdate(number int, v *storage.View, m storage.Message
 // claimRecent makes new messages \Recent in this session, unless it may not
 // change the mailbox. That it fails costs nothing but the mark.
 func (s *session) claimRecent(ctx context.Context, v *storage.View) {
-	if s.box.readOnly {
+	if s.box.readOnly || s.enabled&imap4rev2 != 0 {
 		return
 	}
 	uids, err := s.box.mailbox.ClaimRecent(ctx, v)

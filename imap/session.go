@@ -70,6 +70,7 @@ func (s *session) attach(conn net.Conn) {
 	s.gate.Replace(conn)
 	s.enc = wire.NewEncoder(output{s})
 	s.dec = wire.NewDecoder(input{s}, s.limits.wire(), s.proceed)
+	s.speakUTF8()
 }
 
 // proceed asks for a synchronising literal.
@@ -253,7 +254,7 @@ func (s *session) parse() (*command, request, error) {
 	if cmd.states&s.state == 0 {
 		return cmd, nil, &wire.SyntaxError{Text: cmd.name + " is not allowed " + s.state.when()}
 	}
-	req := cmd.parse(&grammar{Decoder: d, limits: &s.limits})
+	req := cmd.parse(&grammar{Decoder: d, limits: &s.limits, enabled: s.enabled})
 	return cmd, req, d.Err()
 }
 

@@ -34,6 +34,7 @@ var statusItems = map[string]func(ctx context.Context, q *statusQuery) (string, 
 		return decimal(uint64(q.view.HighestModSeq)), nil // RFC 7162 section 3.1.7
 	},
 	"MAILBOXID":   func(_ context.Context, q *statusQuery) (string, error) { return "(" + q.view.MailboxID + ")", nil },
+	"DELETED":     func(_ context.Context, q *statusQuery) (string, error) { return decimal(countDeleted(q.view)), nil },
 	"APPENDLIMIT": func(_ context.Context, q *statusQuery) (string, error) { return decimal(uint64(q.limits.Message)), nil },
 }
 

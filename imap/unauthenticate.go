@@ -19,6 +19,7 @@ func (unauthenticate) run(_ context.Context, s *session) (reply, error) {
 	s.warn("close account", s.account.Close())
 	s.account, s.identity = nil, auth.Identity{}
 	s.enabled, s.origin = 0, netip.Addr{}
+	s.speakUTF8()
 	s.state, s.log = notAuthenticated, s.baseLog
 	s.loginBy = time.Now().Add(s.limits.LoginTimeout)
 	return reply{}, nil

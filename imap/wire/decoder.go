@@ -47,6 +47,9 @@ type announcement struct {
 // Decoder reads commands from a connection. Call Next, the token methods, and
 // Finish, in turns.
 type Decoder struct {
+	// UTF8 says that names of mailboxes are in UTF-8 (RFC 6855, RFC 9051).
+	UTF8 bool
+
 	r   *bufio.Reader
 	lim Limits
 	// proceed asks the client for a literal: it sends a continuation request.

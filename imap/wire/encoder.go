@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -22,6 +23,10 @@ var ErrShort = errors.New("content is shorter than its size")
 // Encoder prints responses into a buffer and sends it when it is large or
 // flushed. It remembers the first error and prints nothing after it.
 type Encoder struct {
+	// UTF8 says that names of mailboxes, and quoted strings, are in UTF-8
+	// (RFC 6855, RFC 9051).
+	UTF8 bool
+
 	w    io.Writer
 	buf  []byte
 	sent int64 // octets handed to w, for Mark
@@ -94,7 +99,7 @@ func (e *Encoder) Number(n uint64) { e.buf = strconv.AppendUint(e.buf, n, 10) }
 
 // String prints a quoted string, or a literal where quotes cannot hold it.
 func (e *Encoder) String(s string) {
-	if !quotable(s) {
+	if !quotable(s, e.UTF8) {
 		e.buf = append(e.buf, '{')
 		e.buf = strconv.AppendInt(e.buf, int64(len(s)), 10)
 		e.buf = append(e.buf, "}\r\n"...)
@@ -111,13 +116,13 @@ func (e *Encoder) String(s string) {
 	e.buf = append(e.buf, '"')
 }
 
-// quotable: RFC 3501 section 9, QUOTED-CHAR.
-func quotable(s string) bool {
-	if len(s) > maxQuoted {
+// quotable: RFC 3501 section 9, QUOTED-CHAR; RFC 9051 section 9 has UTF-8 too.
+func quotable(s string, inUTF8 bool) bool {
+	if len(s) > maxQuoted || inUTF8 && !utf8.ValidString(s) {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; c == 0 || c == '\r' || c == '\n' || c >= 0x80 {
+		if c := s[i]; c == 0 || c == '\r' || c == '\n' || c >= 0x80 && !inUTF8 {
 			return false
 		}
 	}
@@ -139,8 +144,14 @@ func (e *Encoder) AString(s string) {
 	e.Raw(s)
 }
 
-// Mailbox prints a mailbox name in modified UTF-7.
-func (e *Encoder) Mailbox(name string) { e.AString(EncodeUTF7(name)) }
+// Mailbox prints a mailbox name, in modified UTF-7 unless UTF8 is set.
+func (e *Encoder) Mailbox(name string) {
+	if e.UTF8 {
+		e.AString(name)
+		return
+	}
+	e.AString(EncodeUTF7(name))
+}
 
 // DateTime prints INTERNALDATE's form, quoted.
 func (e *Encoder) DateTime(t time.Time) {

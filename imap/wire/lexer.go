@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Layouts of RFC 3501 section 9: date-time, date.
@@ -177,20 +179,29 @@ func (d *Decoder) NString() (string, bool) {
 	return "", false
 }
 
-// Mailbox is a mailbox name in UTF-8; INBOX in any case is INBOX. A name that
-// is no modified UTF-7 (RFC 3501 section 5.1.3) is NO [CANNOT]: the error's
-// code says so.
-func (d *Decoder) Mailbox() string {
-	raw := d.AString()
+// Mailbox is a mailbox name in UTF-8; INBOX in any case is INBOX. See Name.
+func (d *Decoder) Mailbox() string { return FoldINBOX(d.Name(d.AString())) }
+
+// Name decodes a mailbox name or pattern: from modified UTF-7 (RFC 3501
+// section 5.1.3), or with UTF8 set from nothing. What is not in that encoding
+// is NO [CANNOT]: the error's code says so.
+func (d *Decoder) Name(raw string) string {
 	if d.Err() != nil {
 		return ""
+	}
+	if d.UTF8 {
+		if !utf8.ValidString(raw) || strings.ContainsFunc(raw, unicode.IsControl) {
+			d.FailCode("CANNOT", "mailbox name is not in UTF-8")
+			return ""
+		}
+		return raw
 	}
 	name, err := DecodeUTF7(raw)
 	if err != nil {
 		d.FailCode("CANNOT", "mailbox name is not in modified UTF-7")
 		return ""
 	}
-	return FoldINBOX(name)
+	return name
 }
 
 // FoldINBOX spells INBOX, alone or as first level, in capitals (RFC 3501
