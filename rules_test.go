@@ -47,6 +47,7 @@ func TestDiskThroughDurable(t *testing.T) {
 		"internal/durable",     // it is the way
 		"internal/listener",    // unix sockets are no mail
 		"internal/mariadbtest", // a test server's own directory
+		"internal/peertest",    // claims of ports among tests
 		"e2e",
 	}
 	for _, s := range parseTree(t) {

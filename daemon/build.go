@@ -51,6 +51,7 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	p := d.parts(c, d.accountsOf(c, db))
 	p.policy, p.keys = judge, ring
 	g.policy = judge
+	g.own = p.receiveConfig()
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)
 	}
@@ -208,7 +209,7 @@ func (p *parts) receiver(l *config.Listener) smtp.Receiver {
 }
 
 func (p *parts) receiveConfig() receive.Config {
-	return receive.Config{
+	c := receive.Config{
 		Hostname:    p.d.hostname,
 		Router:      p.router,
 		Local:       p.local,
@@ -221,6 +222,10 @@ func (p *parts) receiveConfig() receive.Config {
 		MaxReceived: p.c.Limits.Hops,
 		Logger:      p.d.log,
 	}
+	if p.d.sends(p.c) {
+		c.Owe = p.d.outgoing.owe
+	}
+	return c
 }
 
 func (p *parts) imapConfig(l *config.Listener) imap.Config {

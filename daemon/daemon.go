@@ -35,6 +35,7 @@ type Daemon struct {
 	hostname string
 
 	mail     *mailStore
+	outgoing *outgoing
 	greylist *greylist.List
 	snapshot *snapshot.Keeper // nil: none is kept
 	rates    *rate.Table      // of strangers; filled by whoever likes, so not that of brakes
@@ -127,6 +128,9 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	if err := d.openSnapshot(); err != nil {
+		return err
+	}
+	if err := d.openOutgoing(); err != nil {
 		return err
 	}
 

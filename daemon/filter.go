@@ -16,7 +16,7 @@ func (d *Daemon) filter(c *config.Config) local.Filter {
 	if !s.Enabled {
 		return nil
 	}
-	return filter.New(filter.Config{
+	fc := filter.Config{
 		FS:   d.mail.fs,
 		Root: c.Storage.Root,
 		UID:  c.Storage.UID, GID: c.Storage.GID,
@@ -28,7 +28,11 @@ func (d *Daemon) filter(c *config.Config) local.Filter {
 		Off:       strings.Fields(s.DisableExtensions),
 		Delimiter: c.Routing.RecipientDelimiter,
 		Logger:    d.log,
-	})
+	}
+	if d.sends(c) {
+		fc.Submit = d.outgoing.submit
+	}
+	return filter.New(fc)
 }
 
 // script is a list of one, or of none.

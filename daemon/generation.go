@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"gomaild/accounts/postfixadmin"
+	"gomaild/delivery/receive"
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
 	"gomaild/policy"
@@ -22,6 +23,7 @@ type generation struct {
 	db       *postfixadmin.DB
 	policy   *policy.Policy              // may be nil
 	handlers map[string]listener.Handler // by the key of the door
+	own      receive.Config              // for mail that this server itself sends
 
 	drain chan struct{} // closed: no new work
 	empty chan struct{} // closed when draining and the last session has ended

@@ -50,7 +50,10 @@ func (d *Daemon) needsRestart(next *config.Config) error {
 	if next.Accounts.Snapshot != d.cfg.Accounts.Snapshot {
 		faults = append(faults, next.At("accounts.snapshot", nil, how))
 	}
-	for _, path := range changedKeys("storage", reflect.ValueOf(d.cfg.Storage), reflect.ValueOf(next.Storage)) {
+	changed := changedKeys("storage", reflect.ValueOf(d.cfg.Storage), reflect.ValueOf(next.Storage))
+	changed = append(changed, changedKeys("queue", reflect.ValueOf(d.cfg.Queue), reflect.ValueOf(next.Queue))...)
+	changed = append(changed, changedKeys("remote", reflect.ValueOf(d.cfg.Remote), reflect.ValueOf(next.Remote))...)
+	for _, path := range changed {
 		faults = append(faults, next.At(path, nil, how))
 	}
 	for _, path := range changedKeys("log", reflect.ValueOf(d.cfg.Log), reflect.ValueOf(next.Log)) {
@@ -75,7 +78,7 @@ func changedKeys(path string, old, next reflect.Value) []string {
 		switch {
 		case old.Field(i).Kind() == reflect.Struct:
 			changed = append(changed, changedKeys(at, old.Field(i), next.Field(i))...)
-		case !old.Field(i).Equal(next.Field(i)):
+		case !reflect.DeepEqual(old.Field(i).Interface(), next.Field(i).Interface()):
 			changed = append(changed, at)
 		}
 	}

@@ -179,6 +179,11 @@ func content(subject string) string {
 // submit logs in as bob over STARTTLS and sends to alice.
 func (w *world) submit(t *testing.T, subject string) error {
 	t.Helper()
+	return w.submitTo(t, "alice@example.test", subject)
+}
+
+func (w *world) submitTo(t *testing.T, to, subject string) error {
+	t.Helper()
 	c, err := gosmtp.DialStartTLS(w.addr(t, config.Submission, config.StartTLS), trusting())
 	if err != nil {
 		return err
@@ -187,7 +192,7 @@ func (w *world) submit(t *testing.T, subject string) error {
 	if err := c.Auth(sasl.NewPlainClient("", "bob@example.test", password)); err != nil {
 		return err
 	}
-	if err := c.SendMail("bob@example.test", []string{"alice@example.test"}, strings.NewReader(content(subject))); err != nil {
+	if err := c.SendMail("bob@example.test", []string{to}, strings.NewReader(content(subject))); err != nil {
 		return err
 	}
 	return c.Quit()

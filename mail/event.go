@@ -6,6 +6,7 @@ package mail
 const (
 	EventAccepted  = "accepted"  // a message: we answer for it from here on
 	EventDelivered = "delivered" // a recipient: in a mailbox, or taken by the next host
+	EventQueued    = "queued"    // a recipient elsewhere: the queue answers for it from here on
 	EventDeferred  = "deferred"  // a 4xx reply of ours, or an attempt that will be made again
 	EventRejected  = "rejected"  // a 5xx reply of ours
 	EventBounced   = "bounced"   // a recipient of an accepted message that we gave up

@@ -180,6 +180,8 @@ grace = "5s"
 
 [storage]
 root = "mail"
+[remote]
+enabled = false # the demo sends nothing to anybody
 
 [accounts]
 path = %[2]q

@@ -40,7 +40,7 @@ Deliver as Postfix's pipe does; make another mailbox:
   printf 'Subject: piped\n\nHello.\n' | {self} deliver -c {config} -f bob@{domain} -d alice@{domain}
   {self} account add -c {config} --generate carol@{domain}
 
-Mail for other domains is refused, as there is no queue yet. Ctrl-C stops the server.
+Mail for other domains is refused: the demo sends nothing to anybody. Ctrl-C stops the server.
 `
 
 // demoMbsync lets isync's mbsync pull alice's mail.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
+	"gomaild/delivery/routing"
 	"gomaild/mail"
 	"gomaild/policy"
 )
@@ -55,12 +57,16 @@ func (t *transaction) logResults(ctx context.Context, c Content, results []error
 			slog.String("protocol", t.client.Protocol), slog.Duration("delay", delay))
 	}
 	for i, err := range results {
-		to := t.to[i].address.String()
+		to := t.to[i].Address.String()
 		if err != nil {
 			t.refused(ctx, log, atData, to, err)
 			continue
 		}
-		log.LogAttrs(ctx, slog.LevelInfo, mail.EventDelivered, slog.String("to", to),
+		event := mail.EventDelivered
+		if t.to[i].isElsewhere() {
+			event = mail.EventQueued
+		}
+		log.LogAttrs(ctx, slog.LevelInfo, event, slog.String("to", to),
 			slog.String("status", "250 2.0.0"), slog.Duration("delay", delay))
 	}
 }
@@ -75,4 +81,9 @@ func (t *transaction) isTaken(results []error) bool {
 		}
 	}
 	return good > 0 && (t.r.perRecipient || good == len(results))
+}
+
+// isElsewhere reports that nothing of the recipient's mail stays here.
+func (a accepted) isElsewhere() bool {
+	return !slices.ContainsFunc(a.leadsTo, func(d routing.Destination) bool { return d.Class == routing.Local })
 }

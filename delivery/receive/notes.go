@@ -137,6 +137,6 @@ func (t *transaction) dropNotes(digest [digestSize]byte, attempts []*attempt) {
 }
 
 func (t *transaction) noteKey(digest [digestSize]byte, a *attempt) noteKey {
-	text := fmt.Sprintf("%x %q %q %q", digest, t.from.Address, a.to.Mailbox.Address.Fold(), a.to.Detail)
+	text := fmt.Sprintf("%x %q %q %q", digest, t.from.Address, a.address, a.detail)
 	return sha256.Sum256([]byte(text))
 }

@@ -22,7 +22,18 @@ type Order struct {
 // process: nil means that the message survives a power cut, other errors have
 // a status as those of a Transaction.
 func Deliver(ctx context.Context, c Config, o Order) error {
-	r := newReceiver(c, ldaWay())
+	return deliver(ctx, c, ldaWay(), o)
+}
+
+// DeliverOwn is Deliver for mail that comes from this server itself: redirects
+// and answers of Sieve scripts, notifications. It is routed and gets its trace
+// fields, and recipients elsewhere are owed.
+func DeliverOwn(ctx context.Context, c Config, o Order) error {
+	return deliver(ctx, c, way{name: "own", addsTrace: true, relays: true, perRecipient: true}, o)
+}
+
+func deliver(ctx context.Context, c Config, w way, o Order) error {
+	r := newReceiver(c, w)
 	t := r.newTransaction(smtp.Client{Session: o.Session}, o.From)
 	t.folder = o.Folder
 	if err := t.AddRecipient(ctx, mail.Recipient{Address: o.To}); err != nil {

@@ -23,9 +23,11 @@
 //
 // LMTP has a reply for each recipient and needs none of this.
 //
-// Recipients elsewhere are refused at RCPT, as long as there is no queue to
-// hold their mail: an alias that leads outside with 451, so that its mail waits
-// with the sender, a submission to another host with 550.
+// Recipients elsewhere (a submission to another host, an alias that leads
+// outside, a relay domain) are owed: Config.Owe makes the message durable for
+// them first, then the local deliveries are made (DESIGN.md section 5). Without
+// it they are refused at RCPT: an alias that leads outside with 451, so that its
+// mail waits with the sender, a submission to another host with 550.
 package receive
 
 import (
@@ -86,6 +88,11 @@ type Config struct {
 	// submission listener that only trusted hosts can reach.
 	Trusted bool
 
+	// Owe takes responsibility for recipients elsewhere: when it returns nil, the
+	// message survives a power cut and is sent or answered for. nil refuses such
+	// recipients at RCPT.
+	Owe func(ctx context.Context, from mail.ReversePath, to []Owed, c message.Content) error
+
 	// Policy judges strangers (MX only); nil lets everybody in.
 	Policy *policy.Policy
 	// Brakes hold to a rate who has logged in (submission only); nil holds
@@ -111,6 +118,13 @@ type Config struct {
 	Now         func() time.Time
 }
 
+// Owed is a recipient elsewhere. Transport is that of a relay domain of ours as
+// the account database has it, "" where the recipient's own domain decides.
+type Owed struct {
+	mail.Recipient
+	Transport string
+}
+
 // defaultMaxReceived is what Postfix's hopcount_limit is. RFC 5321 section 6.3
 // asks for at least 100 where the count is the only defence against loops;
 // Delivered-To is ours besides.
@@ -122,6 +136,7 @@ type way struct {
 	needsLogin   bool // and the sender must be the login's own
 	isFinal      bool // the MTA before us has expanded aliases
 	strangers    bool // who comes is judged
+	relays       bool // recipients elsewhere are taken, where they can be owed
 	perRecipient bool // one reply for each recipient
 	addsTrace    bool // Return-Path, Delivered-To, Received
 	completes    bool // adds Date and Message-ID where they are missing, takes Bcc away
@@ -138,7 +153,7 @@ func NewMX(c Config) smtp.Receiver {
 // reverse-path is allowed, as Postfix allows it: receipts (RFC 8098 section 3)
 // are sent with it.
 func NewSubmission(c Config) smtp.Receiver {
-	return newReceiver(c, way{name: "submission", needsLogin: !c.Trusted, addsTrace: true, completes: true})
+	return newReceiver(c, way{name: "submission", needsLogin: !c.Trusted, addsTrace: true, completes: true, relays: true})
 }
 
 // NewLMTP takes mail from an MTA that is responsible for it until each

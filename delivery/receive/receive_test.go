@@ -585,13 +585,13 @@ func TestHeloCannotForge(t *testing.T) {
 func FuzzReceived(f *testing.F) {
 	f.Add("client.test", "odd\r\nname", "bob\">")
 	f.Fuzz(func(t *testing.T, helo, from, to string) {
-		tx := &transaction{r: newReceiver(newBench().config, way{isLMTP: true}), client: client, to: []accepted{{address: address("bob@example.org")}}}
+		tx := &transaction{r: newReceiver(newBench().config, way{isLMTP: true}), client: client, to: []accepted{{Recipient: mail.Recipient{Address: address("bob@example.org")}}}}
 		tx.client.Helo = helo
 		if a, err := mail.ParseAddress(from); err == nil {
 			tx.from.Address = a
 		}
 		if a, err := mail.ParseAddress(to); err == nil {
-			tx.to[0].address = a
+			tx.to[0].Address = a
 		}
 		lines := strings.Split(strings.TrimSuffix(tx.received(), "\r\n"), "\r\n")
 		for i, line := range lines {

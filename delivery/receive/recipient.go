@@ -23,12 +23,14 @@ func (r *receiver) resolve(ctx context.Context, to mail.Address) ([]routing.Dest
 	}
 	list, err := r.Router.Resolve(ctx, to)
 	switch {
-	case errors.Is(err, routing.ErrNotLocal) && r.completes:
+	case errors.Is(err, routing.ErrNotLocal) && r.relays && r.Owe == nil:
 		return nil, noRelay(to)
+	case errors.Is(err, routing.ErrNotLocal) && r.relays:
+		return []routing.Destination{{Class: routing.Remote, Address: to}}, nil
 	case err != nil:
 		return nil, lookupFault(err)
 	}
-	return r.hereOnly(to, list)
+	return r.served(to, list)
 }
 
 // mailbox is the mailbox of a final address, its detail cut off.
@@ -45,25 +47,28 @@ func (r *receiver) mailbox(ctx context.Context, to mail.Address) (routing.Destin
 	return routing.Destination{Class: routing.Local, Address: to, Mailbox: box, Detail: detail}, err
 }
 
-// hereOnly keeps the local destinations. Members of an alias that exist no
-// more do not stop the others' mail; one that lives elsewhere stops it all, for
-// now, as its mail could not be kept.
-func (r *receiver) hereOnly(to mail.Address, list []routing.Destination) ([]routing.Destination, error) {
-	var here []routing.Destination
+// served keeps the destinations that mail can be brought to. Members of an alias
+// that exist no more do not stop the others' mail; one that lives elsewhere
+// stops it all where nothing can be owed, as its mail could not be kept.
+func (r *receiver) served(to mail.Address, list []routing.Destination) ([]routing.Destination, error) {
+	var kept []routing.Destination
 	for _, d := range list {
 		switch d.Class {
 		case routing.Local:
-			here = append(here, d)
+			kept = append(kept, d)
 		case routing.NoUser:
 			r.Logger.Warn("alias leads to nobody", "recipient", to.String(), "member", d.Address.String())
 		default:
-			return nil, leadsOutside(to, d)
+			if r.Owe == nil {
+				return nil, leadsOutside(to, d)
+			}
+			kept = append(kept, d)
 		}
 	}
-	if len(here) == 0 {
+	if len(kept) == 0 {
 		return nil, &mail.Status{Code: 550, Enhanced: "5.1.1", Text: "<" + to.String() + ">: Recipient address rejected: User unknown"}
 	}
-	return here, nil
+	return kept, nil
 }
 
 // noRelay refuses a submission to another host's recipient.

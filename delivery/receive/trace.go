@@ -46,7 +46,7 @@ func (t *transaction) received() string {
 		b.WriteString("\r\n\t(envelope-from " + quoteComment(t.from.String()) + ")")
 	}
 	if len(t.to) == 1 {
-		b.WriteString("\r\n\tfor <" + t.to[0].address.String() + ">")
+		b.WriteString("\r\n\tfor <" + t.to[0].Address.String() + ">")
 	}
 	b.WriteString(";\r\n\t" + t.r.Now().Format(dateForm) + "\r\n")
 	return b.String()

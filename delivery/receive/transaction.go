@@ -36,8 +36,8 @@ type transaction struct {
 
 // accepted is a recipient whose RCPT was answered 250.
 type accepted struct {
-	address mail.Address // as the client wrote it
-	leadsTo []routing.Destination
+	mail.Recipient // as the client wrote it
+	leadsTo        []routing.Destination
 }
 
 // errMoved is what everybody hears whom this server may not answer for any more;
@@ -63,7 +63,7 @@ func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error
 			return err
 		}
 	}
-	t.to = append(t.to, accepted{to.Address, list})
+	t.to = append(t.to, accepted{to, list})
 	return nil
 }
 
@@ -150,17 +150,20 @@ func (t *transaction) inspect(c Content) (message.Trace, error) {
 	return head, nil
 }
 
-// attempt is one mailbox to deliver to, for one or more recipients.
+// attempt is one mailbox to deliver to, or one address elsewhere to owe, for one
+// or more recipients.
 type attempt struct {
-	to  local.Recipient
-	key noteKey
-	err error
+	place
+	to   local.Recipient
+	owed *Owed // nil for a mailbox
+	err  error
 }
 
-// place names a mailbox within one transaction.
+// place names a mailbox, or an address elsewhere, within one transaction.
 type place struct {
-	mailbox mail.Address
-	detail  string
+	address   mail.Address
+	detail    string
+	elsewhere bool
 }
 
 // deliver brings the message into every mailbox that the recipients lead to,
@@ -180,6 +183,7 @@ func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace
 	if err != nil {
 		return slices.Repeat([]error{err}, len(t.to))
 	}
+	t.owe(ctx, message.Joined{Head: trace, Tail: c}, attempts)
 	t.run(ctx, local.Message{From: t.from, Trace: trace, Content: c}, attempts)
 	results := make([]error, len(t.to))
 	for i, list := range of {
@@ -208,16 +212,16 @@ func (t *transaction) signed(trace []byte, c Content) ([]byte, error) {
 	return append(fields, trace...), nil
 }
 
-// attempts are the distinct mailboxes, and for each recipient those it leads to.
+// attempts are the distinct places, and for each recipient those it leads to.
 func (t *transaction) attempts(head message.Trace) (all []*attempt, of [][]*attempt) {
 	met := make(map[place]*attempt)
 	of = make([][]*attempt, len(t.to))
 	for i, rcpt := range t.to {
 		for _, d := range rcpt.leadsTo {
-			p := place{d.Mailbox.Address.Fold(), d.Detail}
+			p := placeOf(d)
 			a := met[p]
 			if a == nil {
-				a = &attempt{to: t.recipient(rcpt, d)}
+				a = t.attempt(p, rcpt, d)
 				if t.isLoop(d, head) {
 					a.err = loopStatus(d.Address)
 				}
@@ -230,6 +234,27 @@ func (t *transaction) attempts(head message.Trace) (all []*attempt, of [][]*atte
 	return all, of
 }
 
+func placeOf(d routing.Destination) place {
+	if d.Class == routing.Local {
+		return place{address: d.Mailbox.Address.Fold(), detail: d.Detail}
+	}
+	return place{address: d.Address, elsewhere: true} // whose case is its host's business
+}
+
+// attempt prepares what is to be done for a place. What the client asked to be
+// told (RFC 3461) goes along to where an alias leads (section 5.2.7.3).
+func (t *transaction) attempt(p place, rcpt accepted, d routing.Destination) *attempt {
+	if !p.elsewhere {
+		return &attempt{place: p, to: t.recipient(rcpt, d)}
+	}
+	to := rcpt.Recipient
+	if to.ORcpt == "" && to.Address != d.Address {
+		to.ORcpt = "rfc822;" + to.Address.String()
+	}
+	to.Address = d.Address
+	return &attempt{place: p, owed: &Owed{Recipient: to, Transport: d.Transport}}
+}
+
 // recipient is the order to the delivery agent. Delivered-To is the final
 // address, as Postfix writes it; over LMTP it is the address of RCPT, and only
 // when there is no other recipient, as Dovecot does it: one must not learn of
@@ -238,7 +263,7 @@ func (t *transaction) recipient(rcpt accepted, d routing.Destination) local.Reci
 	to := local.Recipient{Mailbox: d.Mailbox, Detail: d.Detail, Folder: t.folder, ReturnPath: t.r.addsTrace}
 	switch {
 	case t.r.isLMTP && len(t.to) == 1:
-		to.DeliveredTo = rcpt.address
+		to.DeliveredTo = rcpt.Address
 	case t.r.addsTrace && !t.r.isLMTP:
 		to.DeliveredTo = d.Address
 	}
@@ -260,12 +285,31 @@ func loopStatus(a mail.Address) error {
 	return &mail.Status{Code: 554, Enhanced: "5.4.6", Text: "mail forwarding loop for <" + a.String() + ">"}
 }
 
-// run makes the attempts that are not settled.
+// owe makes the message durable for those elsewhere, all of them at once.
+func (t *transaction) owe(ctx context.Context, c message.Content, attempts []*attempt) {
+	var open []*attempt
+	var to []Owed
+	for _, a := range attempts {
+		if a.err == nil && a.owed != nil {
+			open = append(open, a)
+			to = append(to, *a.owed)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	err := t.r.Owe(ctx, t.from, to, c)
+	for _, a := range open {
+		a.err = err
+	}
+}
+
+// run makes the local attempts that are not settled.
 func (t *transaction) run(ctx context.Context, m local.Message, attempts []*attempt) {
 	var open []*attempt
 	var to []local.Recipient
 	for _, a := range attempts {
-		if a.err == nil {
+		if a.err == nil && a.owed == nil {
 			open = append(open, a)
 			to = append(to, a.to)
 		}
@@ -300,7 +344,7 @@ func (t *transaction) oneReply(results []error) []error {
 	var who string
 	for i, err := range results {
 		if isWorse(err, worst) {
-			worst, who = err, t.to[i].address.String()
+			worst, who = err, t.to[i].Address.String()
 		}
 	}
 	if worst == nil || len(results) == 1 {

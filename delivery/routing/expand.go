@@ -138,7 +138,7 @@ func (r *Router) destination(ctx context.Context, a mail.Address) (Destination, 
 	case domain.Class == accounts.StrayAlias:
 		return Destination{Class: Remote, Address: a}, nil
 	case domain.Class == accounts.Relay:
-		return Destination{Class: Relay, Address: a}, nil
+		return Destination{Class: Relay, Address: a, Transport: domain.Transport}, nil
 	}
 	box, detail, err := r.rules.deliverTo(ctx, a)
 	switch {

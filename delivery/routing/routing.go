@@ -35,6 +35,10 @@ type Destination struct {
 	Address mail.Address     // final address, +detail included
 	Mailbox accounts.Mailbox // for Local
 	Detail  string           // the +detail, for Local
+
+	// Transport is domain.transport of the account database, for Relay: where
+	// the mail of the domain goes ("smtp:[host]:port"), often "".
+	Transport string
 }
 
 // Config is what a Router needs. Only Lookup is required.

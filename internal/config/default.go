@@ -33,7 +33,15 @@ func Default() *Config {
 			SnapshotAge:   Duration(24 * time.Hour),
 			DefaultScheme: "MD5-CRYPT",
 		},
-		Routing:    Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},
+		Routing: Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},
+		Queue: Queue{
+			Schedule: []Duration{
+				Duration(5 * time.Minute), Duration(15 * time.Minute), Duration(30 * time.Minute),
+				Duration(time.Hour), Duration(2 * time.Hour), Duration(4 * time.Hour),
+			},
+			Lifetime: Duration(5 * 24 * time.Hour), Concurrency: 100, PerDestination: 20,
+		},
+		Remote:     Remote{Enabled: true, TLS: RemoteMay},
 		DNS:        DNS{Timeout: Duration(3 * time.Second)},
 		Policy:     Policy{DNSBLThreshold: 1, GreylistDelay: Duration(5 * time.Minute), JunkFolder: "Junk", ServiceTimeout: Duration(10 * time.Second), ServiceFailure: DeferOnFailure},
 		Submission: SubmissionOptions{CheckFrom: true},

@@ -119,6 +119,8 @@ func kindOf(t reflect.Type) string {
 		return "file mode (octal digits)"
 	case reflect.TypeFor[[]netip.Prefix]():
 		return "list of networks"
+	case reflect.TypeFor[[]Duration]():
+		return "list of time spans"
 	case reflect.TypeFor[[]Rate]():
 		return "list of rates"
 	}
@@ -150,6 +152,12 @@ func literal(v reflect.Value) string {
 		quoted := make([]string, len(x))
 		for i, s := range x {
 			quoted[i] = strconv.Quote(s)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	case []Duration:
+		quoted := make([]string, len(x))
+		for i, d := range x {
+			quoted[i] = strconv.Quote(d.String())
 		}
 		return "[" + strings.Join(quoted, ", ") + "]"
 	case fmt.Stringer:

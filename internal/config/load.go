@@ -94,6 +94,7 @@ func (c *Config) resolvePaths(dir string) {
 	abs(&c.Accounts.Path)
 	abs(&c.Accounts.PasswordFile)
 	abs(&c.Accounts.Snapshot)
+	abs(&c.Remote.RelayLoginFile)
 	for i := range c.TLS.Certificates {
 		abs(&c.TLS.Certificates[i].Cert)
 		abs(&c.TLS.Certificates[i].Key)

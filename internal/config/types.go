@@ -23,6 +23,10 @@ type Config struct {
 	Accounts Accounts `toml:"accounts"`
 	// Where a recipient's mail goes.
 	Routing Routing `toml:"routing"`
+	// Mail that waits for another try.
+	Queue Queue `toml:"queue"`
+	// Sending to other hosts.
+	Remote Remote `toml:"remote"`
 	// Whom names are asked of.
 	DNS DNS `toml:"dns"`
 	// What is asked about strangers who bring mail to mx.
@@ -180,6 +184,45 @@ type Routing struct {
 	Origin string `toml:"origin"`
 	// The VACATION_DOMAIN of postfixadmin: alias entries there are left out.
 	VacationDomain string `toml:"vacation_domain"`
+}
+
+// Queue is the table [queue]. A change of it needs a restart.
+type Queue struct {
+	// How long to wait after the first, the second ... attempt that did not get
+	// through; the last is repeated.
+	Schedule []Duration `toml:"schedule"`
+	// How long a message is tried before its sender is told that it did not get
+	// through (RFC 5321 section 4.5.4.1: at least 4 days).
+	Lifetime Duration `toml:"lifetime"`
+	// Attempts at the same time.
+	Concurrency int `toml:"concurrency"`
+	// Attempts at the same time for one destination. It begins with 5, grows
+	// with success up to this and falls with failure.
+	PerDestination int `toml:"per_destination"`
+}
+
+// Remote is the table [remote]. A change of it needs a restart.
+type Remote struct {
+	// Take mail for other hosts from users, aliases and scripts, and send it.
+	// false: it is refused.
+	Enabled bool `toml:"enabled"`
+	// The name of this host to other hosts. Empty: hostname.
+	HELO string `toml:"helo"`
+	// The address that connections come from: the virtual address of the
+	// cluster. Empty: the system chooses.
+	Source string `toml:"source"`
+	// A host that all mail for others goes through, as Postfix writes it:
+	// `[host]:port`, or without brackets a domain whose mail exchangers are
+	// meant. Empty: each domain's own mail exchangers.
+	RelayHost string `toml:"relay_host"`
+	// A file whose first line is the login at relay_host and whose second the
+	// password. It is sent within TLS only. Empty: no login.
+	RelayLoginFile string `toml:"relay_login_file"`
+	// What TLS must be, in Postfix's words (smtp_tls_security_level): `none`;
+	// `may`, where it is offered; `encrypt`, always; `dane`, by signed TLSA
+	// records where there are such (needs dns.trusted), else may; `verify`,
+	// always and with a certificate for the host's name.
+	TLS RemoteTLS `toml:"tls"`
 }
 
 // DNS is the table [dns].

@@ -40,6 +40,7 @@ func (c *Config) validate(failed func(path string) bool) Errors {
 	v.sieve()
 	v.accounts()
 	v.routing()
+	v.remote()
 	v.dns()
 	v.policy()
 	v.ranges()
@@ -176,6 +177,23 @@ func (v *validator) ranges() {
 	}
 	v.unless(l.MessageSize >= 64_000, "limits.message_size",
 		"%q is too small (RFC 5321 section 4.5.3.1.7); write %q or more", l.MessageSize, "64kB")
+}
+
+func (v *validator) remote() {
+	q, r := &v.c.Queue, &v.c.Remote
+	v.unless(len(q.Schedule) > 0, "queue.schedule", "is empty; write at least one wait, such as %q", "5m")
+	for i, d := range q.Schedule {
+		v.unless(d >= Duration(time.Second), index("queue.schedule", i), "%q is too short; write %q or more", d, "1s")
+	}
+	v.unless(q.Lifetime >= Duration(time.Minute), "queue.lifetime", "%q is too short; write %q or more", q.Lifetime, "1m")
+	v.unless(q.Concurrency > 0, "queue.concurrency", "%d is too small; write 1 or more", q.Concurrency)
+	v.unless(q.PerDestination > 0, "queue.per_destination", "%d is too small; write 1 or more", q.PerDestination)
+	v.unless(r.HELO == "" || isDomain(r.HELO), "remote.helo", "%q is not a host name; write one such as %q", r.HELO, "mail.example.org")
+	_, err := netip.ParseAddr(r.Source)
+	v.unless(r.Source == "" || err == nil, "remote.source", "%q is not an address; write one of this host, or nothing", r.Source)
+	_, _, err = SplitNextHop(r.RelayHost)
+	v.unless(r.RelayHost == "" || err == nil, "remote.relay_host", "%q is not a host; write one such as %q", r.RelayHost, "[smtp.example.org]:587")
+	v.unless(r.RelayLoginFile == "" || r.RelayHost != "", "remote.relay_login_file", "is for relay_host; name that host too")
 }
 
 func (v *validator) dns() {

@@ -265,6 +265,25 @@ func (ServiceFailure) choices() []string {
 // UnmarshalText takes one of the constants.
 func (f *ServiceFailure) UnmarshalText(text []byte) error { return setChoice(f, text, f.choices()) }
 
+// RemoteTLS is what TLS must be towards other hosts.
+type RemoteTLS string
+
+// The levels of TLS towards other hosts.
+const (
+	RemoteNone    RemoteTLS = "none"
+	RemoteMay     RemoteTLS = "may"
+	RemoteEncrypt RemoteTLS = "encrypt"
+	RemoteDANE    RemoteTLS = "dane"
+	RemoteVerify  RemoteTLS = "verify"
+)
+
+func (RemoteTLS) choices() []string {
+	return []string{string(RemoteNone), string(RemoteMay), string(RemoteEncrypt), string(RemoteDANE), string(RemoteVerify)}
+}
+
+// UnmarshalText takes one of the levels.
+func (l *RemoteTLS) UnmarshalText(text []byte) error { return setChoice(l, text, l.choices()) }
+
 // LogFormat is "text", "json" or "postfix".
 type LogFormat string
 

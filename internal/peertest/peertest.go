@@ -14,6 +14,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,14 +64,18 @@ func Try(t testing.TB, stdin string, name string, args ...string) (stdout, stder
 	return out.String(), errOut.String(), err
 }
 
-// FreePort is a TCP port on loopback that nobody listens on now. It lies below
-// those that the kernel gives to outgoing connections, so that a server that is
-// killed can have it again.
+// FreePort is a TCP port on loopback that nobody listens on now, and that no
+// other test of this machine is given until this one ends. It lies below those
+// that the kernel gives to outgoing connections, so that a server that is killed
+// can have it again.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	const first, ports, tries = 10_000, 20_000, 100
+	const first, ports, tries = 10_000, 20_000, 1000
 	for range tries {
 		port := first + rand.IntN(ports)
+		if !claim(t, port) {
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue
@@ -81,4 +87,29 @@ func FreePort(t testing.TB) int {
 	}
 	t.Fatalf("no free port in %d tries", tries)
 	return 0
+}
+
+// staleClaim is when a claim is nobody's any more: its test was killed.
+const staleClaim = time.Hour
+
+// claim takes a port for a test by a file that only one can make.
+func claim(t testing.TB, port int) bool {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), "gomaild-test-ports")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, strconv.Itoa(port))
+	if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > staleClaim {
+		_ = os.Remove(name) // if another was faster, the next step fails
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return false
+	}
+	t.Cleanup(func() { _ = os.Remove(name) })
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return true
 }

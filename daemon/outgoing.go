@@ -1,0 +1,282 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"gomaild/delivery/bounce"
+	"gomaild/delivery/queue"
+	"gomaild/delivery/receive"
+	"gomaild/delivery/remote"
+	"gomaild/internal/config"
+	"gomaild/internal/durable"
+	"gomaild/mail"
+	"gomaild/message"
+)
+
+// queueDir is where the mail lies that we owe somebody, below the mail root.
+const queueDir = ownDir + "/queue"
+
+// The transports of a queue.Destination.
+const (
+	transportSMTP  = "smtp"
+	transportLMTP  = "lmtp"
+	transportLocal = "local"
+)
+
+// outgoing is mail that waits and mail for others. It lives as long as the mail
+// root is open, whatever configurations come and go.
+type outgoing struct {
+	d      *Daemon
+	queue  *queue.Queue
+	remote *remote.Agent // nil: nothing is sent to other hosts
+}
+
+// openOutgoing opens the queue, whose attempts begin at once.
+func (d *Daemon) openOutgoing() error {
+	c := d.cfg
+	if err := durable.MkdirAll(d.mail.fs, queueDir, 0o700); err != nil {
+		return c.At("storage.root", err, "name a directory that gomaild may write")
+	}
+	fs, err := d.mail.fs.Sub(queueDir)
+	if err != nil {
+		return c.At("storage.root", err, "name a directory that gomaild may write")
+	}
+	o := &outgoing{d: d}
+	if o.remote, err = d.newRemote(c); err != nil {
+		return errors.Join(err, fs.Close())
+	}
+	qc := queue.Config{
+		FS: fs, Agent: o, GiveUp: o.giveUp, Epoch: d.mail.hold.Record().Epoch,
+		Lifetime: time.Duration(c.Queue.Lifetime), Concurrency: c.Queue.Concurrency, PerHost: c.Queue.PerDestination,
+		Logger: d.log,
+	}
+	for _, wait := range c.Queue.Schedule {
+		qc.Schedule = append(qc.Schedule, time.Duration(wait))
+	}
+	d.outgoing = o
+	if o.queue, err = queue.Open(d.base, qc); err != nil {
+		o.closeRemote()
+		return c.At("storage.root", errors.Join(err, fs.Close()), "look after the disk: mail that was acknowledged lies in %s", queueDir)
+	}
+	d.undo.push("close the queue", func(context.Context) error {
+		o.queue.Close()
+		o.closeRemote()
+		return fs.Close()
+	})
+	return nil
+}
+
+// sends reports that mail for other hosts is taken.
+func (d *Daemon) sends(c *config.Config) bool { return d.outgoing != nil && c.Remote.Enabled }
+
+func (o *outgoing) closeRemote() {
+	if o.remote != nil {
+		o.remote.Close()
+	}
+}
+
+// newRemote makes the agent that sends to other hosts, nil if that is off.
+func (d *Daemon) newRemote(c *config.Config) (*remote.Agent, error) {
+	r := &c.Remote
+	if !r.Enabled {
+		return nil, nil
+	}
+	resolver, err := resolver(c)
+	if err != nil {
+		return nil, err
+	}
+	rc := remote.Config{HELO: r.HELO, Resolver: resolver, IsSelf: isOwnAddress, Logger: d.log}
+	if rc.HELO == "" {
+		rc.HELO = d.hostname
+	}
+	if a, err := netip.ParseAddr(r.Source); err == nil { // validate has looked at it
+		rc.Source = a
+	}
+	level := remoteLevel(r.TLS)
+	rc.Policy = func(string) remote.Policy { return remote.Policy{Level: level} }
+	if err := relayThrough(c, &rc); err != nil {
+		return nil, err
+	}
+	return remote.New(rc), nil
+}
+
+// relayThrough sends all mail through a relay host, where there is one.
+func relayThrough(c *config.Config, rc *remote.Config) error {
+	if c.Remote.RelayHost == "" {
+		return nil
+	}
+	hop, port, err := config.SplitNextHop(c.Remote.RelayHost)
+	if err != nil {
+		return c.At("remote.relay_host", err, "write a host such as %q", "[smtp.example.org]:587")
+	}
+	to := queue.Destination{Transport: transportSMTP, Host: hop.Host, Port: port, NoMX: hop.NoMX}
+	rc.Relay = func(d queue.Destination, _ mail.ReversePath) queue.Destination {
+		if d.NoMX || d.Transport != transportSMTP {
+			return d // a transport names its host itself
+		}
+		return to
+	}
+	if c.Remote.RelayLoginFile == "" {
+		return nil
+	}
+	login, err := readLogin(c.Remote.RelayLoginFile)
+	if err != nil {
+		return c.At("remote.relay_login_file", err, "name a file with the login in its first line and the password in its second")
+	}
+	rc.Login = func(host string, _ mail.ReversePath) (remote.Login, bool) { return login, host == to.Host }
+	return nil
+}
+
+var errLoginFile = errors.New("has no two lines")
+
+func readLogin(file string) (remote.Login, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return remote.Login{}, err
+	}
+	name, rest, _ := strings.Cut(string(text), "\n")
+	password, _, _ := strings.Cut(rest, "\n")
+	login := remote.Login{Name: strings.TrimRight(name, "\r"), Password: strings.TrimRight(password, "\r")}
+	if login.Name == "" || login.Password == "" {
+		return remote.Login{}, errLoginFile
+	}
+	return login, nil
+}
+
+func remoteLevel(l config.RemoteTLS) remote.Level {
+	switch l {
+	case config.RemoteNone:
+		return remote.None
+	case config.RemoteEncrypt:
+		return remote.Encrypt
+	case config.RemoteDANE:
+		return remote.DANE
+	case config.RemoteVerify:
+		return remote.Verify
+	default:
+		return remote.May
+	}
+}
+
+// isOwnAddress reports an address of this host now; a virtual address may have
+// come since the last time.
+func isOwnAddress(ip netip.Addr) bool {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Unmap() == ip.Unmap() {
+			return true
+		}
+	}
+	return false
+}
+
+// Deliver implements queue.Agent: it leaves each transport to its own.
+func (o *outgoing) Deliver(ctx context.Context, job queue.Job) []queue.Result {
+	switch {
+	case job.Destination.Transport == transportLocal:
+		return o.deliverOwn(ctx, job)
+	case o.remote == nil:
+		return failed(job, &mail.Status{Code: 451, Enhanced: "4.3.5", Text: "Sending to other hosts is switched off (remote.enabled)"})
+	}
+	return o.remote.Deliver(ctx, job)
+}
+
+func failed(job queue.Job, err error) []queue.Result {
+	results := make([]queue.Result, len(job.To))
+	for i := range results {
+		results[i].Err = err
+	}
+	return results
+}
+
+// deliverOwn routes a message as the configuration of the moment says.
+func (o *outgoing) deliverOwn(ctx context.Context, job queue.Job) []queue.Result {
+	g := o.d.current.Load()
+	if g == nil {
+		return failed(job, &mail.Status{Code: 451, Enhanced: "4.3.2", Text: "The server is not serving now"})
+	}
+	results := make([]queue.Result, len(job.To))
+	for i, to := range job.To {
+		results[i].Err = receive.DeliverOwn(ctx, g.own, receive.Order{
+			Session: job.ID, From: job.From, To: to.Address, Content: io.NewSectionReader(job.Content, 0, job.Content.Size()),
+		})
+	}
+	return results
+}
+
+// owe takes responsibility for recipients elsewhere.
+func (o *outgoing) owe(_ context.Context, from mail.ReversePath, to []receive.Owed, c message.Content) error {
+	e := queue.Envelope{From: from}
+	for _, r := range to {
+		e.To = append(e.To, queue.Recipient{Recipient: r.Recipient, Destination: destination(r.Address.Domain, r.Transport)})
+	}
+	id, err := o.queue.Add(e, c)
+	if err != nil {
+		return fmt.Errorf("queue a message: %w", err)
+	}
+	o.d.log.Info("queued", "queue_id", id, "from", from.Address.String(), "recipients", len(to))
+	return nil
+}
+
+// destination is where the mail of a domain goes: by its mail exchangers, or as
+// the transport of a relay domain of ours says. One that names no host we can
+// read leaves it to the domain.
+func destination(domain, transport string) queue.Destination {
+	d := queue.Destination{Transport: transportSMTP, Host: strings.ToLower(domain)}
+	name, next, _ := strings.Cut(transport, ":")
+	switch name {
+	case "smtp", "relay", "lmtp":
+	default:
+		return d
+	}
+	if path, ok := strings.CutPrefix(next, "unix:"); ok && name == "lmtp" {
+		return queue.Destination{Transport: transportLMTP, Host: path}
+	}
+	next = strings.TrimPrefix(next, "inet:")
+	hop, port, err := config.SplitNextHop(next)
+	if err != nil {
+		return d
+	}
+	d.Host, d.NoMX, d.Port = hop.Host, hop.NoMX, port
+	if name == "lmtp" {
+		d.Transport = transportLMTP
+	}
+	return d
+}
+
+// submit queues a message of this server itself, to be routed when its turn
+// comes: soon, and not within the delivery that it comes from.
+func (o *outgoing) submit(_ context.Context, from mail.Address, to []mail.Address, c message.Content) error {
+	e := queue.Envelope{From: mail.ReversePath{Address: from, UTF8: from.NeedsUTF8()}}
+	for _, a := range to {
+		e.From.UTF8 = e.From.UTF8 || a.NeedsUTF8()
+		e.To = append(e.To, queue.Recipient{Recipient: mail.Recipient{Address: a}, Destination: queue.Destination{Transport: transportLocal}})
+	}
+	_, err := o.queue.Add(e, c)
+	return err
+}
+
+// giveUp tells the sender that recipients were given up.
+func (o *outgoing) giveUp(ctx context.Context, e queue.Envelope, c message.Content, failures []queue.Failure) error {
+	text, err := bounce.Failed(o.d.hostname, time.Now(), e, c, failures)
+	if errors.Is(err, bounce.ErrNobody) {
+		o.d.log.WarnContext(ctx, "given up and nobody to tell", "queue_id", e.ID, "from", e.From.String(), "recipients", len(failures))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return o.submit(ctx, mail.Address{}, []mail.Address{e.From.Address}, bytes.NewReader(text))
+}

@@ -1,0 +1,226 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gosmtp "github.com/emersion/go-smtp"
+
+	"gomaild/delivery/queue"
+	"gomaild/internal/config"
+)
+
+// sink is another host's SMTP server. It takes everything but recipients that
+// begin with "refused" (550) or, once, "later" (451).
+type sink struct {
+	mu   sync.Mutex
+	got  []string // "from > to,to\ncontent"
+	put  map[string]bool
+	came chan struct{} // a message came
+}
+
+type sinkSession struct {
+	s    *sink
+	from string
+	to   []string
+}
+
+func newSink(t *testing.T) (*sink, string) {
+	t.Helper()
+	s := &sink{put: map[string]bool{}, came: make(chan struct{}, 100)}
+	server := gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) { return &sinkSession{s: s}, nil }))
+	server.Domain = "far.test"
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() { _ = server.Serve(l) })
+	t.Cleanup(func() { server.Close(); running.Wait() })
+	return s, l.Addr().String()
+}
+
+func (c *sinkSession) Mail(from string, _ *gosmtp.MailOptions) error { c.from = from; return nil }
+
+func (c *sinkSession) Rcpt(to string, _ *gosmtp.RcptOptions) error {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	switch {
+	case strings.HasPrefix(to, "refused"):
+		return &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: "nobody of that name"}
+	case strings.HasPrefix(to, "later") && !c.s.put[to]:
+		c.s.put[to] = true
+		return &gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 2, 0}, Message: "later"}
+	}
+	c.to = append(c.to, to)
+	return nil
+}
+
+func (c *sinkSession) Data(r io.Reader) error {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.s.got = append(c.s.got, c.from+" > "+strings.Join(c.to, ",")+"\n"+string(text))
+	c.s.came <- struct{}{}
+	return nil
+}
+
+func (c *sinkSession) Reset()        { c.from, c.to = "", nil }
+func (c *sinkSession) Logout() error { return nil }
+
+// await waits for n messages and returns all.
+func (s *sink) await(t *testing.T, n int) []string {
+	t.Helper()
+	limit := time.After(30 * time.Second)
+	for {
+		s.mu.Lock()
+		got := append([]string{}, s.got...)
+		s.mu.Unlock()
+		if len(got) >= n {
+			return got
+		}
+		select {
+		case <-s.came:
+		case <-limit:
+			t.Fatalf("%d of %d messages came: %q", len(got), n, got)
+		}
+	}
+}
+
+// awaitFile waits until a folder of alice holds a message with the text.
+func (w *world) awaitFile(t *testing.T, user, folder, text string) string {
+	t.Helper()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	limit := time.After(30 * time.Second)
+	for {
+		files, err := filepath.Glob(w.path("mail/example.test/" + user + "@example.test/" + folder + "/new/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), text) {
+				return string(b)
+			}
+		}
+		select {
+		case <-look.C:
+		case <-limit:
+			t.Fatalf("no message of %s says %q; there are %q", user, text, files)
+		}
+	}
+}
+
+// sendingWorld is a daemon that sends through a sink.
+func sendingWorld(t *testing.T) (*world, *sink) {
+	t.Helper()
+	s, addr := newSink(t)
+	w := newWorld(t)
+	host, port, _ := net.SplitHostPort(addr)
+	head := fmt.Sprintf("remote.relay_host = \"[%s]:%s\"\ndns.servers = [\"127.0.0.1:1\"]\nqueue.schedule = [\"1s\"]\n", host, port)
+	d, err := New(w.config(t, head, listeners), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Daemon = d
+	return w.start(t), s
+}
+
+// TestSending: what a user submits to another host goes there, one that is put
+// off goes later, and of one that is refused the sender is told.
+func TestSending(t *testing.T) {
+	t.Parallel()
+	w, s := sendingWorld(t)
+	for _, to := range []string{"x@far.test", "later@far.test", "refused@far.test"} {
+		if err := w.submitTo(t, to, "to "+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := strings.Join(s.await(t, 2), "\n---\n")
+	for _, want := range []string{"bob@example.test > x@far.test\n", "bob@example.test > later@far.test\n", "Subject: to x@far.test", "Received: by mail.example.test with ESMTPSA"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	report := w.awaitFile(t, "bob", "", "Undelivered Mail")
+	for _, want := range []string{"Return-Path: <>", "Final-Recipient: rfc822; refused@far.test", "nobody of that name", "Subject: to refused@far.test"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("no %q in\n%s", want, report)
+		}
+	}
+}
+
+// TestRedirect: a Sieve script sends mail on, to another host and to a user
+// here, and answers; the message is not in the INBOX.
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	w, s := sendingWorld(t)
+	home := w.path("mail/example.test/alice@example.test")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	script := "require [\"vacation\"]; redirect \"x@far.test\"; redirect \"bob@example.test\"; vacation \"away\";"
+	if err := os.WriteFile(filepath.Join(home, ".dovecot.sieve"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", w.addr(t, config.MX, config.StartTLS))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := transmit(t, conn, false, "on its way"); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(s.await(t, 1), "\n"); !strings.Contains(got, "> x@far.test") || !strings.Contains(got, "Subject: on its way") {
+		t.Errorf("the other host got %s", got)
+	}
+	w.awaitFile(t, "bob", "", "Subject: on its way")
+	if files, _ := filepath.Glob(home + "/new/*"); len(files) != 0 {
+		t.Errorf("alice keeps %v", files)
+	}
+}
+
+func TestDestination(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		transport string
+		want      queue.Destination
+	}{
+		{"", queue.Destination{Transport: "smtp", Host: "far.test"}},
+		{"virtual", queue.Destination{Transport: "smtp", Host: "far.test"}},
+		{"relay:", queue.Destination{Transport: "smtp", Host: "far.test"}},
+		{"smtp:[192.0.2.1]:2525", queue.Destination{Transport: "smtp", Host: "192.0.2.1", Port: 2525, NoMX: true}},
+		{"relay:Hub.test", queue.Destination{Transport: "smtp", Host: "hub.test"}},
+		{"lmtp:inet:[10.0.0.1]:24", queue.Destination{Transport: "lmtp", Host: "10.0.0.1", Port: 24, NoMX: true}},
+		{"lmtp:unix:/run/lmtp", queue.Destination{Transport: "lmtp", Host: "/run/lmtp"}},
+		{"smtp:[broken", queue.Destination{Transport: "smtp", Host: "far.test"}},
+	} {
+		if got := destination("FAR.test", tt.transport); got != tt.want {
+			t.Errorf("%q: %+v", tt.transport, got)
+		}
+	}
+}
+
+func TestReadLogin(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "login")
+	for text, ok := range map[string]bool{"user\nsecret\n": true, "user\r\nsecret": true, "user": false, "": false, "\nsecret\n": false} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		login, err := readLogin(file)
+		if (err == nil) != ok || ok && (login.Name != "user" || login.Password != "secret") {
+			t.Errorf("%q: %+v, %v", text, login, err)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gosmtp "github.com/emersion/go-smtp"
+
+	"gomaild/internal/peertest"
+)
+
+// counter is another host's SMTP server, which counts messages by their X-Id.
+// After the first few hundred it takes its time until it is released, so that
+// messages pile up in the queue of whoever sends.
+type counter struct {
+	mu       sync.Mutex
+	times    map[string]int
+	came     chan struct{}
+	released chan struct{}
+}
+
+const fast = 500 // messages that a counter takes at once
+
+type counterSession struct{ *counter }
+
+func (counterSession) Mail(string, *gosmtp.MailOptions) error { return nil }
+func (counterSession) Rcpt(string, *gosmtp.RcptOptions) error { return nil }
+func (counterSession) Reset()                                 {}
+func (counterSession) Logout() error                          { return nil }
+
+func (c counterSession) Data(r io.Reader) error {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	_, rest, _ := strings.Cut(string(text), "\nX-Id: ")
+	id, _, _ := strings.Cut(rest, "\r\n")
+	if c.len() >= fast {
+		<-c.released
+	}
+	c.mu.Lock()
+	c.times[id]++
+	c.mu.Unlock()
+	select {
+	case c.came <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func newCounter(t *testing.T) (*counter, string) {
+	t.Helper()
+	c := &counter{times: map[string]int{}, came: make(chan struct{}, 1), released: make(chan struct{})}
+	server := gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) { return counterSession{c}, nil }))
+	server.Domain = "far.test"
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() { _ = server.Serve(l) })
+	t.Cleanup(func() { server.Close(); running.Wait() })
+	return c, l.Addr().String()
+}
+
+func (c *counter) has(id string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.times[id]
+}
+
+func (c *counter) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.times)
+}
+
+// TestKillDuringRelay kills the server while it takes messages for another host
+// and sends them there. After the next start every message that was answered
+// 250 arrives; those that were under way may arrive twice.
+func TestKillDuringRelay(t *testing.T) {
+	t.Parallel()
+	far, addr := newCounter(t)
+	_, farPort, _ := net.SplitHostPort(addr)
+	port := peertest.FreePort(t)
+	w := newWorld(t, fmt.Sprintf("dns.servers = [\"127.0.0.1:1\"]\nremote.relay_host = \"[%s]:%s\"\nqueue.schedule = [\"1s\"]\n"+
+		"[[listener]]\ntype = \"submission\"\naddress = \"%s:%d\"\ntls = \"none\"\ntrusted_networks = [\"127.0.0.0/8\"]\nmax_per_client = 0\n",
+		host, farPort, host, port))
+	w.start(t)
+	const senders, enough = 8, 1500
+	var (
+		mu           sync.Mutex
+		acknowledged = map[string]bool{}
+		killed       = make(chan struct{})
+		once         sync.Once
+		running      sync.WaitGroup
+	)
+	for i := range senders {
+		s, err := dialSMTP(t.Context(), w.addr(port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		running.Go(func() {
+			defer s.conn.Close()
+			for n := 0; ; n++ {
+				id := fmt.Sprintf("%d.%d", i, n)
+				if s.send("x@far.test", append([]byte("X-Id: "+id+"\r\n"), content(2000)...)) != nil {
+					return // the server is gone
+				}
+				mu.Lock()
+				acknowledged[id] = true
+				full := len(acknowledged) >= enough
+				mu.Unlock()
+				if full {
+					once.Do(func() { close(killed) })
+				}
+			}
+		})
+	}
+	<-killed
+	w.kill(t)
+	running.Wait()
+	before := far.len()
+	close(far.released)
+
+	w.start(t)
+	limit := time.After(2 * time.Minute)
+	for id := range acknowledged {
+		for far.has(id) == 0 {
+			select {
+			case <-far.came:
+			case <-limit:
+				t.Fatalf("%s was answered 250 and did not arrive; %d of %d did", id, far.len(), len(acknowledged))
+			}
+		}
+	}
+	twice := 0
+	for id := range acknowledged {
+		if far.has(id) > 1 {
+			twice++
+		}
+	}
+	t.Logf("%d acknowledged, %d arrived before the kill, %d twice", len(acknowledged), before, twice)
+	if waiting := len(acknowledged) - before; waiting < enough/4 {
+		t.Errorf("only %d messages were in the queue at the kill", waiting)
+	}
+	if twice > 50 {
+		t.Errorf("%d messages arrived twice, more than can have been under way", twice)
+	}
+}
