@@ -10,11 +10,11 @@ import (
 	"gomaild/internal/peertest"
 )
 
-// TestPackage builds the .deb as `make dist` does, looks into it, and installs
-// it over itself and removes it again: what the administrator edited stays.
+// TestPackage builds the .deb and the .rpm as `make dist` does, looks into them, and installs
+// the .deb over itself and removes it again: what the administrator edited stays.
 func TestPackage(t *testing.T) {
 	t.Parallel()
-	dist := buildPackage(t)
+	dist := buildPackages(t)
 	deb := theOne(t, filepath.Join(dist, "gomaild_1.2.3_*.deb"))
 	listing := strings.Split(peertest.Run(t, "", "dpkg-deb", "--contents", deb), "\n")
 	for _, want := range []string{
@@ -36,6 +36,16 @@ func TestPackage(t *testing.T) {
 	if got := peertest.Run(t, "", "dpkg-deb", "--info", deb, "conffiles"); got != "/etc/gomaild/gomaild.toml\n" {
 		t.Errorf("conffiles: %q", got)
 	}
+	rpm := theOne(t, filepath.Join(dist, "gomaild-1.2.3-1.*.rpm"))
+	if got := peertest.Run(t, "", "rpm", "-qp", "--configfiles", rpm); got != "/etc/gomaild/gomaild.toml\n" {
+		t.Errorf("configuration files of the .rpm: %q", got)
+	}
+	links := peertest.Run(t, "", "rpm", "-qp", "--queryformat", "[%{FILENAMES} %{FILELINKTOS}\n]", rpm)
+	for _, want := range []string{"/usr/lib/ocf/resource.d/gomaild/gomaild /usr/sbin/gomaild\n", "/usr/share/zsh/site-functions/_gomaild \n"} {
+		if !strings.Contains(links, want) {
+			t.Errorf("the .rpm does not hold %q", want)
+		}
+	}
 	tryPackage(t, dist)
 }
 
@@ -49,25 +59,26 @@ func tryPackage(t *testing.T, dist string) {
 		echo "# edited" >>/etc/gomaild/gomaild.toml
 		dpkg -i *.deb >log || cat log
 		tail -n 1 /etc/gomaild/gomaild.toml
+		/usr/lib/ocf/resource.d/gomaild/gomaild meta-data | sed -n 's/<resource-agent name=\(.*\) version.*/agent \1/p'
 		dpkg -r gomaild >log || cat log
 		test -e /usr/sbin/gomaild || echo removed
 		tail -n 1 /etc/gomaild/gomaild.toml`)
 	if !ok {
 		return
 	}
-	for _, want := range []string{"gomaild:/usr/sbin/nologin\n", "# edited\nremoved\n# edited\n"} {
+	for _, want := range []string{"gomaild:/usr/sbin/nologin\n", "# edited\nagent \"gomaild\"\nremoved\n# edited\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("installed, upgraded and removed: want %q in:\n%s", want, out)
 		}
 	}
 }
 
-// buildPackage makes the .deb with the flags that the tests are built with, so
+// buildPackages makes .deb and .rpm with the flags that the tests are built with, so
 // that the build cache serves.
-func buildPackage(t *testing.T) (dist string) {
+func buildPackages(t *testing.T) (dist string) {
 	t.Helper()
 	dist = t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "packages/build", dist, "deb")
+	cmd := exec.CommandContext(t.Context(), "packages/build", dist)
 	cmd.Env = append(cmd.Environ(), "VERSION=1.2.3", "BUILD_FLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("packages/build: %v\n%s", err, out)

@@ -50,7 +50,6 @@ address = "127.0.0.1:9993"
 tls = "implicit"
 END
 as() { setpriv --reuid 5000 --regid 5000 --clear-groups "$@"; }
-chmod 1777 /tmp
 serve() {
 	setpriv --reuid 5000 --regid 5000 --clear-groups ./gomaild serve -c /tmp/gomaild.toml >>/tmp/log 2>&1 &
 	server=$!
