@@ -145,6 +145,10 @@ func (r *fetch) add(g *grammar, word string) {
 		r.addSection("BODY", sec, word == "BODY.PEEK")
 		return
 	}
+	if word == "PREVIEW" {
+		r.addPreview(g)
+		return
+	}
 	if strings.HasPrefix(word, "BINARY") && g.Peek() == '[' {
 		r.addBinary(g, word)
 		return

@@ -61,6 +61,7 @@ var outcomes = []struct {
 	{storage.ErrExpunged, failure{kindNo, "EXPUNGEISSUED", "Some of the messages are gone"}},
 	{storage.ErrKeywordLimit, failure{kindNo, "LIMIT", "No room for another keyword"}},
 	{storage.ErrReadOnly, failure{kindNo, "READ-ONLY", "Mailbox is read-only"}},
+	{storage.ErrAnnotationCount, failure{kindNo, "LIMIT", "Too many annotations"}},
 	{auth.ErrDenied, failure{kindNo, "AUTHENTICATIONFAILED", "Authentication failed"}},
 	{auth.ErrUnavailable, failure{kindNo, "UNAVAILABLE", "Temporary authentication failure"}},
 	{auth.ErrCancelled, failure{kindBad, "", "Authentication cancelled"}},

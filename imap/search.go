@@ -88,7 +88,9 @@ func (r *search) find(ctx context.Context, s *session) ([]int, error) {
 		s.box.saved = nil // RFC 5182 section 2.1: what fails from here on saves nothing
 	}
 	var hits []int
+	progress := s.newProgress(len(s.box.known.Messages))
 	for i := range s.box.known.Messages {
+		progress.at(i)
 		ok, err := r.matches(ctx, s, i)
 		switch {
 		case errors.Is(err, storage.ErrExpunged): // gone while we looked: it matches nothing

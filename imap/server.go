@@ -46,11 +46,12 @@ type Limits struct {
 	Message int64 // octets of a message in APPEND; default 104857600
 	Discard int64 // octets of a refused command to read past; default Message + 1048576
 
-	LoginTimeout time.Duration // from connection to login; default 3 min
-	IdleTimeout  time.Duration // between commands after login; default 30 min (RFC 3501 section 5.4)
-	StallTimeout time.Duration // without an octet inside a command; default 5 min
-	WriteTimeout time.Duration // for a client to take what is written; default 5 min
-	IdleNotify   time.Duration // between signs of life during IDLE; default 2 min
+	LoginTimeout  time.Duration // from connection to login; default 3 min
+	IdleTimeout   time.Duration // between commands after login; default 30 min (RFC 3501 section 5.4)
+	StallTimeout  time.Duration // without an octet inside a command; default 5 min
+	WriteTimeout  time.Duration // for a client to take what is written; default 5 min
+	ProgressAfter time.Duration // between signs of life during a search; default 10 s
+	IdleNotify    time.Duration // between signs of life during IDLE; default 2 min
 
 	BadCommands   int // BAD in a row before BYE; default 20
 	LoginFailures int // refused logins before BYE; default 10
@@ -70,6 +71,7 @@ func (l Limits) withDefaults() Limits {
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, 30*time.Minute)
 	l.StallTimeout = cmp.Or(l.StallTimeout, 5*time.Minute)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 5*time.Minute)
+	l.ProgressAfter = cmp.Or(l.ProgressAfter, 10*time.Second)
 	l.IdleNotify = cmp.Or(l.IdleNotify, 2*time.Minute)
 	l.BadCommands = cmp.Or(l.BadCommands, 20)
 	l.LoginFailures = cmp.Or(l.LoginFailures, 10)

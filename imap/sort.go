@@ -122,7 +122,9 @@ func (r *sortMessages) order(ctx context.Context, s *session, hits []int) ([]int
 	}
 	rows := make([]row, 0, len(hits))
 	values := make([]sortValue, 0, len(hits)*len(r.criteria))
-	for _, i := range hits {
+	progress := s.newProgress(len(hits))
+	for n, i := range hits {
+		progress.at(n)
 		m, err := s.known(ctx, i, r.needs)
 		if err != nil {
 			return nil, err

@@ -86,7 +86,9 @@ func orderedSubject(ctx context.Context, s *session, hits []int) ([]*thread.Node
 // linkReferences reads what messages say they answer.
 func (s *session) linkReferences(ctx context.Context, hits []int) (*thread.Builder, error) {
 	b := thread.NewBuilder()
-	for _, i := range hits {
+	progress := s.newProgress(len(hits))
+	for n, i := range hits {
+		progress.at(n)
 		m, err := s.known(ctx, i, needsInfo|needsSummary)
 		if err != nil {
 			return nil, err

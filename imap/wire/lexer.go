@@ -49,6 +49,20 @@ func (d *Decoder) Accept(c byte) bool {
 	return true
 }
 
+// PeekFold reports whether text, in any case of letters, comes next.
+func (d *Decoder) PeekFold(text string) bool {
+	return d.Err() == nil && len(d.line)-d.pos >= len(text) && strings.EqualFold(string(d.line[d.pos:d.pos+len(text)]), text)
+}
+
+// AcceptFold takes text, in any case of letters, if it comes next.
+func (d *Decoder) AcceptFold(text string) bool {
+	if !d.PeekFold(text) {
+		return false
+	}
+	d.pos += len(text)
+	return true
+}
+
 // Expect takes c, which must come next.
 func (d *Decoder) Expect(c byte) {
 	if !d.Accept(c) {
