@@ -67,13 +67,14 @@ var arrows = map[string][]string{
 	"pop3":                   {"storage", "message", "auth", "internal/gate", "internal/lineconn", "internal/peer", "mail"},
 
 	"sieve":             {"message", "mail"},
-	"policy":            {"policy/spf", "policy/dkim", "policy/dmarc", "policy/authres", "policy/greylist", "policy/rate", "message", "mail"},
+	"policy":            {"policy/spf", "policy/dkim", "policy/dmarc", "policy/authres", "policy/arc", "policy/rate", "message", "mail"},
 	"policy/spf":        {"mail"},
 	"policy/dkim":       {"message", "mail"},
 	"policy/dkim/keys":  {"policy/dkim", "policy/dmarc", "internal/durable", "message", "mail"},
 	"policy/dmarc":      {"message", "mail"},
 	"policy/authres":    {},
 	"policy/rate":       {"internal/peer"},
+	"policy/arc":        {"policy/dkim", "policy/authres", "message"},
 	"policy/delegation": {},
 	"policy/greylist":   {"internal/durable", "internal/peer", "mail"},
 

@@ -8,6 +8,7 @@ import (
 
 	"gomaild/mail"
 	"gomaild/message"
+	"gomaild/policy/arc"
 	"gomaild/policy/authres"
 	"gomaild/policy/dkim"
 	"gomaild/policy/dmarc"
@@ -73,6 +74,13 @@ func (j *Judge) Content(ctx context.Context, c message.Content) (Verdict, error)
 		signatures = found
 		methods = append(methods, dkimMethods(found)...)
 	}
+	if p.has("arc") {
+		m, err := p.chain(ctx, c)
+		if err != nil {
+			return v, err
+		}
+		methods = append(methods, m)
+	}
 	if wantsDMARC {
 		e, err := p.evaluate(ctx, j, c, signatures)
 		if err != nil {
@@ -97,6 +105,19 @@ func (p *Policy) verify(ctx context.Context, c message.Content) ([]dkim.Verifica
 		return nil, fmt.Errorf("verify signatures: %w", err)
 	}
 	return found, nil
+}
+
+// chain verifies the ARC chain, for the field alone: nobody is believed more or
+// less for it.
+func (p *Policy) chain(ctx context.Context, c message.Content) (authres.Method, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.DNSTimeout)
+	defer cancel()
+	verifier := arc.Verifier{Resolver: p.cfg.Resolver, Now: p.cfg.Now}
+	found, err := verifier.Verify(ctx, c)
+	if err != nil {
+		return authres.Method{}, fmt.Errorf("verify chain: %w", err)
+	}
+	return authres.Method{Name: "arc", Result: string(found.Result), Reason: found.Reason}, nil
 }
 
 // evaluate judges by the domain in From. A message that has no such domain, or

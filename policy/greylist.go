@@ -3,9 +3,18 @@ package policy
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"time"
 
 	"gomaild/mail"
 )
+
+// Greylist knows strangers; a *greylist.List is one.
+type Greylist interface {
+	// Check says how long a client that is new to a sender and a recipient has
+	// yet to wait, at most delay; 0 lets it in. After an error it lets in.
+	Check(client netip.Addr, from mail.ReversePath, to mail.Address, delay time.Duration) (wait time.Duration, err error)
+}
 
 // greylist puts a client off that is new to the sender and the recipient. A
 // unix socket is nobody's network and is let in. That the list cannot be

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"gomaild/mail"
-	"gomaild/policy/greylist"
 	"gomaild/policy/rate"
 	"gomaild/policy/spf"
 )
@@ -44,8 +43,8 @@ type Config struct {
 	DNSBL          []List // for reject_rbl_client
 	DNSBLThreshold int    // sum of weights that refuses; default 1
 
-	Greylist      *greylist.List // for greylist; required there
-	GreylistDelay time.Duration  // default 5 min
+	Greylist      Greylist      // for greylist; required there
+	GreylistDelay time.Duration // default 5 min
 
 	Services        []Service // for check_policy_service, asked in order
 	ServiceFailOpen bool      // one that does not answer has nothing against it
@@ -101,6 +100,7 @@ var table = []check{
 	{"check_policy_service", atRecipient, (*Policy).policyService},
 	{"greylist", atRecipient, (*Policy).greylist},
 	{"dkim", atContent, nil},
+	{"arc", atContent, nil},
 	{"dmarc", atContent, nil},
 	{"reject_dmarc", atContent, nil},
 }

@@ -229,6 +229,9 @@ func TestContent(t *testing.T) {
 		{"no record", []string{"reject_dmarc"}, "192.0.2.1", "b@onlya.test", from("onlya.test"), 0, []string{"dmarc=none"}, false, false},
 		{"the DNS does not answer", []string{"reject_dmarc"}, "192.0.2.1", "b@onlya.test", from("down.test"), 0, []string{"dmarc=temperror"}, false, false},
 		{"two authors", []string{"reject_dmarc"}, "192.0.2.1", "b@onlya.test", "From: a@example.org, b@onlya.test\r\n\r\n", 550, nil, false, true},
+		{"no chain", []string{"arc"}, "192.0.2.1", "b@onlya.test", from("down.test"), 0, []string{"arc=none"}, false, false},
+		{"a broken chain is noted", []string{"arc"}, "192.0.2.1", "b@onlya.test", "ARC-Seal: i=1; cv=none\r\n" + from("down.test"), 0,
+			[]string{`arc=fail reason="set 1 is not whole"`}, false, false},
 		{"two authors, noted", []string{"dmarc"}, "192.0.2.1", "b@onlya.test", "From: a@example.org, b@onlya.test\r\n\r\n", 0, []string{"dmarc=permerror"}, false, false},
 	} {
 		p := newPolicy(t, Config{Checks: tt.checks})

@@ -245,7 +245,7 @@ type Policy struct {
 	// reject_rbl_client, reject_invalid_helo_hostname,
 	// reject_non_fqdn_helo_hostname, reject_unknown_helo_hostname,
 	// reject_non_fqdn_sender, reject_unknown_sender_domain,
-	// reject_non_fqdn_recipient. Besides: greylist puts off who is new; spf, dkim and dmarc find out and write
+	// reject_non_fqdn_recipient. Besides: greylist puts off who is new; spf, dkim, arc and dmarc find out and write
 	// Authentication-Results; reject_spf_fail and reject_dmarc refuse what the
 	// domains want refused; check_policy_service asks services. A DNS that does not answer never refuses mail for
 	// good. Empty: nobody is asked about.

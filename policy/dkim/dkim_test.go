@@ -268,7 +268,7 @@ func TestLength(t *testing.T) {
 	sum := crypto.SHA256.New()
 	sum.Write([]byte("abcdef\r\n"))
 	sig := &Signature{Algorithm: Ed25519SHA256, Fields: []string{"From"}, header: relaxed, body: relaxed}
-	open := strings.Replace(signer.field(sig, sum.Sum(nil)), "bh=", "l=8; bh=", 1)
+	open := strings.Replace(signer.field(FieldName+": v=1", sig, sum.Sum(nil)), "bh=", "l=8; bh=", 1)
 	value, err := signer.sign(Ed25519SHA256, h.digest(sig, []byte(open+"\r\n")))
 	if err != nil {
 		t.Fatal(err)

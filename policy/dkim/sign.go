@@ -52,7 +52,9 @@ func (s *Signer) Check() error {
 
 // Sign returns the DKIM-Signature field for a message, folded, with its line
 // end, to stand above everything else.
-func (s *Signer) Sign(c message.Content) ([]byte, error) {
+func (s *Signer) Sign(c message.Content) ([]byte, error) { return s.signField(c, FieldName, "v=1") }
+
+func (s *Signer) signField(c message.Content, name, first string) ([]byte, error) {
 	a, err := algorithmOf(s.Key)
 	if err != nil {
 		return nil, err
@@ -69,7 +71,7 @@ func (s *Signer) Sign(c message.Content) ([]byte, error) {
 	if err := hashBodies(c, h.end, []*bodyHash{sum}); err != nil {
 		return nil, fmt.Errorf("read body: %w", err)
 	}
-	open := s.field(sig, sum.sum.Sum(nil))
+	open := s.field(name+": "+first, sig, sum.sum.Sum(nil))
 	value, err := s.sign(a, h.digest(sig, []byte(open+"\r\n")))
 	if err != nil {
 		return nil, fmt.Errorf("sign for %s: %w", s.Domain, err)
@@ -91,15 +93,15 @@ func fieldsToSign(h *header) []string {
 	return names
 }
 
-// field is the signature field up to the value of b=.
-func (s *Signer) field(sig *Signature, bodySum []byte) string {
+// field is the signature field, which begins with head, up to the value of b=.
+func (s *Signer) field(head string, sig *Signature, bodySum []byte) string {
 	now := time.Now
 	if s.Now != nil {
 		now = s.Now
 	}
 	at := now()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: v=1; a=%s; c=relaxed/relaxed;\r\n\td=%s; s=%s;\r\n\tt=%d;", FieldName, sig.Algorithm, s.Domain, s.Selector, at.Unix())
+	fmt.Fprintf(&b, "%s; a=%s; c=relaxed/relaxed;\r\n\td=%s; s=%s;\r\n\tt=%d;", head, sig.Algorithm, s.Domain, s.Selector, at.Unix())
 	if s.Life > 0 {
 		b.WriteString(" x=" + strconv.FormatInt(at.Add(s.Life).Unix(), 10) + ";")
 	}
