@@ -43,7 +43,7 @@ func Check(ctx context.Context, c *config.Config, running bool) Report {
 	_, err := uniqueIDs(c)
 	k.found(err)
 	if !running {
-		k.listeners()
+		k.listeners(ctx)
 	}
 	return k.Report
 }
@@ -276,7 +276,7 @@ func (k *checker) scheme() {
 }
 
 // listeners binds each address for a moment.
-func (k *checker) listeners() {
+func (k *checker) listeners(ctx context.Context) {
 	for _, l := range places(k.c) {
 		network, address := l.Endpoint()
 		if network == "unix" {
@@ -286,8 +286,8 @@ func (k *checker) listeners() {
 			}
 			continue
 		}
-		one := listener.New(listener.Config{Name: string(l.Type), Network: network, Address: address, Handler: noHandler{}})
-		if err := one.Listen(); err != nil {
+		one := listener.New(listener.Config{Name: string(l.Type), Network: network, Address: address, FreeBind: l.FreeBind, Handler: noHandler{}})
+		if err := one.Listen(ctx); err != nil {
 			k.fault(l.path, err, "%s (for a running gomaild: check --running)", listenAdvice(err))
 			continue
 		}

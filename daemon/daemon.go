@@ -219,7 +219,7 @@ func (d *Daemon) openDoors(c *config.Config, where []place) ([]*door, error) {
 	var opened []*door
 	for _, l := range where {
 		one := d.newDoor(l)
-		if err := one.open(c); err != nil {
+		if err := one.open(d.base, c); err != nil {
 			return nil, errors.Join(err, closeDoors(opened))
 		}
 		opened = append(opened, one)

@@ -55,7 +55,7 @@ func (d *Daemon) newDoor(l place) *door {
 	one := &door{place: l, current: &d.current, metrics: d.metrics}
 	network, address := l.Endpoint()
 	c := listener.Config{
-		Name: string(l.Type), Network: network, Address: address, Handler: one,
+		Name: string(l.Type), Network: network, Address: address, FreeBind: l.FreeBind, Handler: one,
 		MaxConns: l.MaxConnections, MaxPerClient: l.MaxPerClient, Exempt: l.TrustedNetworks, Proxies: l.ProxyNetworks,
 		Busy: busyText(l.Type), Mode: fs.FileMode(l.Mode), Logger: d.log,
 	}
@@ -100,14 +100,14 @@ func (d *door) Serve(ctx context.Context, _ <-chan struct{}, conn net.Conn) {
 }
 
 // open binds the address.
-func (d *door) open(c *config.Config) error {
+func (d *door) open(ctx context.Context, c *config.Config) error {
 	network, address := d.Endpoint()
 	if network == "unix" {
 		if err := MakeDir(filepath.Dir(address), 0o755); err != nil {
 			return c.At(d.path, err, "name a socket in a directory that gomaild may make")
 		}
 	}
-	if err := d.listener.Listen(); err != nil {
+	if err := d.listener.Listen(ctx); err != nil {
 		return c.At(d.path, err, "%s", listenAdvice(err))
 	}
 	return nil
@@ -129,7 +129,7 @@ func listenAdvice(err error) string {
 
 // fits reports whether the door can stay open as it is for l.
 func (d *door) fits(l place) bool {
-	return d.Type == l.Type && d.TLS == l.TLS && d.Mode == l.Mode &&
+	return d.Type == l.Type && d.FreeBind == l.FreeBind && d.TLS == l.TLS && d.Mode == l.Mode &&
 		d.MaxConnections == l.MaxConnections && d.MaxPerClient == l.MaxPerClient &&
 		slices.Equal(d.TrustedNetworks, l.TrustedNetworks) && slices.Equal(d.ProxyNetworks, l.ProxyNetworks)
 }

@@ -50,8 +50,8 @@ func TestBrokenTree(t *testing.T) {
 	}
 }
 
-// buildCIB runs with-pcs or with-crm on the example settings, with the agent's
-// metadata laid over the system's agents in a mount namespace of its own.
+// buildCIB runs with-pcs or with-crm on the example settings, with the agent, which
+// is the binary, laid over the system's agents in a mount namespace of its own.
 func buildCIB(t *testing.T, tool string) string {
 	t.Helper()
 	peertest.Need(t, tool, map[string]string{"pcs": "pcs", "crm": "crmsh"}[tool])
@@ -65,12 +65,13 @@ func buildCIB(t *testing.T, tool string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cib := filepath.Join(t.TempDir(), "cib.xml")
+	cib, agents := filepath.Join(t.TempDir(), "cib.xml"), t.TempDir()
+	peertest.Run(t, "", "go", "build", "-o", filepath.Join(agents, "gomaild/gomaild"), "gomaild/cmd/gomaild")
 	args := append(unshare, "sh", "-ec", `
 		mount --make-rprivate /
 		mount -t overlay -o "lowerdir=$1:/usr/lib/ocf/resource.d" overlay /usr/lib/ocf/resource.d
 		shift; export LC_ALL=C.UTF-8; exec "$@"`, "-",
-		filepath.Join(here, "lab/agent"), filepath.Join(here, "pacemaker/with-"+tool),
+		agents, filepath.Join(here, "pacemaker/with-"+tool),
 		filepath.Join(here, "pacemaker/cluster.env.example"), cib)
 	// pcs is started some twenty times: on a busy machine that takes minutes.
 	if out, err := exec.CommandContext(t.Context(), "unshare", args...).CombinedOutput(); err != nil {

@@ -27,6 +27,8 @@ func TestPackage(t *testing.T) {
 		"-rw-r--r-- root/root ./usr/share/fish/vendor_completions.d/gomaild.fish",
 		"-rwxr-xr-x root/root ./usr/share/gomaild/pacemaker/with-pcs",
 		"-rw-r--r-- root/root ./usr/share/doc/gomaild/operations.md",
+		"-rw-r--r-- root/root ./usr/lib/systemd/system/gomaild.service",
+		"l--------- root/root ./usr/lib/ocf/resource.d/gomaild/gomaild -> /usr/sbin/gomaild",
 	} {
 		mode, name := want[:len("-rwxr-xr-x root/root")], want[len("-rwxr-xr-x root/root "):]
 		if !slices.ContainsFunc(listing, func(l string) bool { return strings.HasPrefix(l, mode) && strings.HasSuffix(l, " "+name) }) {

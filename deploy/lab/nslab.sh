@@ -34,7 +34,8 @@ prepare() {
     mkdir -p "$LAB"/{nodes,shared,overlay/ocf,overlay/sbin}
     printf 'COUNT=%s PREFIX=%s NET=%s\n' "$COUNT" "$PREFIX" "$NET" > "$LAB/env"
     { echo "127.0.0.1 localhost"; for n in $(nodes); do echo "$NET.1$(idx $n) $n"; done; } > "$LAB/hosts"
-    cp -a "$HERE"/ocf/* "$HERE"/agent/* "$LAB/overlay/ocf/"
+    cp -a "$HERE"/ocf/* "$LAB/overlay/ocf/"
+    mkdir -p "$LAB/overlay/ocf/gomaild"; ln -sf /usr/sbin/gomaild "$LAB/overlay/ocf/gomaild/gomaild"
     cp -a "$HERE"/sbin/* "$LAB/overlay/sbin/"; chmod +x "$LAB"/overlay/sbin/*
     [ -n "$1" ] && install -m 755 "$1" "$LAB/overlay/sbin/gomaild"
     [ -f "$LAB/authkey" ] || dd if=/dev/urandom of="$LAB/authkey" bs=256 count=1 status=none

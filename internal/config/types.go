@@ -481,6 +481,9 @@ type Listener struct {
 	// smtpd_authorized_xforward_hosts): webmail, content filters. Who is in
 	// them can be anybody.
 	XClientNetworks []netip.Prefix `toml:"xclient_networks"`
+	// Listen on an address that this host has not got yet: a virtual address
+	// that comes later, or goes and comes back (IP_FREEBIND).
+	FreeBind bool `toml:"free_bind"`
 	// Connections at the same time.
 	MaxConnections int `toml:"max_connections"`
 	// Connections at the same time from one address (IPv4, or an IPv6 /64). 0:

@@ -270,6 +270,7 @@ func (v *validator) listener(l *Listener, at string) {
 		"is for submission, imap, pop3 and managesieve; %s trusts nobody, take the key away", l.Type)
 	v.unless(len(l.ProxyNetworks) == 0 || network == "tcp", at+".proxy_networks",
 		"is for TCP; a unix socket has no network behind it, take the key away")
+	v.unless(!l.FreeBind || network == "tcp", at+".free_bind", "is for TCP; take the key away")
 	v.unless(len(l.XClientNetworks) == 0 || l.Type == MX || l.Type == Submission || l.Type == LMTP, at+".xclient_networks",
 		"is for mx, submission and lmtp; %s has no XCLIENT, take the key away", l.Type)
 	v.unless(l.Type != Submission || l.TLS != NoTLS || len(l.TrustedNetworks) > 0, at+".tls",

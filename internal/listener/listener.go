@@ -36,6 +36,10 @@ type Config struct {
 
 	Handler Handler
 
+	// FreeBind lets Address be one that this host has not got yet, as a virtual
+	// address of a cluster that comes later (IP_FREEBIND, ip(7)). TCP only.
+	FreeBind bool
+
 	// Proxies are the peers that must begin with a PROXY header, version 1 or 2,
 	// and are believed about whose connection it is. From all others such a
 	// header is what it looks like: no command of any protocol.
@@ -99,7 +103,7 @@ func New(cfg Config) *Listener {
 // Listen binds the address, so that a port that is taken or an address that is
 // not ours is an error at start, before anything serves. Clients that connect
 // wait in the kernel until Start.
-func (l *Listener) Listen() error {
+func (l *Listener) Listen(ctx context.Context) error {
 	if l.cfg.Handler == nil {
 		return fmt.Errorf("listener %s: no handler", l.cfg.Name)
 	}
@@ -107,7 +111,7 @@ func (l *Listener) Listen() error {
 	if l.cfg.Network == "unix" {
 		l.ln, l.socket, err = listenUnix(l.cfg.Address, l.cfg.Mode)
 	} else {
-		l.ln, err = net.Listen(l.cfg.Network, l.cfg.Address)
+		l.ln, err = l.listenTCP(ctx)
 	}
 	if err != nil {
 		l.ln = nil

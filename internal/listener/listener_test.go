@@ -120,7 +120,7 @@ func expect(t *testing.T, conn net.Conn, want string) {
 func TestServesOnTCP(t *testing.T) {
 	t.Parallel()
 	l := New(Config{Name: "test", Address: "127.0.0.1:0", Handler: untilDrained})
-	if err := l.Listen(); err != nil {
+	if err := l.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Start(t.Context()); err != nil {
@@ -158,7 +158,7 @@ func TestListenNamesTheFault(t *testing.T) {
 		{"a directory that does not exist", Config{Network: "unix", Address: "/nonexistent/lmtp", Handler: untilDrained}, "/nonexistent"},
 	} {
 		l := New(tc.cfg)
-		err := l.Listen()
+		err := l.Listen(t.Context())
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want an error with %q", tc.rule, err, tc.want)
 		}
@@ -360,7 +360,7 @@ func TestUnixSocket(t *testing.T) {
 	t.Parallel()
 	listen := func(path string) (*Listener, error) {
 		l := New(Config{Network: "unix", Address: path, Handler: untilDrained, Mode: 0o600})
-		return l, l.Listen()
+		return l, l.Listen(t.Context())
 	}
 
 	path := filepath.Join(t.TempDir(), "lmtp")
@@ -401,7 +401,7 @@ func TestUnixSocketLeftBehind(t *testing.T) {
 	killed.Close()
 
 	old := New(Config{Network: "unix", Address: path, Handler: untilDrained})
-	if err := old.Listen(); err != nil {
+	if err := old.Listen(t.Context()); err != nil {
 		t.Fatalf("a stale socket is in the way: %v", err)
 	}
 	// A successor has taken the name: stopping the old one must not remove it.
@@ -409,7 +409,7 @@ func TestUnixSocketLeftBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	successor := New(Config{Network: "unix", Address: path, Handler: untilDrained})
-	if err := successor.Listen(); err != nil {
+	if err := successor.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	stop(t, old)
@@ -426,7 +426,7 @@ func TestUnixSocketIsNoSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := New(Config{Network: "unix", Address: path, Handler: untilDrained})
-	if err := l.Listen(); err == nil || !strings.Contains(err.Error(), "not a socket") {
+	if err := l.Listen(t.Context()); err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("Listen over a file: %v", err)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {

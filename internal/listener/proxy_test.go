@@ -59,7 +59,7 @@ func TestProxy(t *testing.T) {
 		t.Run(tt.rule, func(t *testing.T) {
 			t.Parallel()
 			l := New(Config{Address: "127.0.0.1:0", Handler: tellAddresses, Proxies: tt.proxies})
-			if err := l.Listen(); err != nil {
+			if err := l.Listen(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if err := l.Start(t.Context()); err != nil {
