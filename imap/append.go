@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"errors"
+	"io"
 	"strconv"
 	"time"
 
@@ -25,6 +26,8 @@ type draft struct {
 	date   time.Time
 	binary bool // a literal8, RFC 3516 section 4.4
 	utf8   bool // UTF8 (literal8), RFC 6855 section 4
+	// catenate says that a list of parts comes, RFC 4469.
+	catenate bool
 }
 
 func parseAppend(g *grammar) request {
@@ -45,6 +48,9 @@ func parseDraft(g *grammar) draft {
 	if g.Peek() == '"' {
 		d.date = g.DateTime()
 		g.SP()
+	}
+	if d.catenate = g.AcceptFold("CATENATE ("); d.catenate {
+		return d
 	}
 	if d.utf8 = g.Peek() == 'U' || g.Peek() == 'u'; d.utf8 {
 		parseUTF8(g)
@@ -81,7 +87,7 @@ func (r appendMessages) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err // a synchronising client has sent nothing yet
 	}
 	defer func() { s.warn("close mailbox", mailbox.Close()) }()
-	uids, err := r.store(ctx, mailbox)
+	uids, err := r.store(ctx, s, mailbox)
 	if err != nil {
 		if len(uids) > 0 { // all or none, RFC 3502 section 3
 			s.warn("take back messages", mailbox.Expunge(context.WithoutCancel(ctx), uids))
@@ -98,16 +104,11 @@ func (r appendMessages) run(ctx context.Context, s *session) (reply, error) {
 
 // store stores one message after the other and returns the UIDs of those that
 // are stored, also with an error.
-func (r appendMessages) store(ctx context.Context, mailbox storage.Mailbox) (uids []storage.UID, err error) {
+func (r appendMessages) store(ctx context.Context, s *session, mailbox storage.Mailbox) (uids []storage.UID, err error) {
 	for next := &r.first; next != nil; {
 		d := *next
 		next = nil
-		// What follows the message belongs to the command too: if that is
-		// wrong, the message is not stored.
-		rest := func() error {
-			if d.utf8 {
-				r.g.Expect(')')
-			}
+		uid, err := s.storeDraft(ctx, r.g, mailbox, d, func() error {
 			if r.g.Accept(' ') && !r.g.AtEnd() {
 				following := parseDraft(r.g)
 				next = &following
@@ -115,26 +116,48 @@ func (r appendMessages) store(ctx context.Context, mailbox storage.Mailbox) (uid
 			}
 			r.g.End()
 			return r.g.Err()
-		}
-		content := r.g.Stream(rest)
-		if d.binary {
-			content = &lineReader{r: content}
-		}
-		uid, err := mailbox.Append(ctx, storage.Draft{
-			Content:      content,
-			Flags:        d.flags.system,
-			Keywords:     d.flags.keywords,
-			InternalDate: d.date,
 		})
-		if fault := r.g.Err(); fault != nil {
-			err = fault // whatever the store says of it
-		}
 		if err != nil {
 			return uids, err
 		}
 		uids = append(uids, uid)
 	}
 	return uids, nil
+}
+
+// storeDraft stores one message. What follows its octets, which rest reads,
+// belongs to the command too: if that is wrong, the message is not stored.
+func (s *session) storeDraft(ctx context.Context, g *grammar, mailbox storage.Mailbox, d draft, rest func() error) (storage.UID, error) {
+	content := d.open(ctx, s, g, rest)
+	if c, ok := content.(*catenation); ok {
+		defer c.leave()
+	}
+	uid, err := mailbox.Append(ctx, storage.Draft{
+		Content:      content,
+		Flags:        d.flags.system,
+		Keywords:     d.flags.keywords,
+		InternalDate: d.date,
+	})
+	if fault := g.Err(); fault != nil {
+		err = fault // whatever the store says of it
+	}
+	return uid, err
+}
+
+// open is a reader of the message's octets.
+func (d draft) open(ctx context.Context, s *session, g *grammar, rest func() error) io.Reader {
+	switch {
+	case d.catenate:
+		return &catenation{ctx: ctx, s: s, g: g, rest: rest}
+	case d.utf8:
+		return &lineReader{r: g.Stream(func() error {
+			g.Expect(')')
+			return rest()
+		})}
+	case d.binary:
+		return &lineReader{r: g.Stream(rest)}
+	}
+	return g.Stream(rest)
 }
 
 // openTarget opens the mailbox that messages are to go to. If it does not

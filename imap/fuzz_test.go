@@ -60,7 +60,9 @@ func FuzzParse(f *testing.F) {
 		if req == nil {
 			t.Fatalf("%s parsed to nothing", cmd.name)
 		}
-		if _, streams := req.(appendMessages); !streams && !s.dec.AtEnd() {
+		_, appends := req.(appendMessages)
+		_, replaces := req.(replace)
+		if !appends && !replaces && !s.dec.AtEnd() {
 			t.Fatalf("%s left a part of the command", cmd.name)
 		}
 	})
