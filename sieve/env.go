@@ -25,6 +25,11 @@ type Env struct {
 	Metadata func(mailbox, entry string) (string, bool)
 	// SpecialUse reports that the mailbox has the use; with "" that one has.
 	SpecialUse func(mailbox, use string) bool
+	// MailboxID reports whether a mailbox has that id (RFC 8474).
+	MailboxID func(id string) bool
+	// List is the members of an external list (RFC 6134); false: there is none.
+	// An error is a fault for now.
+	List func(name string) (members []string, ok bool, err error)
 	// Debug gets the lines of debug_log.
 	Debug func(at Pos, text string)
 	// Duplicate reports whether an id of an earlier Mark is remembered.

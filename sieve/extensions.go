@@ -13,7 +13,7 @@ var extensions = []string{
 	"variables", "imap4flags", "imapflags", "include", "ihave", "environment", "vnd.dovecot.environment", "date", "body", "mailbox",
 	"regex", "reject", "ereject", "duplicate", "vnd.dovecot.duplicate", "vacation", "vacation-seconds",
 	"editheader", "mime", "foreverypart", "extracttext", "enotify", "spamtest", "spamtestplus", "virustest",
-	"mboxmetadata", "servermetadata", "special-use", "vnd.dovecot.debug",
+	"mboxmetadata", "servermetadata", "special-use", "mailboxid", "fcc", "extlists", "vnd.dovecot.debug",
 	"comparator-i;octet", "comparator-i;ascii-casemap", "comparator-i;ascii-numeric", "comparator-i;unicode-casemap",
 }
 

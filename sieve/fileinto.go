@@ -44,18 +44,8 @@ func isMailboxName(s string) bool {
 }
 
 func (f *fileinto) exec(m *machine) error {
-	name, err := f.mailbox.value(m)
+	a, err := f.action(m)
 	if err != nil {
-		return err
-	}
-	if !isMailboxName(name) {
-		return m.failAt(f.pos, "fileinto action: invalid folder name '%s'", shorten(name))
-	}
-	a := Action{Kind: FileInto, Pos: f.pos, Mailbox: name, Create: f.create}
-	if a.SpecialUse, err = m.optional(f.specialUse); err != nil {
-		return err
-	}
-	if a.MailboxID, err = m.optional(f.mailboxID); err != nil {
 		return err
 	}
 	if err := m.putFlags(&a, f.flags); err != nil {
@@ -65,6 +55,23 @@ func (f *fileinto) exec(m *machine) error {
 		m.cancelKeep()
 	}
 	return m.add(a)
+}
+
+// action is the place without its flags.
+func (f *fileinto) action(m *machine) (Action, error) {
+	a := Action{Kind: FileInto, Pos: f.pos, Create: f.create}
+	var err error
+	if a.Mailbox, err = f.mailbox.value(m); err != nil {
+		return a, err
+	}
+	if !isMailboxName(a.Mailbox) {
+		return a, m.failAt(f.pos, "fileinto action: invalid folder name '%s'", shorten(a.Mailbox))
+	}
+	if a.SpecialUse, err = m.optional(f.specialUse); err != nil {
+		return a, err
+	}
+	a.MailboxID, err = m.optional(f.mailboxID)
+	return a, err
 }
 
 // optional is the value of a text that may be absent.

@@ -60,6 +60,7 @@ type machine struct {
 	at       Pos
 	regexps  map[string]*pattern // those made at run time
 	matches  []string            // ${0}, ${1} ...
+	lists    map[string]*extList // those asked for
 	suite    *suite              // of a test script, else nil
 }
 

@@ -15,6 +15,7 @@ const (
 	matchRegex
 	matchValue
 	matchCount
+	matchList
 )
 
 // match is a match type with its comparator and keys: RFC 5228 section 2.7.
@@ -81,7 +82,7 @@ func (c *checker) matchKind(n *call) (matchKind, string) {
 	kinds := []struct {
 		tag  string
 		kind matchKind
-	}{{"contains", matchContains}, {"matches", matchMatches}, {"regex", matchRegex}}
+	}{{"contains", matchContains}, {"matches", matchMatches}, {"regex", matchRegex}, {"list", matchList}}
 	for _, k := range kinds {
 		if n.has(k.tag) {
 			return k.kind, ""
@@ -170,6 +171,8 @@ func (x *matching) value(v string) (bool, error) {
 		}), nil
 	case matchMatches:
 		return x.glob(v)
+	case matchList:
+		return x.listed(v)
 	}
 	return x.regex(v)
 }

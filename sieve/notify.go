@@ -20,6 +20,7 @@ type Notification struct {
 	Bcc        []string
 	Subject    string
 	Body       string
+	FCC        *Action // where a copy goes, nil: nowhere
 }
 
 // parseMailto reads a mailto URI; ok is false for anything else.
@@ -91,10 +92,11 @@ type notify struct {
 	from       *text
 	message    *text
 	importance string
+	fcc        *fileinto
 }
 
 func buildNotify(c *checker, n *call) any {
-	t := &notify{pos: n.pos, method: c.string(n.args[0]), from: c.optional(n, "from"), message: c.optional(n, "message"), importance: "2"}
+	t := &notify{pos: n.pos, method: c.string(n.args[0]), from: c.optional(n, "from"), message: c.optional(n, "message"), importance: "2", fcc: c.fcc(n)}
 	if a, ok := n.tags["importance"]; ok {
 		t.importance = a.strs[0].text
 		if t.importance != "1" && t.importance != "2" && t.importance != "3" {
@@ -123,6 +125,9 @@ func (t *notify) exec(m *machine) error {
 		return err
 	}
 	if n.Message, err = m.optional(t.message); err != nil {
+		return err
+	}
+	if n.FCC, err = m.fcc(t.fcc); err != nil {
 		return err
 	}
 	return m.add(Action{Kind: Notify, Pos: t.pos, Notification: &n})
@@ -164,7 +169,7 @@ func (n *Notification) Send(env *Env) (*Outgoing, string) {
 	if v := strings.ToLower(c.first("Auto-Submitted")); v != "" && !strings.HasPrefix(v, "no") {
 		return nil, "the message was sent automatically"
 	}
-	o := &Outgoing{To: append(append(append([]string{}, n.To...), n.Cc...), n.Bcc...)}
+	o := &Outgoing{FCC: n.FCC, To: append(append(append([]string{}, n.To...), n.Cc...), n.Bcc...)}
 	if env.From != "" && pathOf(env.From) != "" {
 		o.From = pathOf(env.To)
 	}

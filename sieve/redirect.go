@@ -11,11 +11,12 @@ type redirect struct {
 	pos     Pos
 	address text
 	copy    bool
+	list    bool // address is the name of a list (RFC 6134)
 }
 
 func buildRedirect(c *checker, n *call) any {
-	r := &redirect{pos: n.pos, address: c.string(n.args[0]), copy: n.has("copy")}
-	if s, ok := r.address.constant(); ok {
+	r := &redirect{pos: n.pos, address: c.string(n.args[0]), copy: n.has("copy"), list: n.has("list")}
+	if s, ok := r.address.constant(); ok && !r.list {
 		if _, err := redirectAddress(s); err != nil {
 			c.errorf(r.address.pos, "specified redirect address '%s' is invalid: %v", shorten(s), err)
 		}
@@ -37,12 +38,23 @@ func (r *redirect) exec(m *machine) error {
 	if err != nil {
 		return err
 	}
-	a, err := redirectAddress(s)
-	if err != nil {
-		return m.failAt(r.pos, "specified redirect address '%s' is invalid: %v", shorten(s), err)
+	to := []string{s}
+	if r.list {
+		if to, err = m.listMembers(r.pos, s); err != nil {
+			return err
+		}
+	}
+	for _, one := range to {
+		a, err := redirectAddress(one)
+		if err != nil {
+			return m.failAt(r.pos, "specified redirect address '%s' is invalid: %v", shorten(one), err)
+		}
+		if err := m.add(Action{Kind: Redirect, Pos: r.pos, Address: a.String()}); err != nil {
+			return err
+		}
 	}
 	if !r.copy {
 		m.cancelKeep()
 	}
-	return m.add(Action{Kind: Redirect, Pos: r.pos, Address: a.String()})
+	return nil
 }

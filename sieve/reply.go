@@ -20,6 +20,7 @@ type Outgoing struct {
 	Content []byte   // wire form (CRLF)
 	Key     string   // who was told: remember it for Period, and do not send within it
 	Period  time.Duration
+	FCC     *Action // a copy is filed as this FileInto says (RFC 8580), nil: not
 }
 
 // Reply is what a vacation action sends, or nil and why nothing may be sent: no
@@ -55,6 +56,7 @@ func (v *Vacation) Reply(env *Env) (*Outgoing, string) {
 		Content: v.compose(env, c, from, sender.String()),
 		Key:     hex.EncodeToString(sum[:16]),
 		Period:  v.Period,
+		FCC:     v.FCC,
 	}, ""
 }
 

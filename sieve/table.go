@@ -106,6 +106,12 @@ var (
 	storeTags  = []tagSpec{
 		{name: "flags", ext: "imap4flags", kind: kindList},
 	}
+	placeTags = concat(storeTags, []tagSpec{
+		{name: "create", ext: "mailbox"},
+		{name: "specialuse", ext: "special-use", kind: kindString},
+		{name: "mailboxid", ext: "mailboxid", kind: kindString},
+	})
+	fccTags = concat(placeTags, []tagSpec{{name: "fcc", ext: "fcc", kind: kindString}})
 )
 
 func (s *spec) allTags() []tagSpec {
@@ -215,6 +221,8 @@ func testSpecs() []spec {
 		{name: "specialuse_exists", isTest: true, ext: "special-use", optional: true,
 			params: []param{{"mailbox", kindString}, {"special-use flags", kindList}}, build: buildSpecialuse},
 		{name: "mailboxexists", isTest: true, ext: "mailbox", params: []param{{"mailbox names", kindList}}, build: buildMailboxexists},
+		{name: "mailboxidexists", isTest: true, ext: "mailboxid", params: []param{{"mailbox identifiers", kindList}}, build: buildMailboxidexists},
+		{name: "valid_ext_list", isTest: true, ext: "extlists", params: []param{{"list names", kindList}}, build: buildValidExtList},
 		{name: "duplicate", isTest: true, ext: "duplicate|vnd.dovecot.duplicate", tags: []tagSpec{
 			{name: "header", kind: kindString, group: "id"}, {name: "uniqueid", kind: kindString, group: "id"},
 			{name: "handle", kind: kindString}, {name: "seconds", kind: kindNumber}, {name: "last"},
@@ -230,9 +238,9 @@ func actionSpecs() []spec {
 			params: []param{{"field name", kindString}, {"value", kindString}}, build: buildAddheader},
 		{name: "deleteheader", ext: "editheader", match: true, tags: indexOnly, optional: true,
 			params: []param{{"field name", kindString}, {"value patterns", kindList}}, build: buildDeleteheader},
-		{name: "notify", ext: "enotify", tags: []tagSpec{
+		{name: "notify", ext: "enotify", tags: concat(fccTags, []tagSpec{
 			{name: "from", kind: kindString}, {name: "importance", kind: kindString}, {name: "options", kind: kindList}, {name: "message", kind: kindString},
-		}, params: []param{{"method", kindString}}, build: buildNotify},
+		}), params: []param{{"method", kindString}}, build: buildNotify},
 		{name: "reject", ext: "reject", params: []param{{"reason", kindString}}, build: buildReject},
 		{name: "ereject", ext: "ereject", params: []param{{"reason", kindString}}, build: buildReject},
 		{name: "setflag", ext: "imap4flags|imapflags", optional: true, params: flagParams, build: buildFlagCommand},
@@ -240,19 +248,14 @@ func actionSpecs() []spec {
 		{name: "removeflag", ext: "imap4flags|imapflags", optional: true, params: flagParams, build: buildFlagCommand},
 		{name: "mark", ext: "imapflags", build: buildMark},
 		{name: "unmark", ext: "imapflags", build: buildMark},
-		{name: "vacation", ext: "vacation", tags: []tagSpec{
+		{name: "vacation", ext: "vacation", tags: concat(fccTags, []tagSpec{
 			{name: "days", kind: kindNumber, group: "period"},
 			{name: "seconds", ext: "vacation-seconds", kind: kindNumber, group: "period"},
 			{name: "subject", kind: kindString}, {name: "from", kind: kindString}, {name: "addresses", kind: kindList},
 			{name: "mime"}, {name: "handle", kind: kindString},
-		}, params: []param{{"reason", kindString}}, build: buildVacation},
+		}), params: []param{{"reason", kindString}}, build: buildVacation},
 		{name: "redirect", tags: []tagSpec{{name: "copy", ext: "copy"}, {name: "list", ext: "extlists"}},
 			params: []param{{"address", kindString}}, build: buildRedirect},
-		{name: "fileinto", ext: "fileinto", tags: concat(storeTags, []tagSpec{
-			{name: "copy", ext: "copy"},
-			{name: "create", ext: "mailbox"},
-			{name: "specialuse", ext: "special-use", kind: kindString},
-			{name: "mailboxid", ext: "mailboxid", kind: kindString},
-		}), params: []param{{"folder", kindString}}, build: buildFileinto},
+		{name: "fileinto", ext: "fileinto", tags: concat(placeTags, []tagSpec{{name: "copy", ext: "copy"}}), params: []param{{"folder", kindString}}, build: buildFileinto},
 	}
 }

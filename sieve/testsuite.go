@@ -41,6 +41,7 @@ func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passe
 	m := engine.machine(ctx, &Env{Now: time.Now(), From: "sender@example.com", To: "recipient@example.org", Message: strings.NewReader(defaultTestMessage)})
 	m.suite = s
 	m.env.Metadata = func(mailbox, entry string) (string, bool) { v, ok := s.metadata[mailbox+"\x00"+entry]; return v, ok }
+	m.env.List = s.list
 	m.env.MailboxExists = func(name string) bool { _, ok := s.mailboxes[name]; return ok }
 	if err := script.body.exec(m); err != nil && !errors.Is(err, errStop) {
 		s.failf("%s: %v", name, err)
@@ -192,14 +193,14 @@ func (s *suite) deliver(m *machine) error {
 		case Redirect:
 			s.smtp = append(s.smtp, sent{m.env.From, a.Address, raw})
 		case Notify:
-			if out, _ := a.Notification.Send(m.env); out != nil {
-				for _, to := range out.To {
-					s.smtp = append(s.smtp, sent{out.From, to, out.Content})
-				}
+			out, _ := a.Notification.Send(m.env)
+			if err := s.send(out); err != nil {
+				return err
 			}
 		case VacationReply:
-			if out, _ := a.Vacation.Reply(m.env); out != nil {
-				s.smtp = append(s.smtp, sent{out.From, out.To[0], out.Content})
+			out, _ := a.Vacation.Reply(m.env)
+			if err := s.send(out); err != nil {
+				return err
 			}
 		}
 	}
@@ -207,6 +208,33 @@ func (s *suite) deliver(m *machine) error {
 		s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], stored{raw, m.result.Flags})
 	}
 	return nil
+}
+
+// send gives an answer to the SMTP client, and files the copy of :fcc.
+func (s *suite) send(out *Outgoing) error {
+	if out == nil {
+		return nil
+	}
+	for _, to := range out.To {
+		s.smtp = append(s.smtp, sent{out.From, to, out.Content})
+	}
+	if out.FCC == nil {
+		return nil
+	}
+	return s.store(*out.FCC, out.Content)
+}
+
+// list finds external lists beside the scripts.
+func (s *suite) list(name string) ([]string, bool, error) {
+	short, ok := ListName(name)
+	if !ok {
+		return nil, false, nil
+	}
+	data, err := s.read(path.Join("included", short+".list"))
+	if err != nil {
+		return nil, false, nil
+	}
+	return ParseList(data), true, nil
 }
 
 func (s *suite) store(a Action, raw []byte) error {

@@ -24,6 +24,7 @@ type Vacation struct {
 	Addresses []string
 	Handle    string // who was told what is kept by this
 	Period    time.Duration
+	FCC       *Action // where a copy of the answer goes, nil: nowhere
 }
 
 // vacation is RFC 5230.
@@ -36,12 +37,13 @@ type vacation struct {
 	handle    *text
 	addresses texts
 	period    time.Duration
+	fcc       *fileinto
 }
 
 func buildVacation(c *checker, n *call) any {
 	v := &vacation{
 		pos: n.pos, reason: c.string(n.args[0]), mime: n.has("mime"), subject: c.optional(n, "subject"),
-		from: c.optional(n, "from"), handle: c.optional(n, "handle"), period: vacationPeriod,
+		from: c.optional(n, "from"), handle: c.optional(n, "handle"), period: vacationPeriod, fcc: c.fcc(n),
 	}
 	if a, ok := n.tags["addresses"]; ok {
 		v.addresses = c.texts(a)
@@ -79,6 +81,9 @@ func (v *vacation) exec(m *machine) error {
 		}
 	}
 	if reply.Addresses, err = v.addresses.values(m); err != nil {
+		return err
+	}
+	if reply.FCC, err = m.fcc(v.fcc); err != nil {
 		return err
 	}
 	if reply.Handle == "" {

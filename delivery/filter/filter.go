@@ -158,64 +158,6 @@ func (r *run) decide(ctx context.Context, scripts []*sieve.Script) (local.Verdic
 	return r.act(ctx, env, result)
 }
 
-func (r *run) env(ctx context.Context) *sieve.Env {
-	to := r.q.Recipient.DeliveredTo
-	if to.IsZero() {
-		to = r.q.Recipient.Mailbox.Address
-	}
-	return &sieve.Env{
-		Message: r.q.Content,
-		From:    addressOrNothing(r.q.From.Address),
-		To:      r.q.Recipient.Mailbox.Address.String(),
-		OrigTo:  to.String(),
-		Now:     r.Now(),
-		MailboxExists: func(name string) bool {
-			box, err := r.q.Account.Open(ctx, name)
-			if err != nil {
-				return false
-			}
-			return box.Close() == nil
-		},
-		SpecialUse: func(mailbox, use string) bool { return r.hasUse(ctx, mailbox, use) },
-		Debug: func(at sieve.Pos, text string) {
-			r.log.DebugContext(ctx, "sieve debug_log", "at", at.String(), "text", text)
-		},
-		Duplicate: func(id string) (bool, error) { return r.seen.has(id), nil },
-	}
-}
-
-// hasUse looks for a mailbox of a special use (RFC 8579), or asks of one.
-func (r *run) hasUse(ctx context.Context, mailbox, use string) bool {
-	boxes, err := r.q.Account.Mailboxes(ctx)
-	if err != nil {
-		return false
-	}
-	for _, b := range boxes {
-		if strings.EqualFold(b.SpecialUse, use) && (mailbox == "" || b.Name == mailbox) {
-			return true
-		}
-	}
-	return false
-}
-
-// folder is the mailbox that a FileInto means: one of the special use it asks
-// for, if there is one.
-func (r *run) folder(ctx context.Context, a sieve.Action) string {
-	if a.SpecialUse == "" {
-		return a.Mailbox
-	}
-	boxes, err := r.q.Account.Mailboxes(ctx)
-	if err != nil {
-		return a.Mailbox
-	}
-	for _, b := range boxes {
-		if strings.EqualFold(b.SpecialUse, a.SpecialUse) && !b.NoSelect {
-			return b.Name
-		}
-	}
-	return a.Mailbox
-}
-
 func addressOrNothing(a mail.Address) string {
 	if a.IsZero() {
 		return ""

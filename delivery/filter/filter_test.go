@@ -24,13 +24,14 @@ import (
 
 // world is one account with its scripts, and what was sent.
 type world struct {
-	t    *testing.T
-	dir  string
-	now  time.Time
-	sent []string
-	conf filter.Config
-	f    *filter.Filter
-	acc  storage.Account
+	t      *testing.T
+	dir    string
+	now    time.Time
+	sent   []string
+	copies []string // folders of what was stored after the answers
+	conf   filter.Config
+	f      *filter.Filter
+	acc    storage.Account
 }
 
 var bob = mail.Address{Local: "bob", Domain: "example.net"}
@@ -89,6 +90,10 @@ func (w *world) deliver(msg string) ([]string, error) {
 		Recipient: local.Recipient{Mailbox: accounts.Mailbox{Address: bob}},
 		From:      mail.ReversePath{Address: mail.Address{Local: "ann", Domain: "example.org"}},
 		Content:   strings.NewReader(msg), Account: w.acc,
+		Store: func(_ context.Context, s local.Store) error {
+			w.copies = append(w.copies, s.Folder)
+			return nil
+		},
 	})
 	var where []string
 	for _, s := range v.Stores {
@@ -245,6 +250,50 @@ func TestVacationAnswersOnce(t *testing.T) {
 	if len(w.sent) != 2 {
 		t.Errorf("%d answers after the period, want 2", len(w.sent))
 	}
+}
+
+func TestCopyOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", `require ["vacation","fcc","imap4flags"]; vacation :fcc "Sent" :flags "\\Seen" "away";`)
+	w.want(simple, "")
+	w.want(simple, "")
+	if len(w.sent) != 1 || !slices.Equal(w.copies, []string{"Sent"}) {
+		t.Errorf("%d answers, copies in %q; want one in Sent", len(w.sent), w.copies)
+	}
+}
+
+func TestExternalList(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *filter.Config) { c.Global = "global" })
+	w.write("global/friends.list", "ann@example.org\n")
+	w.write("bob/.dovecot.sieve", `require ["extlists","fileinto","envelope"];
+		if envelope :list "from" ":addrbook:../../etc/passwd" { fileinto "out"; }
+		if envelope :list "from" ":addrbook:friends" { fileinto "Friends"; }`)
+	w.want(simple, "Friends")
+	w.write("bob/.sieve/friends.list", "# none\n")
+	w.want(simple, "")
+}
+
+func TestMailboxID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	if err := w.acc.Create(t.Context(), "Lists"); err != nil {
+		t.Fatal(err)
+	}
+	box, err := w.acc.Open(t.Context(), "Lists")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	view, err := box.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("bob/.dovecot.sieve", `require ["mailboxid","fileinto"]; if mailboxidexists "`+view.MailboxID+`" { fileinto :mailboxid "`+view.MailboxID+`" "Old"; }`)
+	w.want(simple, "Lists")
+	w.write("bob/.dovecot.sieve", `require ["mailboxid","fileinto"]; fileinto :mailboxid "Fnothing" "Old";`)
+	w.want(simple, "Old")
 }
 
 func TestNotify(t *testing.T) {

@@ -85,6 +85,7 @@ func (r *run) notify(ctx context.Context, env *sieve.Env, list []*sieve.Notifica
 	}
 }
 
+// answer sends, and then files the copy that :fcc asks for.
 func (r *run) answer(ctx context.Context, o *sieve.Outgoing) {
 	var to []mail.Address
 	for _, s := range o.To {
@@ -101,5 +102,13 @@ func (r *run) answer(ctx context.Context, o *sieve.Outgoing) {
 	}
 	if err := r.Submit(ctx, from, to, bytes.NewReader(o.Content)); err != nil {
 		r.log.WarnContext(ctx, "send vacation answer", "error", err)
+		return
+	}
+	if o.FCC == nil {
+		return
+	}
+	s := store(r.folder(ctx, *o.FCC), o.FCC.Flags, bytes.NewReader(o.Content))
+	if err := r.q.Store(ctx, s); err != nil {
+		r.log.WarnContext(ctx, "file the copy of an answer", "folder", s.Folder, "error", err)
 	}
 }

@@ -25,6 +25,9 @@ type Question struct {
 	From      mail.ReversePath
 	Content   message.Content // as it would be stored, in wire form
 	Account   storage.Account // to ask which mailboxes there are
+	// Store stores one more message as a Store of the Verdict is stored, for
+	// what Done wants to keep.
+	Store func(ctx context.Context, s Store) error
 }
 
 // Verdict is what a Filter decided.
@@ -49,7 +52,10 @@ type Store struct {
 // filtered delivers as the filter decides.
 func (a *Agent) filtered(ctx context.Context, log *slog.Logger, account storage.Account, m Message, r Recipient) error {
 	c := content(m, r)
-	v, err := a.filter.Filter(ctx, Question{Recipient: r, From: m.From, Content: c, Account: account})
+	v, err := a.filter.Filter(ctx, Question{
+		Recipient: r, From: m.From, Content: c, Account: account,
+		Store: func(ctx context.Context, s Store) error { return a.store1(ctx, log, account, r, s) },
+	})
 	if err != nil {
 		return err
 	}
