@@ -22,6 +22,17 @@ check php-fpm8.2 -t
 check php -l /etc/roundcube/config.inc.php
 check php -l /etc/postfixadmin/config.local.php
 check mariadbd --verbose --help
+# ProxySQL is not in Debian; its configuration is libconfig's
+check /usr/bin/python3 -c '
+import libconf
+c = libconf.load(open("/etc/proxysql.cnf"))
+assert [s.address for s in c.mysql_servers] == ["192.168.11.120", "192.168.11.121", "192.168.11.122"], c.mysql_servers
+assert all(s.hostgroup == 0 for s in c.mysql_servers), c.mysql_servers
+groups = c.mysql_galera_hostgroups[0]
+assert (groups.writer_hostgroup, groups.reader_hostgroup, groups.max_writers) == (0, 1, 1), groups
+assert {r.destination_hostgroup for r in c.mysql_query_rules} == {0, 1}, c.mysql_query_rules
+assert all(u.default_hostgroup == 0 for u in c.mysql_users), c.mysql_users
+'
 for a in 100 111 116 120; do ip address add 192.168.11.$a/24 dev eth1; done
 ip link set eth1 up
 ip link set eth1-peer up
