@@ -12,7 +12,9 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 
 	"gomaild/cluster"
+	"gomaild/delivery/queue"
 	"gomaild/internal/config"
+	"gomaild/mail"
 )
 
 // second is another daemon on w's mail root, with sockets of its own.
@@ -97,6 +99,10 @@ func TestStaleDaemonIsFenced(t *testing.T) {
 	stale, ok := errors.AsType[*cluster.StaleError](<-w.Ending())
 	if !ok || stale.Own.Epoch != 1 || stale.Now.Epoch != 2 {
 		t.Errorf("the stale one is told %v", stale)
+	}
+	results := w.outgoing.Deliver(t.Context(), queue.Job{To: make([]mail.Recipient, 1)})
+	if len(results) != 1 || !errors.As(results[0].Err, &stale) {
+		t.Errorf("an attempt of the stale one's queue: %v", results)
 	}
 
 	if err := second.submit(t, "after"); err != nil {

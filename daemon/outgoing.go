@@ -182,8 +182,12 @@ func isOwnAddress(ip netip.Addr) bool {
 	return false
 }
 
-// Deliver implements queue.Agent: it leaves each transport to its own.
+// Deliver implements queue.Agent: it leaves each transport to its own. Who was
+// taken over from sends nothing: the queue is the other's, who sends it.
 func (o *outgoing) Deliver(ctx context.Context, job queue.Job) []queue.Result {
+	if err := o.d.mail.fence(); err != nil {
+		return failed(job, err)
+	}
 	switch {
 	case job.Destination.Transport == transportLocal:
 		return o.deliverOwn(ctx, job)
