@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"gomaild/internal/inflate"
 )
 
 // compress is COMPRESS DEFLATE, RFC 4978.
@@ -61,7 +63,7 @@ func newDeflatedConn(conn net.Conn, pool *sync.Pool) *deflatedConn {
 	d := &deflatedConn{Conn: conn, pipe: outside, pool: pool}
 	_ = conn.SetReadDeadline(time.Time{}) // the pipe's deadlines count from here on
 	d.reading.Go(func() {
-		_, _ = io.Copy(inside, flate.NewReader(conn)) // whatever ends it, the session reads EOF
+		_ = inflate.Copy(inside, conn) // whatever ends it, the session reads EOF
 		_ = inside.Close()
 	})
 	return d
