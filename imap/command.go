@@ -56,6 +56,7 @@ type command struct {
 var commands = []command{
 	{"APPEND", afterLogin, false, parseAppend},
 	{"AUTHENTICATE", notAuthenticated, false, parseAuthenticate},
+	{"CANCELUPDATE", selectedState, false, parseCancelUpdate},
 	{"CAPABILITY", anyState, false, bare(capability{})},
 	{"CHECK", selectedState, false, bare(noop{})},
 	{"CLOSE", selectedState, false, bare(closeMailbox{expunge: true})},

@@ -32,6 +32,18 @@ func TestHostileCommands(t *testing.T) {
 		{"many patterns", `LIST "" (` + strings.Repeat("* ", 1000) + "*)", "BAD"},
 		{"a 1 GB literal", "LOGIN {1073741824}", "BAD"},
 		{"a 1 GB name", "SELECT {1073741824}", "NO"},
+		{"a message of 1 GB", "APPEND INBOX {1073741824}", "NO"},
+		{"a second message of 1 GB", "APPEND INBOX {3+}\r\nx\r\n {1073741824}", "NO"},
+		{"a text of 1 GB", "APPEND INBOX CATENATE (TEXT {1073741824}", "NO"},
+		{"a URL of 60 000 octets", "APPEND INBOX CATENATE (URL \"/" + strings.Repeat("a", 60000) + "/;UID=1\")", "NO"},
+		{"a section in a URL that is deep", "APPEND INBOX CATENATE (URL \"/INBOX/;UID=1/;SECTION=" + strings.Repeat("1.", 5000) + "1\")", "NO"},
+		{"a literal in metadata of 1 GB", "SETMETADATA INBOX (/private/x {1073741824}", "NO"},
+		{"200 entries", "GETMETADATA INBOX (" + strings.Repeat("/private/x ", 200) + "/private/x)", "BAD"},
+		{"a MODSEQ beyond 63 bits", "SEARCH MODSEQ 18446744073709551615", "BAD"},
+		{"a window of everything", "UID FETCH 1:4294967295,*:1 UID (PARTIAL 4294967295:1)", "OK"},
+		{"known UIDs without end", "SELECT INBOX (QRESYNC (1 1 " + strings.Repeat("1:4294967295,", 5000) + "1))", "BAD"},
+		{"10 000 keys to sort by", "SORT (DATE) UTF-8 " + strings.Repeat("OR SEEN ", 10000) + "ALL", "BAD"},
+		{"a deep search in THREAD", "THREAD REFS UTF-8 " + strings.Repeat("NOT ", 10000) + "ALL", "BAD"},
 		{"unbalanced parentheses", "FETCH 1 (FLAGS", "BAD"},
 		{"a name that leaves the root", "SELECT ../bob", "NO"},
 		{"a name of 8-bit octets", "SELECT \"\xff\xfe\"", "NO"},
@@ -119,6 +131,32 @@ func TestPipelining(t *testing.T) {
 	for i := range 500 {
 		if got, want := c.line(), fmt.Sprintf("n%d OK NOOP completed", i); got != want {
 			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestHostileReferences holds that THREAD survives what messages say of each
+// other: circles, themselves, and ten thousand others.
+func TestHostileReferences(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for i := range 50 {
+		var refs strings.Builder
+		for k := range 300 {
+			fmt.Fprintf(&refs, " <%d@example.test>\n", (i*7+k)%50)
+		}
+		w.put("INBOX", fmt.Sprintf("Message-ID: <%d@example.test>\nReferences:%s\n", i, refs.String()), 0)
+	}
+	w.put("INBOX", "References: "+strings.Repeat("<a@b>", 100000)+"\n\n", 0)
+	w.put("INBOX", "References: "+strings.Repeat("<", 100000)+"\n\n", 0)
+	c := w.login(w.listen())
+	c.do("SELECT INBOX")
+	for _, command := range []string{"THREAD REFERENCES UTF-8 ALL", "THREAD REFS UTF-8 ALL", "UID THREAD ORDEREDSUBJECT UTF-8 ALL"} {
+		start := time.Now()
+		lines := c.do(command)
+		numbers := strings.FieldsFunc(lines[0], func(r rune) bool { return r < '0' || r > '9' })
+		if len(numbers) != 52 || !strings.HasPrefix(lines[1], "t OK") || time.Since(start) > 5*time.Second {
+			t.Errorf("%s: %d messages of 52 after %v, %q", command, len(numbers), time.Since(start), lines[1])
 		}
 	}
 }

@@ -27,10 +27,15 @@ const (
 	returnAll
 	returnSave    // RFC 5182
 	returnPartial // RFC 9394
+	returnUpdate  // RFC 5267
+	returnContext // RFC 5267: a hint, which says nothing that is needed here
+
+	returnsNothing = returnUpdate | returnContext // of these, nothing is told
 )
 
 var searchReturns = map[string]searchReturn{
 	"MIN": returnMin, "MAX": returnMax, "COUNT": returnCount, "ALL": returnAll, "SAVE": returnSave, "PARTIAL": returnPartial,
+	"UPDATE": returnUpdate, "CONTEXT": returnContext,
 }
 
 // parse reads the options after RETURN.
@@ -43,8 +48,8 @@ func (r *results) parse(g *grammar) {
 		}
 		r.parseOption(g, option)
 	})
-	if r.returns == 0 {
-		r.returns = returnAll
+	if r.returns&^returnsNothing == 0 {
+		r.returns |= returnAll
 	}
 }
 
@@ -57,7 +62,7 @@ func (r *results) print(s *session, verb string, hits []int) {
 	switch {
 	case !r.extended:
 		r.printPlain(s, verb, hits)
-	case r.returns != returnSave: // RFC 5182 section 2.1: SAVE alone has no response
+	case r.returns&^returnsNothing != returnSave: // RFC 5182 section 2.1: SAVE alone has no response
 		r.printExtended(s, hits)
 	}
 }

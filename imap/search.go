@@ -70,6 +70,9 @@ func (r search) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err
 	}
 	r.print(s, "SEARCH", hits)
+	if r.returns&returnUpdate != 0 {
+		r.follow(s, hits)
+	}
 	return reply{}, nil
 }
 

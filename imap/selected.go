@@ -19,6 +19,7 @@ type selected struct {
 	// messages that are gone are held for the client.
 	base   *storage.View
 	recent map[storage.UID]struct{} // messages that are \Recent in this session
+	live   []*liveSearch            // of CONTEXT=SEARCH
 	saved  []storage.UID            // "$" of RFC 5182, ascending
 }
 
@@ -69,6 +70,7 @@ func (s *session) sync(ctx context.Context, hold bool) error {
 	}
 	s.printKeywords(box.known, next)
 	changes := storage.Diff(box.known, next)
+	s.printLeaving(changes)
 	if s.enabled&qresync != 0 {
 		changes = s.printVanished(changes)
 	}
@@ -76,6 +78,7 @@ func (s *session) sync(ctx context.Context, hold bool) error {
 		s.printChange(ctx, c, now, next)
 	}
 	box.known, box.base = next, now
+	s.printLive(ctx)
 	return nil
 }
 

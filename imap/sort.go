@@ -67,7 +67,9 @@ func parseSort(byUID bool) func(*grammar) request {
 				g.Fail("sort criteria expected")
 			}
 			g.SP()
-			r.parse(g)
+			if r.parse(g); r.returns&returnsNothing != 0 {
+				g.Fail("unknown SORT return option") // CONTEXT=SORT is not served
+			}
 			g.SP()
 		}
 		r.parseCriteria(g)
