@@ -76,6 +76,7 @@ var arrows = map[string][]string{
 	"policy/authres":    {},
 	"policy/rate":       {"internal/peer"},
 	"policy/arc":        {"policy/dkim", "policy/authres", "message"},
+	"policy/milter":     {"message", "mail"},
 	"policy/delegation": {},
 	"policy/greylist":   {"internal/durable", "internal/peer", "mail"},
 

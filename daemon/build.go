@@ -190,6 +190,7 @@ func (p *parts) smtpConfig(l *config.Listener) smtp.Config {
 
 func (p *parts) receiver(l *config.Listener) smtp.Receiver {
 	c := p.receiveConfig()
+	c.Filters = p.filters(l)
 	switch l.Type {
 	case config.Submission:
 		if p.keys != nil {

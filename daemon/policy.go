@@ -57,10 +57,7 @@ func policyConfig(c *config.Config, d *Daemon) policy.Config {
 		ServiceFailOpen: c.Policy.ServiceFailure == config.AcceptOnFailure,
 	}
 	for _, s := range c.Policy.Services {
-		network, address := "tcp", s
-		if socket, isUnix := strings.CutPrefix(s, "unix:"); isUnix {
-			network, address = "unix", socket
-		}
+		network, address := serviceEndpoint(s)
 		pc.Services = append(pc.Services, delegation.New(network, address, time.Duration(c.Policy.ServiceTimeout)))
 	}
 	for _, l := range c.Policy.DNSBL {

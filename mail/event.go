@@ -9,6 +9,7 @@ const (
 	EventQueued    = "queued"    // a recipient elsewhere: the queue answers for it from here on
 	EventDeferred  = "deferred"  // a 4xx reply of ours, or an attempt that will be made again
 	EventRejected  = "rejected"  // a 5xx reply of ours
+	EventDiscarded = "discarded" // a recipient: answered 250 and kept nowhere, as a filter wants
 	EventBounced   = "bounced"   // a recipient of an accepted message that we gave up
 
 	EventLogin            = "login"

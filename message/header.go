@@ -138,3 +138,20 @@ func (f *fieldFilter) isNamed(name string) bool {
 	}
 	return false
 }
+
+// AfterBlankLine is the offset of the body of c behind a header whose fields end
+// at off: one line end further, if there is one. The error is one of reading.
+func AfterBlankLine(c Content, off int64) (int64, error) {
+	var b [2]byte
+	n, err := c.ReadAt(b[:min(2, max(c.Size()-off, 0))], off)
+	if err != nil && err != io.EOF {
+		return off, err
+	}
+	switch {
+	case n > 0 && b[0] == '\n':
+		return off + 1, nil
+	case n > 1 && b[0] == '\r' && b[1] == '\n':
+		return off + 2, nil
+	}
+	return off, nil
+}

@@ -63,7 +63,10 @@ func (t *transaction) logResults(ctx context.Context, c Content, results []error
 			continue
 		}
 		event := mail.EventDelivered
-		if t.to[i].isElsewhere() {
+		switch {
+		case t.isDiscarded:
+			event = mail.EventDiscarded
+		case t.to[i].isElsewhere():
 			event = mail.EventQueued
 		}
 		log.LogAttrs(ctx, slog.LevelInfo, event, slog.String("to", to),

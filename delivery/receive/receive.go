@@ -95,6 +95,8 @@ type Config struct {
 
 	// Policy judges strangers (MX only); nil lets everybody in.
 	Policy *policy.Policy
+	// Filters are asked, in order, about messages that policy lets pass.
+	Filters []Filter
 	// Brakes hold to a rate who has logged in (submission only); nil holds
 	// nobody.
 	Brakes *policy.Brakes

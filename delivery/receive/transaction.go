@@ -27,11 +27,13 @@ type transaction struct {
 	to     []accepted
 	log    *slog.Logger
 
-	begun     time.Time
-	judge     *policy.Judge // of a stranger, else nil
-	verdict   policy.Verdict
-	folder    string // for an Order, and for junk
-	messageID string // after Commit, for the log: the message's or the one given to it
+	begun       time.Time
+	made        []Content     // by filters
+	isDiscarded bool          // a filter wants it: answered 250, and nothing kept
+	judge       *policy.Judge // of a stranger, else nil
+	verdict     policy.Verdict
+	folder      string // for an Order, and for junk
+	messageID   string // after Commit, for the log: the message's or the one given to it
 }
 
 // accepted is a recipient whose RCPT was answered 250.
@@ -85,10 +87,17 @@ func (t *transaction) Commit(ctx context.Context, content io.Reader) []error {
 	if err == nil && t.r.CheckFrom && t.r.completes && t.client.Identity != nil {
 		err = t.admitAuthors(ctx, c)
 	}
+	if err == nil && len(t.r.Filters) > 0 {
+		defer t.closeMade()
+		c, head, err = t.filter(ctx, c, head)
+	}
 	var results []error
-	if err != nil {
+	switch {
+	case err != nil:
 		results = slices.Repeat([]error{err}, len(t.to))
-	} else {
+	case t.isDiscarded:
+		results = make([]error, len(t.to))
+	default:
 		results = t.deliver(ctx, c, head)
 	}
 	if err := t.r.Fence(); err != nil {
@@ -114,6 +123,10 @@ func (t *transaction) spool(content io.Reader) (Content, error) {
 	if t.judge != nil {
 		content = t.judge.Filter(content)
 	}
+	return t.keep(content)
+}
+
+func (t *transaction) keep(content io.Reader) (Content, error) {
 	c, err := t.r.Spool(content)
 	switch {
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):

@@ -31,6 +31,8 @@ type Config struct {
 	DNS DNS `toml:"dns"`
 	// What is asked about strangers who bring mail to mx.
 	Policy Policy `toml:"policy"`
+	// Content filters that speak the milter protocol.
+	Milter Milter `toml:"milter"`
 	// What users who send mail are held to.
 	Submission SubmissionOptions `toml:"submission"`
 	// Logging in.
@@ -299,6 +301,22 @@ type Rates struct {
 	SenderMessages []Rate `toml:"sender_messages"`
 	// Recipients of mail with one reverse-path.
 	SenderRecipients []Rate `toml:"sender_recipients"`
+}
+
+// Milter is the table [milter].
+type Milter struct {
+	// Milters that are asked, in order, about messages that strangers bring:
+	// `host:port` or `unix:/path`. They see the whole message after the checks
+	// of [policy], may refuse, discard and quarantine it (to policy.junk_folder),
+	// and change header and body, but not recipients.
+	MX []string `toml:"mx"`
+	// Milters that are asked about what users send.
+	Submission []string `toml:"submission"`
+	// How long one milter may take for a message.
+	Timeout Duration `toml:"timeout"`
+	// What becomes of a message when a milter does not answer: `defer` puts it
+	// off, `accept` goes on without it.
+	Failure ServiceFailure `toml:"failure"`
 }
 
 // SubmissionOptions is the table [submission].

@@ -43,6 +43,7 @@ func (c *Config) validate(failed func(path string) bool) Errors {
 	v.remote()
 	v.dns()
 	v.policy()
+	v.milter()
 	v.ranges()
 	v.certificates()
 	v.log()
@@ -213,11 +214,7 @@ func (v *validator) policy() {
 	v.unless(p.DNSBLThreshold > 0, "policy.dnsbl_threshold", "%d would refuse everybody; write 1 or more", p.DNSBLThreshold)
 	v.unless(!strings.ContainsAny(p.JunkFolder, "\x00\n"), "policy.junk_folder", "%q cannot be the name of a folder; write one such as %q", p.JunkFolder, "Junk")
 	v.unless(p.ServiceTimeout >= Duration(100*time.Millisecond), "policy.service_timeout", "%q is too short; write %q or more", p.ServiceTimeout, "100ms")
-	for i, s := range p.Services {
-		socket, isUnix := strings.CutPrefix(s, unixPrefix)
-		v.unless(isUnix && filepath.IsAbs(socket) || !isUnix && isHostPort(s), index("policy.services", i),
-			"%q is not the address of a service; write %q or %q", s, "127.0.0.1:10023", "unix:/path")
-	}
+	v.services("policy.services", p.Services)
 	for i, l := range p.DNSBL {
 		at := index("policy.dnsbl", i)
 		v.unless(isDomain(l.Domain), at+".domain", "%q is not a domain; write that of the list, such as %q", l.Domain, "bl.example.org")
@@ -226,6 +223,22 @@ func (v *validator) policy() {
 			v.unless(err == nil && ip.Is4() && ip.IsLoopback(), index(at+".answers", k), "%q is not an answer of a list; write one such as %q", a, "127.0.0.2")
 		}
 	}
+}
+
+// services checks addresses of policy servers and milters.
+func (v *validator) services(path string, all []string) {
+	for i, s := range all {
+		socket, isUnix := strings.CutPrefix(s, unixPrefix)
+		v.unless(isUnix && filepath.IsAbs(socket) || !isUnix && isHostPort(s), index(path, i),
+			"%q is not the address of a service; write %q or %q", s, "127.0.0.1:10023", "unix:/path")
+	}
+}
+
+func (v *validator) milter() {
+	m := &v.c.Milter
+	v.services("milter.mx", m.MX)
+	v.services("milter.submission", m.Submission)
+	v.unless(m.Timeout >= Duration(100*time.Millisecond), "milter.timeout", "%q is too short; write %q or more", m.Timeout, "100ms")
 }
 
 func (v *validator) certificates() {

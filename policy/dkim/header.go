@@ -47,24 +47,8 @@ func readHeader(c message.Content) (h header, ok bool, err error) {
 		h.fields = append(h.fields, field{f.Name, raw})
 		h.end = f.Span.Off + f.Span.Len
 	}
-	h.end, err = afterBlankLine(c, h.end)
+	h.end, err = message.AfterBlankLine(c, h.end)
 	return h, err == nil, err
-}
-
-// afterBlankLine passes over the line end that ends a header.
-func afterBlankLine(c message.Content, off int64) (int64, error) {
-	var b [2]byte
-	n, err := c.ReadAt(b[:min(2, max(c.Size()-off, 0))], off)
-	if err != nil && err != io.EOF {
-		return off, err
-	}
-	switch {
-	case n > 0 && b[0] == '\n':
-		return off + 1, nil
-	case n > 1 && b[0] == '\r' && b[1] == '\n':
-		return off + 2, nil
-	}
-	return off, nil
 }
 
 // named are the fields of a name, from the bottom up (RFC 6376 section 5.4.2).

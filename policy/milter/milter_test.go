@@ -1,0 +1,338 @@
+package milter
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/binary"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"gomaild/internal/peertest"
+	"gomaild/mail"
+	"gomaild/policy/dkim"
+)
+
+const text = "Received: by x\r\nFrom: a@r.test\r\nSubject: long\r\n\tone\r\nX-A: 1\r\nX-A: 2\r\n\r\nhello\r\nworld\r\n"
+
+func someMessage() Message {
+	return Message{
+		Hostname: "mx.x.test", Listener: "mx", ID: "S1.1", Client: netip.MustParseAddr("192.0.2.7"), Port: 4000, Helo: "r.test",
+		From: mail.ReversePath{Address: mail.Address{Local: "a", Domain: "r.test"}}, To: []mail.Address{{Local: "b", Domain: "x.test"}, {Local: "c", Domain: "x.test"}},
+	}
+}
+
+// filter is a server that answers each command by its letter, and writes down
+// what it hears.
+type filter struct {
+	steps   uint32
+	answers map[byte][]packet
+	heard   strings.Builder
+	done    chan struct{}
+}
+
+func (f *filter) serve(l net.Listener) {
+	defer close(f.done)
+	conn, err := l.Accept()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for {
+		p, err := readPacket(in)
+		if err != nil || p.code == cmdQuit {
+			return
+		}
+		if p.code == cmdNegotiate {
+			data := binary.BigEndian.AppendUint32(nil, 6)
+			data = binary.BigEndian.AppendUint32(data, offeredActions)
+			data = binary.BigEndian.AppendUint32(data, f.steps)
+			if given, ok := f.answers[cmdNegotiate]; ok {
+				data = given[0].data
+			}
+			_ = writePacket(conn, cmdNegotiate, data)
+			continue
+		}
+		fmt.Fprintf(&f.heard, "%c %q\n", p.code, p.data)
+		if p.code == cmdMacro {
+			continue
+		}
+		answers, ok := f.answers[p.code]
+		if !ok {
+			answers = []packet{{replyContinue, nil}}
+		}
+		for _, a := range answers {
+			_ = writePacket(conn, a.code, a.data)
+		}
+	}
+}
+
+func ask(t *testing.T, f *filter) (Verdict, error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f.done = make(chan struct{})
+	go f.serve(l)
+	c := Client{Network: "tcp", Address: l.Addr().String(), Timeout: 10 * time.Second}
+	v, err := c.Filter(t.Context(), someMessage(), strings.NewReader(text))
+	<-f.done
+	return v, err
+}
+
+// TestConversation holds what a filter hears, in order.
+func TestConversation(t *testing.T) {
+	t.Parallel()
+	f := &filter{}
+	if v, err := ask(t, f); err != nil || v.IsChanged() || v.Refusal != nil {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	const want = `D "Cj\x00mx.x.test\x00{daemon_name}\x00mx\x00v\x00gomaild\x00"
+C "[192.0.2.7]\x004\x0f\xa0192.0.2.7\x00"
+H "r.test\x00"
+D "Mi\x00S1.1\x00{mail_addr}\x00a@r.test\x00"
+M "<a@r.test>\x00"
+D "R{rcpt_addr}\x00b@x.test\x00"
+R "<b@x.test>\x00"
+D "R{rcpt_addr}\x00c@x.test\x00"
+R "<c@x.test>\x00"
+D "Ti\x00S1.1\x00"
+T ""
+L "Received\x00by x\x00"
+L "From\x00a@r.test\x00"
+L "Subject\x00long\n\tone\x00"
+L "X-A\x001\x00"
+L "X-A\x002\x00"
+N ""
+B "hello\r\nworld\r\n"
+D "Ei\x00S1.1\x00"
+E ""
+`
+	if got := f.heard.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	f = &filter{steps: noConnect | noHelo | noRcpt | noBody | silentMail | noData | silentHeader | silentEndHdr | leadingSpace, answers: map[byte][]packet{
+		cmdMail: {}, cmdHeader: {}, cmdEndHeader: {},
+	}}
+	if _, err := ask(t, f); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.heard.String(); strings.Contains(got, "C \"") || strings.Contains(got, "B \"") || !strings.Contains(got, `L "From\x00 a@r.test\x00"`) {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestReplies holds what each reply comes to.
+func TestReplies(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule  string
+		at    byte
+		reply packet
+		want  string
+	}{
+		{"accept", cmdConnect, packet{replyAccept, nil}, ""},
+		{"reject", cmdMail, packet{replyReject, nil}, "550 5.7.1 Command rejected"},
+		{"tempfail", cmdRcpt, packet{replyTempFail, nil}, "451 4.7.1 Service unavailable - try again later"},
+		{"its own reply", cmdEnd, packet{replyCode, []byte("554 5.7.9 Virus\x07 found\x00")}, "554 5.7.9 Virus? found"},
+		{"two lines", cmdEnd, packet{replyCode, []byte("451-4.7.0 one\r\n451 4.7.0 two\x00")}, "protocol"},
+		{"without enhanced code", cmdEnd, packet{replyCode, []byte("450 later\x00")}, "450 4.7.1 later"},
+		{"discard", cmdBody, packet{replyDiscard, nil}, "discard"},
+		{"quarantine", cmdEnd, packet{askQuarantine, []byte("spam\x00")}, "quarantine"},
+		{"a reply of success", cmdEnd, packet{replyCode, []byte("250 ok\x00")}, "protocol"},
+		{"unknown", cmdHelo, packet{'Z', nil}, "protocol"},
+		{"a recipient", cmdEnd, packet{'+', []byte("<x@y.test>\x00")}, "protocol"},
+		{"a header without a name", cmdEnd, packet{askAddHeader, []byte("\x00x\x00")}, "protocol"},
+		{"a header with a colon", cmdEnd, packet{askAddHeader, []byte("A: b\r\nC\x00x\x00")}, "protocol"},
+		{"a short change", cmdEnd, packet{askChangeHeader, []byte{0, 0}}, "protocol"},
+		{"wants recipients", cmdNegotiate, packet{0, []byte{0, 0, 0, 6, 0, 0, 0, 4, 0, 0, 0, 0}}, "protocol"},
+		{"another version", cmdNegotiate, packet{0, []byte{0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0}}, "protocol"},
+		{"a short offer", cmdNegotiate, packet{0, []byte{0, 0, 0, 6}}, "protocol"},
+	} {
+		f := &filter{answers: map[byte][]packet{tt.at: {tt.reply}}}
+		if tt.want == "quarantine" {
+			f.answers[tt.at] = append([]packet{{replyProgress, nil}}, tt.reply, packet{replyContinue, nil})
+		}
+		v, err := ask(t, f)
+		got := ""
+		switch {
+		case errors.Is(err, errProtocol):
+			got = "protocol"
+		case err != nil:
+			got = err.Error()
+		case v.Refusal != nil:
+			got = v.Refusal.Error()
+		case v.Discard:
+			got = "discard"
+		case v.Quarantine:
+			got = "quarantine"
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.rule, got, tt.want)
+		}
+	}
+}
+
+func numbered(n uint32, list ...string) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, n), words(list...)...)
+}
+
+// TestChanges holds what each wish makes of a message, and that no value ends
+// the header.
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule        string
+		ask         []packet
+		old, wanted string
+	}{
+		{"add", []packet{{askAddHeader, words("X-New", "v")}}, "X-A: 2\r\n", "X-A: 2\r\nX-New: v\r\n"},
+		{"insert at the top", []packet{{askInsertHeader, numbered(0, "X-New", "v")}}, "Received: by", "X-New: v\r\nReceived: by"},
+		{"insert second", []packet{{askInsertHeader, numbered(1, "X-New", "v")}}, "From: a", "X-New: v\r\nFrom: a"},
+		{"insert too far", []packet{{askInsertHeader, numbered(1<<31, "X-New", "v")}}, "X-A: 2\r\n", "X-A: 2\r\nX-New: v\r\n"},
+		{"change the second", []packet{{askChangeHeader, numbered(2, "x-a", "changed")}}, "X-A: 2", "X-A: changed"},
+		{"change none", []packet{{askChangeHeader, numbered(3, "X-A", "3")}}, "X-A: 2\r\n", "X-A: 2\r\nX-A: 3\r\n"},
+		{"take away", []packet{{askChangeHeader, numbered(1, "X-A", "")}}, "X-A: 1\r\n", ""},
+		{"take none away", []packet{{askChangeHeader, numbered(1, "X-B", "")}}, "X-A: 1\r\n", "X-A: 1\r\n"},
+		{"folded", []packet{{askAddHeader, words("X-New", "a\n\tb\r\n c")}}, "X-A: 2\r\n", "X-A: 2\r\nX-New: a\r\n\tb\r\n c\r\n"},
+		{"a value that ends the header", []packet{{askAddHeader, words("X-New", "a\n\nFrom: b\r\n\r\nx\ry")}}, "X-A: 2\r\n", "X-A: 2\r\nX-New: a\r\n\tFrom: b\r\n\tx\r\n\ty\r\n"},
+		{"a body in two parts", []packet{{askReplaceBody, []byte("new\r\n")}, {askReplaceBody, []byte("body\r\n")}}, "hello\r\nworld\r\n", "new\r\nbody\r\n"},
+		{"an empty body", []packet{{askReplaceBody, nil}}, "hello\r\nworld\r\n", ""},
+	} {
+		f := &filter{answers: map[byte][]packet{cmdEnd: append(tt.ask, packet{replyContinue, nil})}}
+		v, err := ask(t, f)
+		if err != nil || !v.IsChanged() {
+			t.Errorf("%s: %v", tt.rule, err)
+			continue
+		}
+		if got, want := changed(t, v), strings.Replace(text, tt.old, tt.wanted, 1); got != want {
+			t.Errorf("%s: got\n%q\nwant\n%q", tt.rule, got, want)
+		}
+	}
+}
+
+func changed(t *testing.T, v Verdict) string {
+	t.Helper()
+	r, err := v.Content(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(got)
+}
+
+// TestHang holds that a filter that says nothing costs the timeout.
+func TestHang(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := Client{Network: "tcp", Address: l.Addr().String(), Timeout: 50 * time.Millisecond}
+	if _, err := c.Filter(t.Context(), someMessage(), strings.NewReader(text)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	c = Client{Network: "unix", Address: t.TempDir() + "/none"}
+	if _, err := c.Filter(t.Context(), someMessage(), strings.NewReader(text)); err == nil {
+		t.Error("asked nobody")
+	}
+}
+
+// zone answers with one key.
+type zone string
+
+func (z zone) LookupTXT(context.Context, string) ([]string, error) { return []string{string(z)}, nil }
+
+// TestOpenDKIM: a real filter signs a message, and our verifier says that it is
+// right.
+func TestOpenDKIM(t *testing.T) {
+	t.Parallel()
+	program := peertest.Need(t, "opendkim", "opendkim")
+	dir := t.TempDir()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	conf := "Domain r.test\nSelector sel\nKeyFile " + dir + "/key\nSocket local:" + dir + "/sock\nInternalHosts " + dir + "/hosts\nCanonicalization relaxed/relaxed\nMode sv\nRequireSafeKeys no\n"
+	for name, text := range map[string]string{"key": string(private), "conf": conf, "hosts": "192.0.2.0/24\n"} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), program, "-f", "-x", dir+"/conf")
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Wait() }) // killed with the test's context
+	c := Client{Network: "unix", Address: dir + "/sock"}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 500 {
+		v, err := c.Filter(t.Context(), someMessage(), strings.NewReader(text))
+		if err != nil {
+			<-tick.C
+			if _, statErr := os.Stat(dir + "/sock"); statErr == nil && !errors.Is(err, os.ErrNotExist) && !strings.Contains(err.Error(), "refused") {
+				t.Fatalf("%v\n%s", err, &said)
+			}
+			continue
+		}
+		signed := changed(t, v)
+		record, err := dkim.Record(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		verifier := dkim.Verifier{Resolver: zone(record)}
+		found, err := verifier.Verify(t.Context(), strings.NewReader(signed))
+		if err != nil || len(found) != 1 || found[0].Result != dkim.Pass || found[0].Domain != "r.test" {
+			t.Errorf("%+v, %v\n%s", found, err, signed)
+		}
+		return
+	}
+	t.Fatalf("opendkim does not answer\n%s", &said)
+}
+
+func FuzzReplies(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x01c"))
+	f.Add(append([]byte("\x00\x00\x00\x0ah"), words("X-A", "bcd")...))
+	f.Add([]byte("\xff\xff\xff\xffx"))
+	f.Fuzz(func(t *testing.T, replies []byte) {
+		s := &session{in: bufio.NewReader(bytes.NewReader(replies))}
+		var v Verdict
+		if _, err := s.answer(&v); err != nil && !errors.Is(err, errDone) {
+			return
+		}
+		r, err := v.Content(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !v.hasBody && !strings.HasSuffix(string(got), "\r\n\r\nhello\r\nworld\r\n") {
+			t.Errorf("the body moved: %q", got)
+		}
+	})
+}
