@@ -32,6 +32,7 @@ var (
 	ErrExpunged        = errors.New("message is gone")             // NO [EXPUNGEISSUED]
 	ErrKeywordLimit    = errors.New("no room for another keyword") // NO [LIMIT]
 	ErrReadOnly        = errors.New("mailbox is read-only")        // NO [READ-ONLY]
+	ErrQuota           = errors.New("account is over its quota")   // NO [OVERQUOTA], 552 5.2.2
 	ErrAnnotationSize  = errors.New("annotation is too long")      // NO [METADATA MAXSIZE n], n is MaxAnnotation
 	ErrAnnotationCount = errors.New("too many annotations")        // NO [METADATA TOOMANY]
 )
@@ -46,6 +47,7 @@ type ModSeq uint64
 type Owner struct {
 	Address mail.Address // as stored in the mailbox row
 	Maildir string       // the mailbox.maildir column, may be empty
+	Limits  Limits       // those of all handles of the account from now on
 }
 
 // Store holds accounts. It is safe for concurrent use.
@@ -83,6 +85,12 @@ type Account interface {
 	// values are those that CheckAnnotation takes. ErrNoMailbox, ErrName,
 	// ErrAnnotationSize, ErrAnnotationCount.
 	Annotate(ctx context.Context, mailbox string, set map[string]*string) error
+	// Quota is what the account holds and may hold; the zero value where nobody
+	// counts.
+	Quota(ctx context.Context) (Quota, error)
+	// Admits says whether a message of at least size octets would be delivered
+	// now: ErrQuota if not.
+	Admits(ctx context.Context, size int64) error
 	Close() error
 }
 
@@ -111,10 +119,11 @@ type Mailbox interface {
 	// \Recent: it returns the UIDs in v that nobody claimed before.
 	ClaimRecent(ctx context.Context, v *View) ([]UID, error)
 
-	// Append stores a message under the next UID. ErrKeywordLimit.
+	// Append stores a message under the next UID. ErrKeywordLimit, ErrQuota.
 	Append(ctx context.Context, d Draft) (UID, error)
 	// Deliver stores a new message durably without looking at the mailbox; it
 	// gets its UID when somebody opens the mailbox. The way of local delivery.
+	// ErrKeywordLimit, ErrQuota.
 	Deliver(ctx context.Context, d Draft) error
 	// SetFlags edits flags. With unchangedSince not zero, messages with a
 	// higher MODSEQ are left alone and returned as conflicts. UIDs that do not
@@ -124,9 +133,10 @@ type Mailbox interface {
 	Expunge(ctx context.Context, uids []UID) error
 	// Copy copies messages of this mailbox to another of the same store, all or
 	// none, and returns the new UIDs in the order of uids. ErrExpunged if one
-	// of them is gone.
+	// of them is gone, ErrQuota.
 	Copy(ctx context.Context, uids []UID, to Mailbox) ([]UID, error)
-	// Move is Copy and Expunge in one: a message is never in neither place.
+	// Move is Copy and Expunge in one: a message is never in neither place. Within
+	// an account it is never over quota.
 	Move(ctx context.Context, uids []UID, to Mailbox) ([]UID, error)
 
 	// Vanished are UIDs that are not in v and were expunged after since: all that

@@ -18,6 +18,7 @@ type account struct {
 	store *Store
 	dir   string // below the mail root
 	refs  int    // guarded by store.mu
+	usage *usage
 
 	mu    sync.Mutex
 	boxes map[string]*mailbox // open ones by folder

@@ -38,6 +38,11 @@ func (m *mailbox) append(ctx context.Context, d storage.Draft) (storage.UID, err
 }
 
 func (m *mailbox) appendTemp(ctx context.Context, t temp, d storage.Draft) (storage.UID, error) {
+	room, err := m.account.usage.hold(t.usage(), exact)
+	if err != nil {
+		return 0, err
+	}
+	defer room.end()
 	if err := m.enter(ctx); err != nil {
 		return 0, err
 	}
@@ -46,11 +51,11 @@ func (m *mailbox) appendTemp(ctx context.Context, t temp, d storage.Draft) (stor
 	if err != nil {
 		return 0, err
 	}
-	uid, err := m.appendLocked(ctx, lock, t, d)
+	uid, err := m.appendLocked(ctx, lock, t, d, room)
 	return uid, errors.Join(err, lock.unlock())
 }
 
-func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d storage.Draft) (storage.UID, error) {
+func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d storage.Draft, room *room) (storage.UID, error) {
 	if err := m.prepare(ctx, lock); err != nil {
 		return 0, err
 	}
@@ -60,6 +65,7 @@ func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d sto
 	}
 	base := m.store.names.next() + t.tail()
 	name := path.Join("cur", base+fileFlags{system: d.Flags, keywords: set}.suffix())
+	room.enter()
 	if err := m.place().rename(m, t.name, name); err != nil {
 		return 0, err
 	}
@@ -67,6 +73,7 @@ func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d sto
 	if err != nil {
 		return 0, errors.Join(err, m.store.remove(m.path(name)))
 	}
+	room.take()
 	return uids[0], nil
 }
 

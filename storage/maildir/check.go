@@ -12,8 +12,9 @@ import (
 
 // Check looks through all mailboxes below dir, while nobody works in them, and
 // reports everything that a store never leaves behind: locks, files in tmp/,
-// a uidlist that Dovecot would call broken, two files with one base name, and
-// sizes in names that are not those of the file. It changes nothing.
+// a uidlist that Dovecot would call broken, two files with one base name,
+// sizes in names that are not those of the file, and a maildirsize that does not
+// say what is there. It changes nothing.
 func Check(fsys durable.FS, dir string) error {
 	names, err := fsys.ReadDirNames(dir)
 	if err != nil {
@@ -29,6 +30,8 @@ func Check(fsys durable.FS, dir string) error {
 		switch {
 		case err != nil:
 			errs = append(errs, err)
+		case name == usageFile:
+			errs = append(errs, c.usage())
 		case info.IsDir() && name == "cur":
 			errs = append(errs, c.mailbox())
 		case info.IsDir() && name == "tmp":
@@ -44,6 +47,22 @@ func Check(fsys durable.FS, dir string) error {
 type checker struct {
 	fs  durable.FS
 	dir string
+}
+
+func (c checker) usage() error {
+	data, err := durable.ReadFile(c.fs, path.Join(c.dir, usageFile))
+	if err != nil {
+		return err
+	}
+	said, err := parseUsage(string(data))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.dir, err)
+	}
+	there, err := (&Store{fs: c.fs}).countAccount(c.dir)
+	if err == nil && there != said.sum {
+		err = fmt.Errorf("%s/%s: says %+v, there is %+v", c.dir, usageFile, said.sum, there)
+	}
+	return err
 }
 
 func (c checker) temp() error {

@@ -24,7 +24,7 @@ func (h *handle) Copy(ctx context.Context, uids []storage.UID, to storage.Mailbo
 	if !ok || target.store != h.store {
 		return nil, h.wrap("copy from", errOtherStore)
 	}
-	copied, err := h.copy(ctx, uids, target)
+	copied, err := h.copy(ctx, uids, target, exact)
 	if err != nil {
 		return nil, h.wrap("copy from", err)
 	}
@@ -34,6 +34,9 @@ func (h *handle) Copy(ctx context.Context, uids []storage.UID, to storage.Mailbo
 // Move implements storage.Mailbox. The originals are removed when the copies
 // have their UIDs on disk; if that fails both are there.
 func (h *handle) Move(ctx context.Context, uids []storage.UID, to storage.Mailbox) ([]storage.UID, error) {
+	if target, ok := to.(*handle); ok && target.account == h.account {
+		return h.moveWithin(ctx, uids, target)
+	}
 	copied, err := h.Copy(ctx, uids, to)
 	if err != nil {
 		return nil, err
@@ -44,7 +47,32 @@ func (h *handle) Move(ctx context.Context, uids []storage.UID, to storage.Mailbo
 	return copied, nil
 }
 
-func (h *handle) copy(ctx context.Context, uids []storage.UID, to *handle) ([]storage.UID, error) {
+// moveWithin moves messages within the account, which holds no more for it at
+// any time.
+func (h *handle) moveWithin(ctx context.Context, uids []storage.UID, to *handle) ([]storage.UID, error) {
+	if _, err := h.View(ctx); err != nil {
+		return nil, err
+	}
+	twice, err := h.usageOf(h.current(), uids)
+	if err != nil {
+		return nil, h.wrap("move from", err)
+	}
+	room, err := h.account.usage.hold(storage.Usage{}.Minus(twice), unchecked)
+	if err != nil {
+		return nil, h.wrap("move from", err)
+	}
+	defer room.end()
+	copied, err := h.copy(ctx, uids, to, unchecked)
+	if err != nil {
+		return nil, h.wrap("move from", err)
+	}
+	if err := h.Expunge(ctx, uids); err != nil {
+		return nil, err
+	}
+	return copied, nil
+}
+
+func (h *handle) copy(ctx context.Context, uids []storage.UID, to *handle, check check) ([]storage.UID, error) {
 	if len(uids) == 0 {
 		return nil, nil
 	}
@@ -52,6 +80,14 @@ func (h *handle) copy(ctx context.Context, uids []storage.UID, to *handle) ([]st
 		return nil, err
 	}
 	c := copying{from: h, to: to, source: h.current()}
+	add, err := h.usageOf(c.source, uids)
+	if err != nil {
+		return nil, err
+	}
+	if c.room, err = to.account.usage.hold(add, check); err != nil {
+		return nil, err
+	}
+	defer c.room.end()
 	if err := to.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -72,6 +108,7 @@ func (h *handle) copy(ctx context.Context, uids []storage.UID, to *handle) ([]st
 type copying struct {
 	from, to *handle
 	source   *state
+	room     *room
 	letters  [maxKeywords]storage.KeywordSet // of the target for those of the source
 	taken    map[string]struct{}             // base names in the target
 	bases    []string
@@ -89,6 +126,7 @@ func (c *copying) run(ctx context.Context, lock *dotlock, uids []storage.UID) ([
 	for _, e := range c.to.disk.list.entries {
 		c.taken[e.base] = struct{}{} // also of messages that are gone: a line means a UID
 	}
+	c.room.enter()
 	for _, uid := range uids {
 		i, there := c.source.find(uid)
 		if !there {
@@ -100,6 +138,7 @@ func (c *copying) run(ctx context.Context, lock *dotlock, uids []storage.UID) ([
 	}
 	copied, err := c.to.addToList(c.bases, c.sync)
 	if err == nil {
+		c.room.take()
 		c.to.poke()
 	}
 	return copied, err

@@ -42,9 +42,23 @@ func (m *mailbox) deliver(ctx context.Context, d storage.Draft) error {
 	if err != nil {
 		return err
 	}
+	room, err := m.account.usage.hold(t.usage(), graced)
+	if err != nil {
+		return errors.Join(err, m.store.remove(t.name))
+	}
+	defer room.end()
+	room.enter()
+	if err := m.deliverTemp(t, m.store.names.next()+t.tail()+suffix, d); err != nil {
+		return err
+	}
+	room.take()
+	return nil
+}
+
+// deliverTemp brings the message from tmp/ to new/, durably.
+func (m *mailbox) deliverTemp(t temp, name string, d storage.Draft) error {
 	p := m.place()
-	name := m.store.names.next() + t.tail() + suffix
-	err = m.deliverJournaled(p, t, name, d)
+	err := m.deliverJournaled(p, t, name, d)
 	if errors.Is(err, journal.ErrDirect) {
 		return m.deliverDirect(p, t, name)
 	}

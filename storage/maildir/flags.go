@@ -200,16 +200,23 @@ func (m *mailbox) unlink(lock *dotlock, uids []storage.UID, gone map[storage.UID
 	if err := m.store.journal.Forget(m.place().dir, basesOf(s, uids)...); err != nil {
 		return err
 	}
+	var went storage.Usage
+	m.account.usage.enter()
+	defer func() {
+		m.account.usage.settle(storage.Usage{}.Minus(went), storage.Usage{})
+		m.account.usage.leave()
+	}()
 	for _, uid := range uids {
 		i, there := s.find(uid)
 		if !there || gone[uid] {
 			continue
 		}
-		name := s.files[i].path()
-		if err := errors.Join(lock.refresh(), m.store.fs.Remove(m.path(name))); err != nil {
+		size, err := m.fileSize(s.files[i])
+		if err := errors.Join(err, lock.refresh(), m.store.fs.Remove(m.path(s.files[i].path()))); err != nil {
 			return err
 		}
 		gone[uid] = true
+		went = went.Plus(storage.Usage{Bytes: size, Messages: 1})
 	}
 	return nil
 }

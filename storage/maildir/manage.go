@@ -128,7 +128,7 @@ func (a *account) deleteFolder(folder string) error {
 		return err
 	}
 	defer release()
-	if err := a.store.fs.Rename(a.path(folder), hidden); err != nil {
+	if err := a.hide(folder, hidden); err != nil {
 		return err
 	}
 	a.drop(folder)
@@ -136,6 +136,24 @@ func (a *account) deleteFolder(folder string) error {
 		return err
 	}
 	return a.store.removeAll(hidden)
+}
+
+// hide renames the folder, and the account holds less.
+func (a *account) hide(folder, hidden string) error {
+	a.usage.enter()
+	defer a.usage.leave()
+	if err := a.store.fs.Rename(a.path(folder), hidden); err != nil {
+		return err
+	}
+	if !a.usage.isCounted() {
+		return nil
+	}
+	gone, err := a.store.countFolder(hidden)
+	if err != nil {
+		return err
+	}
+	a.usage.settle(storage.Usage{}.Minus(gone), storage.Usage{})
+	return nil
 }
 
 // outliveValidity makes sure that a mailbox of the same name gets another

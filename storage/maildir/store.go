@@ -44,6 +44,7 @@ type Store struct {
 	accounts map[string]*account // by directory
 	known    map[string]struct{} // directories that exist, as far as we know
 	recents  map[string]recents  // of mailboxes that nobody has open
+	usages   map[string]*usage   // of accounts that nobody has open
 	contents map[*content]struct{}
 }
 
@@ -70,6 +71,7 @@ func New(config Config) (*Store, error) {
 		accounts: map[string]*account{},
 		known:    map[string]struct{}{},
 		recents:  map[string]recents{},
+		usages:   map[string]*usage{},
 		contents: map[*content]struct{}{},
 	}
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
@@ -101,10 +103,15 @@ func (s *Store) Account(ctx context.Context, o storage.Owner) (storage.Account, 
 		return nil, err
 	}
 	h := &accountHandle{account: a}
+	a.usage.setOwner(o)
 	if s.knows(dir) {
 		return h, nil
 	}
-	if err := s.makeMaildir(dir); err != nil {
+	err = s.makeMaildir(dir)
+	if err == nil && !o.Limits.Counted {
+		err = a.usage.abandon()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("account %v: %w", o.Address, errors.Join(err, h.Close()))
 	}
 	s.learn(dir)
@@ -119,7 +126,10 @@ func (s *Store) acquire(dir string) (*account, error) {
 	}
 	a := s.accounts[dir]
 	if a == nil {
-		a = &account{store: s, dir: dir, boxes: map[string]*mailbox{}}
+		a = &account{store: s, dir: dir, boxes: map[string]*mailbox{}, usage: s.usages[dir]}
+		if delete(s.usages, dir); a.usage == nil {
+			a.usage = &usage{store: s, dir: dir}
+		}
 		s.accounts[dir] = a
 	}
 	a.refs++
@@ -129,8 +139,15 @@ func (s *Store) acquire(dir string) (*account, error) {
 func (s *Store) release(a *account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a.refs--; a.refs == 0 {
-		delete(s.accounts, a.dir)
+	if a.refs--; a.refs > 0 {
+		return
+	}
+	delete(s.accounts, a.dir)
+	if len(s.usages) >= maxKnown {
+		clear(s.usages)
+	}
+	if a.usage.isCounted() {
+		s.usages[a.dir] = a.usage
 	}
 }
 

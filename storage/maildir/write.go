@@ -23,6 +23,9 @@ type temp struct {
 	kept []byte // not synced instead: its content, for the journal
 }
 
+// usage is what the message adds to the account.
+func (t temp) usage() storage.Usage { return storage.Usage{Bytes: t.stored, Messages: 1} }
+
 // writeTemp stores a draft's content in tmp/ of the mailbox.
 func (m *mailbox) writeTemp(d storage.Draft) (temp, error) { return m.writeTempFor(nil, d) }
 

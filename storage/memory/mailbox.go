@@ -255,6 +255,9 @@ func (h *handle) Append(_ context.Context, draft storage.Draft) (storage.UID, er
 		return 0, err
 	}
 	defer unlock()
+	if err := h.b.account.room(d.message.usage(), false); err != nil {
+		return 0, fmt.Errorf("append to %q: %w", h.b.name, err)
+	}
 	v := h.b.edit()
 	keywords, err := keywordBits(v, d.keywords)
 	if err != nil {
@@ -276,6 +279,9 @@ func (h *handle) Deliver(_ context.Context, draft storage.Draft) error {
 		return err
 	}
 	defer unlock()
+	if err := h.b.account.room(d.message.usage(), true); err != nil {
+		return fmt.Errorf("deliver to %q: %w", h.b.name, err)
+	}
 	h.b.pending = append(h.b.pending, d)
 	h.b.announce()
 	return nil
@@ -364,6 +370,15 @@ func (h *handle) put(uids []storage.UID, to storage.Mailbox, move bool) ([]stora
 	}
 	if err := h.b.hasAll(uids); err != nil {
 		return nil, err
+	}
+	if !move || target.b.account != h.b.account {
+		var add storage.Usage
+		for _, uid := range uids {
+			add = add.Plus(h.b.contents[uid].usage())
+		}
+		if err := target.b.account.room(add, false); err != nil {
+			return nil, fmt.Errorf("copy to %q: %w", target.b.name, err)
+		}
 	}
 	added := target.b.take(h.b, uids)
 	if move {

@@ -38,6 +38,7 @@ func (s *Store) Account(_ context.Context, o storage.Owner) (storage.Account, er
 		}
 		s.accounts[o.Address] = a
 	}
+	a.limits = o.Limits
 	return a, nil
 }
 
@@ -50,6 +51,7 @@ type account struct {
 	boxes      map[string]*box
 	subscribed map[string]bool
 	notes      storage.Annotations
+	limits     storage.Limits
 	validity   uint32 // last UIDVALIDITY given out
 }
 
