@@ -74,7 +74,9 @@ func (d *Daemon) parts(c *config.Config, db accountSource) *parts {
 	p := &parts{d: d, c: c, db: db}
 	p.auth = auth.New(p.authConfig())
 	p.router = routing.New(routingConfig(c, db, d.hostname))
-	p.local = local.New(local.Config{Store: d.mail.store, Detail: detailFolder(c), Filter: d.filter(c), Logger: d.log})
+	p.local = local.New(local.Config{
+		Store: d.mail.store, Detail: detailFolder(c), Filter: d.filter(c), Owner: p.owner, FullDefers: c.Quota.Defer, Logger: d.log,
+	})
 	return p
 }
 
@@ -216,6 +218,7 @@ func (p *parts) receiveConfig() receive.Config {
 		Local:       p.local,
 		Spool:       p.d.mail.read,
 		Mailboxes:   p.db,
+		Room:        p.local.Admit,
 		Delimiter:   delimiter(p.c),
 		Policy:      p.policy,
 		JunkFolder:  p.c.Policy.JunkFolder,
@@ -286,5 +289,5 @@ func (p *parts) openAccount(ctx context.Context, id auth.Identity) (storage.Acco
 	if err != nil {
 		return nil, fmt.Errorf("open the account of %s: %w", id.Account, err)
 	}
-	return p.d.mail.store.Account(ctx, storage.Owner{Address: m.Address, Maildir: m.Maildir})
+	return p.d.mail.store.Account(ctx, p.owner(m))
 }

@@ -60,6 +60,7 @@ var outcomes = []struct {
 	{storage.ErrNoSelect, failure{kindNo, "NONEXISTENT", "Mailbox cannot be opened"}},
 	{storage.ErrExpunged, failure{kindNo, "EXPUNGEISSUED", "Some of the messages are gone"}},
 	{storage.ErrKeywordLimit, failure{kindNo, "LIMIT", "No room for another keyword"}},
+	{storage.ErrQuota, failure{kindNo, "OVERQUOTA", "Quota exceeded (mailbox for user is full)"}},
 	{storage.ErrReadOnly, failure{kindNo, "READ-ONLY", "Mailbox is read-only"}},
 	{storage.ErrAnnotationCount, failure{kindNo, "LIMIT", "Too many annotations"}},
 	{auth.ErrDenied, failure{kindNo, "AUTHENTICATIONFAILED", "Authentication failed"}},

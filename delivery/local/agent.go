@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"gomaild/accounts"
 	"gomaild/message"
 	"gomaild/storage"
 )
@@ -30,8 +31,14 @@ const (
 
 // Config is what an Agent is made of. Store is required.
 type Config struct {
-	Store       storage.Store
-	Detail      DetailFolder // default DetailInbox
+	Store  storage.Store
+	Detail DetailFolder // default DetailInbox
+	// Owner says whose account a mailbox is and what it may hold. Default: no
+	// limits.
+	Owner func(accounts.Mailbox) storage.Owner
+	// FullDefers answers for an account that is over its quota with 452, so that
+	// the sender tries again, instead of 552.
+	FullDefers  bool
 	Filter      Filter       // default none: everything is kept
 	Concurrency int          // recipients of one message at once, default 8
 	Logger      *slog.Logger // default: none
@@ -42,6 +49,8 @@ type Agent struct {
 	store       storage.Store
 	detail      DetailFolder
 	filter      Filter
+	owner       func(accounts.Mailbox) storage.Owner
+	fullDefers  bool
 	concurrency int
 	log         *slog.Logger
 }
@@ -54,7 +63,31 @@ func New(c Config) *Agent {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Agent{store: c.Store, detail: c.Detail, filter: c.Filter, concurrency: c.Concurrency, log: c.Logger}
+	if c.Owner == nil {
+		c.Owner = func(m accounts.Mailbox) storage.Owner {
+			return storage.Owner{Address: m.Address, Maildir: m.Maildir}
+		}
+	}
+	return &Agent{
+		store: c.Store, detail: c.Detail, filter: c.Filter, owner: c.Owner, fullDefers: c.FullDefers,
+		concurrency: c.Concurrency, log: c.Logger,
+	}
+}
+
+// Admit says whether a message of at least size octets would be stored for m
+// now. Errors are as those of Deliver: a *mail.Status for an account that is
+// full, else a fault for now.
+func (a *Agent) Admit(ctx context.Context, m accounts.Mailbox, size int64) error {
+	o := a.owner(m)
+	if !o.Limits.Counted {
+		return nil
+	}
+	account, err := a.store.Account(ctx, o)
+	if err != nil {
+		return a.classify(err)
+	}
+	defer closeLogged(ctx, a.log, account)
+	return a.classify(account.Admits(ctx, size))
 }
 
 // Deliver writes m into the mailbox of each recipient and returns one result
@@ -84,13 +117,13 @@ func (a *Agent) deliverOne(ctx context.Context, m Message, r Recipient) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return classify(a.write(ctx, m, r))
+	return a.classify(a.write(ctx, m, r))
 }
 
 // write opens what the message goes to and writes it.
 func (a *Agent) write(ctx context.Context, m Message, r Recipient) error {
 	log := a.log.With("account", r.Mailbox.Address.String())
-	account, err := a.store.Account(ctx, storage.Owner{Address: r.Mailbox.Address, Maildir: r.Mailbox.Maildir})
+	account, err := a.store.Account(ctx, a.owner(r.Mailbox))
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,10 @@ import (
 
 // classify gives a fault of the store the status that tells a sender and an
 // operator most. What it does not know stays as it is, which is temporary.
-func classify(err error) error {
+func (a *Agent) classify(err error) error {
+	if errors.Is(err, storage.ErrQuota) {
+		return a.full(err)
+	}
 	if _, ok := errors.AsType[*mail.Status](err); ok || err == nil {
 		return err
 	}
@@ -23,6 +26,16 @@ func classify(err error) error {
 		return &mail.Status{Code: 451, Enhanced: "4.2.0", Text: "Mailbox cannot be written to now, try again later", Cause: err}
 	}
 	return err
+}
+
+// full is what the sender hears of an account over its quota, in Dovecot's
+// words (RFC 3463 section 3.3, X.2.2).
+func (a *Agent) full(err error) error {
+	s := &mail.Status{Code: 552, Enhanced: "5.2.2", Text: "Quota exceeded (mailbox for user is full)", Cause: err}
+	if a.fullDefers {
+		s.Code, s.Enhanced = 452, "4.2.2"
+	}
+	return s
 }
 
 func isAny(err error, targets ...error) bool {

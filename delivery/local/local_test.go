@@ -131,6 +131,7 @@ func TestFaults(t *testing.T) {
 		enhanced    string
 	}{
 		{"full disk", "deliver", path(syscall.ENOSPC), 452, "4.3.1"},
+		{"account over its quota", "deliver", fmt.Errorf("deliver: %w", storage.ErrQuota), 552, "5.2.2"},
 		{"quota of the file system", "deliver", path(syscall.EDQUOT), 452, "4.3.1"},
 		{"read-only disk", "deliver", path(syscall.EROFS), 451, "4.2.0"},
 		{"Maildir of another owner", "account", path(syscall.EACCES), 451, "4.2.0"},

@@ -84,6 +84,11 @@ type Config struct {
 	Mailboxes Mailboxes
 	Delimiter byte // begins the detail of alice+lists for Mailboxes; 0 for none
 
+	// Room says whether a mailbox would take a message of at least size octets
+	// now; it is asked at RCPT. Default: everything is let in until it is
+	// delivered.
+	Room func(ctx context.Context, m accounts.Mailbox, size int64) error
+
 	// Trusted lets clients submit without a login, as whoever they say: for a
 	// submission listener that only trusted hosts can reach.
 	Trusted bool

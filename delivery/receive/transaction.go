@@ -65,8 +65,40 @@ func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error
 			return err
 		}
 	}
+	if err := t.hasRoom(ctx, list); err != nil {
+		t.logRefusal(ctx, atRcpt, to.Address.String(), err)
+		return err
+	}
 	t.to = append(t.to, accepted{to, list})
 	return nil
+}
+
+// hasRoom refuses a recipient when none of its mailboxes would take the message
+// and it leads nowhere else.
+// SIZE (RFC 1870) counts CRLF for a line end that is stored as LF, so half of it
+// is the least that will be stored: nothing is refused here that would be taken
+// at the end of data.
+func (t *transaction) hasRoom(ctx context.Context, list []routing.Destination) error {
+	if t.r.Room == nil {
+		return nil
+	}
+	var full error
+	for _, d := range list {
+		if d.Class == routing.Remote || d.Class == routing.Relay {
+			return nil
+		}
+		if d.Class != routing.Local {
+			continue
+		}
+		err := t.r.Room(ctx, d.Mailbox, t.from.Size/2)
+		if err == nil {
+			return nil
+		}
+		if isWorse(err, full) {
+			full = err
+		}
+	}
+	return full
 }
 
 // Abort implements smtp.Transaction. Nothing is held before Commit.

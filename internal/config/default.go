@@ -53,6 +53,7 @@ func Default() *Config {
 			Cache:           Duration(time.Hour),
 		},
 		TLS:   TLS{MinVersion: TLS12},
+		Quota: Quota{Grace: 10},
 		Sieve: Sieve{Enabled: true},
 		POP3:  POP3Options{UniqueIDs: "%08Xu%08Xv", MarkSeen: true},
 		Limits: Limits{

@@ -41,6 +41,8 @@ type Config struct {
 	TLS TLS `toml:"tls"`
 	// What one client may ask for.
 	Limits Limits `toml:"limits"`
+	// How much an account may hold.
+	Quota Quota `toml:"quota"`
 	// The users' mail filters.
 	Sieve Sieve `toml:"sieve"`
 	// What POP3 clients see.
@@ -406,6 +408,24 @@ type Limits struct {
 	POP3Timeout Duration `toml:"pop3_timeout"`
 	// How long an IMAP or POP3 client may take to log in.
 	LoginTimeout Duration `toml:"login_timeout"`
+}
+
+// Quota is the table [quota].
+type Quota struct {
+	// Hold accounts to their column mailbox.quota (octets; 0 and less: no
+	// limit): mail to an account that is full is refused at RCPT or at the end of
+	// the data, APPEND and COPY with NO [OVERQUOTA]. What accounts hold is kept
+	// in their files `maildirsize`, as Dovecot's quota backend `maildir` does.
+	// Without it nothing is counted and no such file is kept.
+	Enabled bool `toml:"enabled"`
+	// How many messages an account may hold. 0: as many as fit.
+	Messages int `toml:"messages"`
+	// By how many percent a delivery may exceed the limits (Dovecot's
+	// quota_grace). APPEND and COPY may not.
+	Grace int `toml:"grace"`
+	// Put mail for a full account off (452 4.2.2) until its sender gives up,
+	// instead of refusing it (552 5.2.2). Dovecot's quota_full_tempfail.
+	Defer bool `toml:"defer"`
 }
 
 // Sieve is the table [sieve].

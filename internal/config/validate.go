@@ -37,6 +37,7 @@ func (c *Config) validate(failed func(path string) bool) Errors {
 	v := &validator{c: c, failed: failed}
 	v.hostname()
 	v.storage()
+	v.quota()
 	v.sieve()
 	v.accounts()
 	v.routing()
@@ -110,6 +111,12 @@ func (v *validator) template(t string) {
 // isInside reports a relative path that stays where it begins.
 func isInside(p string) bool {
 	return p != "" && filepath.IsLocal(p) && path.Clean(p) != "."
+}
+
+func (v *validator) quota() {
+	q := &v.c.Quota
+	v.unless(q.Messages >= 0, "quota.messages", "%d is less than none; write 0 for no limit", q.Messages)
+	v.unless(q.Grace >= 0 && q.Grace <= 100, "quota.grace", "%d is not a percentage; write a number from 0 to 100", q.Grace)
 }
 
 func (v *validator) sieve() {
