@@ -173,7 +173,7 @@ func (c *checker) arguments(n *call) bool {
 			positional = append(positional, a)
 			continue
 		}
-		if len(positional) > 0 {
+		if len(positional) > 0 && !n.spec.loose {
 			c.errorf(a.pos, "encountered an unexpected tagged argument ':%s' after the positional arguments of the %s %s", a.tag, n.name, n.spec.kind())
 			return false
 		}

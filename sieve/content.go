@@ -25,6 +25,9 @@ type content struct {
 	truncated bool            // fields holds not all of the header
 	edited    bool            // fields is not the header of src
 	rendered  message.Content // the edited message, once made
+	parts     []replacement   // MIME parts that are others now
+	whole     message.Content // the body that took the place of all parts, nil: none did
+	enclosed  message.Content // the message before it was enclosed, nil: it was not
 }
 
 // field is one header field, decoded when somebody asks.

@@ -14,6 +14,9 @@ func (c *checker) require(s str) {
 	name := s.text
 	if name == testsuiteExtension && c.test || c.engine.known[name] {
 		c.required[name] = true
+		if c.required["notify"] && c.required["enotify"] {
+			c.errorf(s.pos, "require command: the extensions notify and enotify cannot be used together")
+		}
 		return
 	}
 	if strings.HasPrefix(name, "comparator-") {

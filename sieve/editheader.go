@@ -2,8 +2,6 @@ package sieve
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"strings"
 
 	"gomaild/message"
@@ -43,13 +41,10 @@ func (a *addheader) exec(m *machine) error {
 	if !isFieldName(name) {
 		return m.failAt(a.pos, "addheader action: specified field name '%s' is invalid", shorten(name))
 	}
-	var w headerWriter
-	w.field(name, value)
-	if m.added += w.Len(); m.added > m.limits.Headers {
+	f := newField(name, value)
+	if m.added += len(f.added); m.added > m.limits.Headers {
 		return m.failAt(a.pos, "addheader action: added fields exceed %d bytes", m.limits.Headers)
 	}
-	decoded := strings.TrimSpace(value)
-	f := &field{name: name, text: decoded, added: w.String(), decoded: &decoded}
 	if _, err := m.msg.header(); err != nil {
 		return m.fault(a.pos, err)
 	}
@@ -142,18 +137,13 @@ func (c *content) current() (message.Content, error) {
 	}
 	var b strings.Builder
 	for _, f := range c.fields {
-		if f.added != "" {
-			b.WriteString(f.added)
-			continue
+		raw, err := c.raw(f)
+		if err != nil {
+			return nil, err
 		}
-		if _, err := io.Copy(&b, io.NewSectionReader(c.src, f.span.Off, f.span.Len)); err != nil {
-			return nil, fmt.Errorf("read message header: %w", err)
-		}
-		if !strings.HasSuffix(b.String(), "\n") {
-			b.WriteString("\r\n")
-		}
+		b.WriteString(raw)
 	}
 	b.WriteString("\r\n")
-	c.rendered = message.Joined{Head: []byte(b.String()), Tail: io.NewSectionReader(c.src, c.bodyAt, c.src.Size()-c.bodyAt)}
+	c.rendered = message.Joined{Head: []byte(b.String()), Tail: c.body()}
 	return c.rendered, nil
 }

@@ -12,8 +12,8 @@ var extensions = []string{
 	"fileinto", "envelope", "encoded-character", "copy", "index", "relational", "subaddress",
 	"variables", "imap4flags", "imapflags", "include", "ihave", "environment", "vnd.dovecot.environment", "date", "body", "mailbox",
 	"regex", "reject", "ereject", "duplicate", "vnd.dovecot.duplicate", "vacation", "vacation-seconds",
-	"editheader", "mime", "foreverypart", "extracttext", "enotify", "spamtest", "spamtestplus", "virustest",
-	"mboxmetadata", "servermetadata", "special-use", "mailboxid", "fcc", "extlists", "vnd.dovecot.debug",
+	"editheader", "mime", "foreverypart", "extracttext", "replace", "enclose", "enotify", "notify", "spamtest", "spamtestplus", "virustest",
+	"mboxmetadata", "servermetadata", "special-use", "mailboxid", "fcc", "extlists", "vnd.dovecot.report", "vnd.dovecot.debug",
 	"comparator-i;octet", "comparator-i;ascii-casemap", "comparator-i;ascii-numeric", "comparator-i;unicode-casemap",
 }
 

@@ -107,5 +107,7 @@ var scripts = []string{
 	`require ["variables","regex"]; set "a" "${1}${a}${a}"; if header :regex "subject" "(a|b)*c{1,3}[[:alpha:]]" { keep; } set :length :quoteregex "b" "${a}";`,
 	`require ["mime","foreverypart","extracttext","variables","editheader","imap4flags"]; foreverypart { extracttext "t"; if header :mime :anychild :param "x" "content-type" "y" { break; } } addheader "X" "${t}"; deleteheader :matches "a*" "b*"; addflag "\\Seen $x";`,
 	`require ["body","date","duplicate","vacation","enotify","include","ihave","environment"]; if body :content "text" :contains "x" { vacation :days 3 "y"; } if date :zone "+0100" "date" "year" "2020" {} if duplicate :last {} notify "mailto:a@example.org?body=x";`,
+	`require ["replace","enclose","foreverypart","mime","fcc","vacation","mailbox","extlists"]; foreverypart { replace :mime "x"; } enclose :headers "from" "y"; foreverypart { enclose "z"; } vacation :fcc "a" :create "b"; redirect :list "c";`,
+	`require ["notify","vnd.dovecot.report"]; notify :id "a" :options "a@example.org" :message "$text[3]$ $from$"; denotify :is "a" :high; report "abuse" "a" "a@example.org";`,
 	`if anyof (header :matches "subject" "*a?b*", not exists ["x","y"], size :over 10K) { redirect "a@example.org"; }`,
 }

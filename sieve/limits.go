@@ -15,6 +15,7 @@ type Limits struct {
 	Includes     int // scripts included by one, default 255
 	PatternSize  int // octets of a regular expression, default 8 KiB
 	Headers      int // octets all added header fields may have, default 64 KiB
+	Replaced     int // octets that replace and enclose may put into a message, default 1 MiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -36,5 +37,6 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Includes, 255)
 	set(&l.PatternSize, 8<<10)
 	set(&l.Headers, 64<<10)
+	set(&l.Replaced, 1<<20)
 	return l
 }

@@ -52,6 +52,7 @@ type machine struct {
 	result   *Result
 	part     *message.Part // of the loop, nil outside
 	added    int           // octets of added fields
+	written  int           // octets that replace and enclose wrote
 	frame    *frame
 	globals  map[string]string
 	included map[*Script]bool // by include, for :once

@@ -193,6 +193,7 @@ func (f *foreverypart) exec(m *machine) error {
 	defer func() { m.part = outer }()
 	start := outer
 	if start == nil {
+		defer m.settle()
 		root, err := m.msg.root()
 		if err != nil {
 			return m.fault(f.pos, err)
@@ -215,6 +216,9 @@ func (f *foreverypart) ended(err error) error {
 
 func (f *foreverypart) each(m *machine, p *message.Part) error {
 	for i := range p.Parts {
+		if m.msg.isGone(p.Body) {
+			return nil // RFC 5703 section 5: what is in a part that was replaced is no more
+		}
 		if err := f.once(m, &p.Parts[i]); err != nil {
 			return err
 		}

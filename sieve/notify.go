@@ -21,6 +21,7 @@ type Notification struct {
 	Subject    string
 	Body       string
 	FCC        *Action // where a copy goes, nil: nowhere
+	id         string  // of the old notify, for denotify
 }
 
 // parseMailto reads a mailto URI; ok is false for anything else.
@@ -96,6 +97,13 @@ type notify struct {
 }
 
 func buildNotify(c *checker, n *call) any {
+	if c.required["notify"] {
+		return buildOldNotify(c, n)
+	}
+	if n.args[0].kind == argNone {
+		c.errorf(n.pos, "the notify command requires 1 positional argument(s), but 0 are specified")
+		return nil
+	}
 	t := &notify{pos: n.pos, method: c.string(n.args[0]), from: c.optional(n, "from"), message: c.optional(n, "message"), importance: "2", fcc: c.fcc(n)}
 	if a, ok := n.tags["importance"]; ok {
 		t.importance = a.strs[0].text

@@ -20,12 +20,13 @@ const (
 	Reject        // refuse with Reason (RFC 5429)
 	Notify        // send Notification, see its Send
 	VacationReply // answer with Vacation, see its Reply
+	SendReport    // send Report, see its Send
 )
 
 // String is the name of the command, "store" for FileInto, as in the test
 // suite's test_result_action.
 func (k Kind) String() string {
-	return [...]string{"keep", "store", "redirect", "discard", "reject", "notify", "vacation"}[k]
+	return [...]string{"keep", "store", "redirect", "discard", "reject", "notify", "vacation", "report"}[k]
 }
 
 // Action is one thing to do with the message.
@@ -42,6 +43,7 @@ type Action struct {
 	Reason       string          // Reject: text for the sender
 	Vacation     *Vacation       // VacationReply
 	Notification *Notification   // Notify
+	Report       *Report         // SendReport
 	Content      message.Content // the message as it was then if a script had changed it, else nil
 }
 
@@ -107,7 +109,11 @@ func (m *machine) add(a Action) error {
 		return m.failAt(a.Pos, "number of redirect actions exceeds policy limit (%d)", m.limits.Redirects)
 	}
 	var err error
-	if a.Content, err = m.msg.current(); err != nil {
+	a.Content, err = m.msg.current()
+	if a.Kind == Redirect {
+		a.Content, err = m.msg.sent()
+	}
+	if err != nil {
 		return m.fault(a.Pos, err)
 	}
 	m.result.Actions = append(m.result.Actions, a)

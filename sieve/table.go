@@ -64,6 +64,7 @@ type spec struct {
 	tests    arity // tests it holds
 	loop     bool  // the block may be left by break
 	block    bool  // a block follows
+	loose    bool  // tags may stand behind positional arguments
 	build    func(c *checker, n *call) any
 }
 
@@ -238,9 +239,18 @@ func actionSpecs() []spec {
 			params: []param{{"field name", kindString}, {"value", kindString}}, build: buildAddheader},
 		{name: "deleteheader", ext: "editheader", match: true, tags: indexOnly, optional: true,
 			params: []param{{"field name", kindString}, {"value patterns", kindList}}, build: buildDeleteheader},
-		{name: "notify", ext: "enotify", tags: concat(fccTags, []tagSpec{
-			{name: "from", kind: kindString}, {name: "importance", kind: kindString}, {name: "options", kind: kindList}, {name: "message", kind: kindString},
+		{name: "notify", ext: "enotify|notify", optional: true, tags: concat(fccTags, oldNotifyTags(), []tagSpec{
+			{name: "from", ext: "enotify", kind: kindString}, {name: "importance", ext: "enotify", kind: kindString},
+			{name: "options", kind: kindList}, {name: "message", kind: kindString},
 		}), params: []param{{"method", kindString}}, build: buildNotify},
+		{name: "denotify", ext: "notify", match: true, optional: true, loose: true, tags: oldNotifyTags()[2:],
+			params: []param{{"notification id", kindString}}, build: buildDenotify},
+		{name: "report", ext: "vnd.dovecot.report", tags: []tagSpec{{name: "headers_only"}},
+			params: []param{{"feedback type", kindString}, {"message", kindString}, {"address", kindString}}, build: buildReport},
+		{name: "replace", ext: "replace", tags: []tagSpec{{name: "mime"}, {name: "subject", kind: kindString}, {name: "from", kind: kindString}},
+			params: []param{{"replacement", kindString}}, build: buildReplace},
+		{name: "enclose", ext: "enclose", tags: []tagSpec{{name: "subject", kind: kindString}, {name: "headers", kind: kindList}},
+			params: []param{{"text", kindString}}, build: buildEnclose},
 		{name: "reject", ext: "reject", params: []param{{"reason", kindString}}, build: buildReject},
 		{name: "ereject", ext: "ereject", params: []param{{"reason", kindString}}, build: buildReject},
 		{name: "setflag", ext: "imap4flags|imapflags", optional: true, params: flagParams, build: buildFlagCommand},

@@ -197,6 +197,14 @@ func (s *suite) deliver(m *machine) error {
 			if err := s.send(out); err != nil {
 				return err
 			}
+		case SendReport:
+			out, err := a.Report.Send(m.env, a.Content)
+			if err != nil {
+				return err
+			}
+			if err := s.send(out); err != nil {
+				return err
+			}
 		case VacationReply:
 			out, _ := a.Vacation.Reply(m.env)
 			if err := s.send(out); err != nil {

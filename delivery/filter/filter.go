@@ -171,7 +171,7 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 	keep := result.ImplicitKeep
 	flags := result.Flags
 	var answers []*sieve.Vacation
-	var notes []*sieve.Notification
+	var notes []sieve.Action
 	for _, a := range result.Actions {
 		switch a.Kind {
 		case sieve.Reject:
@@ -182,8 +182,8 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 			v.Stores = append(v.Stores, store(r.folder(ctx, a), a.Flags, a.Content))
 		case sieve.VacationReply:
 			answers = append(answers, a.Vacation)
-		case sieve.Notify:
-			notes = append(notes, a.Notification)
+		case sieve.Notify, sieve.SendReport:
+			notes = append(notes, a)
 		case sieve.Redirect:
 			sent, err := r.redirect(ctx, a)
 			if err != nil {

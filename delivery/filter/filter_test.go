@@ -306,6 +306,16 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+func TestReport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", `require "vnd.dovecot.report"; report "abuse" "spam" "abuse@example.com";`)
+	w.want(simple, "")
+	if len(w.sent) != 1 || !strings.Contains(w.sent[0], "> abuse@example.com\n") || !strings.Contains(w.sent[0], "Feedback-Type: abuse\r\n") {
+		t.Errorf("sent %q", w.sent)
+	}
+}
+
 func TestDuplicate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -70,19 +70,31 @@ func (r *run) done(ctx context.Context, env *sieve.Env, marks []sieve.Mark, answ
 	}
 }
 
-// notify sends notifications; what cannot be sent is logged.
-func (r *run) notify(ctx context.Context, env *sieve.Env, list []*sieve.Notification) {
-	for _, n := range list {
-		o, why := n.Send(env)
+// notify sends notifications and reports; what cannot be sent is logged.
+func (r *run) notify(ctx context.Context, env *sieve.Env, list []sieve.Action) {
+	for _, a := range list {
+		o, why := notice(env, a)
 		switch {
 		case o == nil:
-			r.log.InfoContext(ctx, "no notification", "reason", why)
+			r.log.InfoContext(ctx, "no "+a.Kind.String(), "reason", why)
 		case r.Submit == nil:
-			r.complain(ctx, "error: notify: this server cannot send mail; nothing was sent")
+			r.complain(ctx, "error: "+a.Kind.String()+": this server cannot send mail; nothing was sent")
 		default:
 			r.answer(ctx, o)
 		}
 	}
+}
+
+// notice is what a Notify or SendReport sends, nil and why not.
+func notice(env *sieve.Env, a sieve.Action) (*sieve.Outgoing, string) {
+	if a.Kind == sieve.Notify {
+		return a.Notification.Send(env)
+	}
+	o, err := a.Report.Send(env, a.Content)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return o, ""
 }
 
 // answer sends, and then files the copy that :fcc asks for.

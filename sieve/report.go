@@ -1,0 +1,134 @@
+package sieve
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+
+	"gomaild/message"
+)
+
+// maxReported is how much of a message a report holds; of a longer one it has
+// the header.
+const maxReported = 1 << 20
+
+// Report is an abuse report about the message (RFC 5965).
+type Report struct {
+	Type        string // "abuse", "fraud", "virus", "not-spam" ...
+	Message     string // for people
+	Address     string // who gets it
+	HeadersOnly bool
+}
+
+// report is the command of vnd.dovecot.report.
+type report struct {
+	pos                  Pos
+	kind, message, where text
+	headersOnly          bool
+}
+
+func buildReport(c *checker, n *call) any {
+	r := &report{pos: n.pos, kind: c.string(n.args[0]), message: c.string(n.args[1]), where: c.string(n.args[2]), headersOnly: n.has("headers_only")}
+	if s, ok := r.kind.constant(); ok && !isToken(s) {
+		c.errorf(r.kind.pos, "specified feedback type '%s' for the report command is invalid", shorten(s))
+	}
+	if s, ok := r.where.constant(); ok {
+		if _, err := redirectAddress(s); err != nil {
+			c.errorf(r.where.pos, "specified report address '%s' is invalid: %v", shorten(s), err)
+		}
+	}
+	return r
+}
+
+// isToken is a token of RFC 2045 section 5.1, as a feedback type is one.
+func isToken(s string) bool {
+	return s != "" && len(s) <= 100 && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?=`, r)
+	})
+}
+
+func (r *report) exec(m *machine) error {
+	a := &Report{HeadersOnly: r.headersOnly}
+	var where string
+	var err error
+	for _, f := range []struct {
+		from text
+		to   *string
+	}{{r.kind, &a.Type}, {r.message, &a.Message}, {r.where, &where}} {
+		if *f.to, err = f.from.value(m); err != nil {
+			return err
+		}
+	}
+	to, err := redirectAddress(where)
+	if err != nil {
+		return m.failAt(r.pos, "specified report address '%s' is invalid: %v", shorten(where), err)
+	}
+	if !isToken(a.Type) {
+		return m.failAt(r.pos, "specified feedback type '%s' for the report action is invalid", shorten(a.Type))
+	}
+	a.Address = to.String()
+	return m.add(Action{Kind: SendReport, Pos: r.pos, Report: a})
+}
+
+// Send is the report. c is the message as it was then, nil for env's.
+func (r *Report) Send(env *Env, c message.Content) (*Outgoing, error) {
+	if c == nil {
+		c = env.Message
+	}
+	about := newContent(c)
+	if _, err := about.header(); err != nil {
+		return nil, err
+	}
+	size, kind := c.Size(), "message/rfc822"
+	if r.HeadersOnly || size > maxReported {
+		size, kind = min(about.bodyAt, maxReported), "text/rfc822-headers"
+	}
+	original, err := io.ReadAll(io.NewSectionReader(c, 0, size))
+	if err != nil {
+		return nil, fmt.Errorf("read message for a report: %w", err)
+	}
+	return &Outgoing{To: []string{r.Address}, Content: r.compose(env, kind, string(original))}, nil
+}
+
+// compose writes the three parts of RFC 5965 section 2.
+func (r *Report) compose(env *Env, kind, original string) []byte {
+	var b headerWriter
+	from := pathOf(env.To)
+	id := messageID(env, from, r.Message)
+	sum := sha256.Sum256([]byte(id + original))
+	boundary := "sieve-" + hex.EncodeToString(sum[:12])
+	b.field("From", from)
+	b.field("To", r.Address)
+	b.field("Subject", "Report: "+newContent(strings.NewReader(original)).subjectOr("a message"))
+	b.field("Date", env.now().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	b.field("Message-ID", id)
+	b.field("Auto-Submitted", "auto-generated (report)")
+	b.field("MIME-Version", "1.0")
+	b.WriteString("Content-Type: multipart/report; report-type=feedback-report;\r\n boundary=\"" + boundary + "\"\r\n\r\n")
+	b.WriteString("--" + boundary + "\r\n" + textHeader + crlf(r.Message) + "\r\n")
+	b.WriteString("--" + boundary + "\r\nContent-Type: message/feedback-report\r\n\r\n")
+	b.field("Feedback-Type", r.Type)
+	b.field("User-Agent", "gomaild")
+	b.field("Version", "1")
+	b.field("Original-Mail-From", "<"+pathOrNull(env.From)+">")
+	b.field("Original-Rcpt-To", from)
+	b.WriteString("\r\n--" + boundary + "\r\nContent-Type: " + kind + "\r\n\r\n" + crlf(original) + "\r\n--" + boundary + "--\r\n")
+	return []byte(b.String())
+}
+
+// pathOrNull is an address without brackets, "" for the null path.
+func pathOrNull(s string) string {
+	if s == "" {
+		return ""
+	}
+	return pathOf(s)
+}
+
+func (c *content) subjectOr(absent string) string {
+	if _, err := c.header(); err != nil || c.first("Subject") == "" {
+		return absent
+	}
+	return message.DecodeHeader(c.first("Subject"))
+}

@@ -1,0 +1,2 @@
+require "notify";
+notify :method "sms" :options "1";
