@@ -18,8 +18,12 @@ func TestPacemakerTree(t *testing.T) {
 	for _, tool := range []string{"pcs", "crm"} {
 		t.Run(tool, func(t *testing.T) {
 			t.Parallel()
-			for _, fault := range treeFaults(t, buildCIB(t, tool)) {
+			cib := buildCIB(t, tool)
+			for _, fault := range treeFaults(t, cib) {
 				t.Error(fault)
+			}
+			if !strings.Contains(cib, `name="user" value="gomaild"`) {
+				t.Error("gomaild would run as root")
 			}
 		})
 	}
