@@ -28,5 +28,7 @@
 // N stands in half N mod 2, written in place and synced, so the half with the
 // epoch before it is whole whenever a power cut comes. The file is never renamed:
 // who slept has it open, and reads the block past the page cache (O_DIRECT), in
-// which a sleeper would find what it knew already.
+// which a machine that slept would find what it knew already. That is done when
+// the last such look is 10 ms old; in between the page cache is asked, which knows
+// of a start under the same kernel.
 package cluster

@@ -66,10 +66,12 @@ type Hold struct {
 	before Record
 	lock   durable.File
 	epoch  durable.File // read past the page cache, if that can be
+	cached durable.File // the same, from the page cache
 
 	asking sync.Mutex // guards the fields below
-	block  []byte
-	asked  time.Time // begin of the last question that was answered with nil
+	block  []byte     // read into
+	known  []byte     // as the disk had it when asked
+	asked  time.Time  // begin of the last question that was answered with nil
 
 	stale  atomic.Pointer[StaleError]
 	lost   chan struct{}
@@ -90,7 +92,7 @@ func Take(config Config) (*Hold, error) {
 	if err := makeDir(c.FS, c.Dir); err != nil {
 		return nil, err
 	}
-	h := &Hold{now: c.Now, lost: make(chan struct{}), block: alignedBlock()}
+	h := &Hold{now: c.Now, lost: make(chan struct{}), block: alignedBlock(), known: make([]byte, blockSize)}
 	err = h.take(c)
 	if err != nil {
 		return nil, errors.Join(err, h.Release())
@@ -114,6 +116,9 @@ func (h *Hold) take(c Config) (err error) {
 	}
 	if err := h.raise(c); err != nil {
 		return fmt.Errorf("raise the epoch: %w", err)
+	}
+	if h.cached, err = c.FS.OpenFile(epochFile(c), os.O_RDONLY, 0); err != nil {
+		return err
 	}
 	h.epoch, err = openEpoch(c)
 	h.look()
@@ -199,7 +204,7 @@ func (h *Hold) TookOver() bool {
 // not called any more.
 func (h *Hold) Release() error {
 	var errs []error
-	for _, f := range []*durable.File{&h.epoch, &h.lock} {
+	for _, f := range []*durable.File{&h.epoch, &h.cached, &h.lock} {
 		if *f != nil {
 			errs = append(errs, (*f).Close())
 			*f = nil
