@@ -19,6 +19,7 @@ import (
 //	! raw         do not log in and read the greeting first (at the top)
 //	! no-plain    passwords are not allowed (at the top)
 //	! memory      needs what only the store in memory has (at the top)
+//	! quota N M   accounts may hold N octets and M messages (at the top)
 //	! limit N     largest message of APPEND (at the top)
 //	! message M   the lines up to "! end" are a message in mailbox M
 //	C: text       the client sends a line; C2: is a second client
@@ -72,6 +73,7 @@ type dialog struct {
 }
 
 func (d *dialog) run(store storage.Store) {
+	store = limited(d.t, store, d.lines)
 	d.world = newWorldOn(d.t, store, func(c *Config) {
 		for d.option(c, d.lines[d.at]) {
 			d.at++
@@ -91,7 +93,7 @@ func (d *dialog) option(c *Config, line string) bool {
 	verb, arg, _ := strings.Cut(strings.TrimPrefix(line, "! "), " ")
 	switch {
 	case strings.HasPrefix(line, "#"):
-	case verb == "memory":
+	case verb == "memory" || verb == "quota":
 	case verb == "raw":
 		d.raw = true
 	case verb == "no-plain":

@@ -17,7 +17,7 @@ type statusQuery struct {
 }
 
 // statusItems are the items of STATUS, RFC 3501 section 6.3.10, SIZE of
-// RFC 8438, MAILBOXID of RFC 8474 and APPENDLIMIT of RFC 7889. \Recent messages of a mailbox that
+// RFC 8438, DELETED and DELETED-STORAGE of RFC 9208, MAILBOXID of RFC 8474 and APPENDLIMIT of RFC 7889. \Recent messages of a mailbox that
 // this session has not selected are some other session's: there are none here.
 var statusItems = map[string]func(ctx context.Context, q *statusQuery) (string, error){
 	"MESSAGES": func(_ context.Context, q *statusQuery) (string, error) {
@@ -33,9 +33,10 @@ var statusItems = map[string]func(ctx context.Context, q *statusQuery) (string, 
 	"HIGHESTMODSEQ": func(_ context.Context, q *statusQuery) (string, error) {
 		return decimal(uint64(q.view.HighestModSeq)), nil // RFC 7162 section 3.1.7
 	},
-	"MAILBOXID":   func(_ context.Context, q *statusQuery) (string, error) { return "(" + q.view.MailboxID + ")", nil },
-	"DELETED":     func(_ context.Context, q *statusQuery) (string, error) { return decimal(countDeleted(q.view)), nil },
-	"APPENDLIMIT": func(_ context.Context, q *statusQuery) (string, error) { return decimal(uint64(q.limits.Message)), nil },
+	"MAILBOXID":       func(_ context.Context, q *statusQuery) (string, error) { return "(" + q.view.MailboxID + ")", nil },
+	"DELETED":         func(_ context.Context, q *statusQuery) (string, error) { return decimal(countDeleted(q.view)), nil },
+	"DELETED-STORAGE": func(ctx context.Context, q *statusQuery) (string, error) { return q.deletedStorage(ctx) },
+	"APPENDLIMIT":     func(_ context.Context, q *statusQuery) (string, error) { return decimal(uint64(q.limits.Message)), nil },
 }
 
 func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
