@@ -14,6 +14,9 @@ type search struct {
 	results
 	key  searchKey
 	sets []*setKey // in key; they need the View
+	// badCharset: RFC 3501 section 7.1. It is found when the command is run,
+	// as a search that fails also has a result to forget.
+	badCharset bool
 }
 
 func parseSearch(byUID bool) func(*grammar) request {
@@ -58,7 +61,7 @@ func (r *search) parseKeys(p *searchParser, word string) {
 		keys = append(keys, p.key())
 	}
 	p.g.End()
-	r.key, r.sets, r.modSeq = allOf(keys), p.sets, p.modSeq
+	r.key, r.sets, r.modSeq, r.badCharset = allOf(keys), p.sets, p.modSeq, p.badCharset
 }
 
 func (r search) run(ctx context.Context, s *session) (reply, error) {
@@ -88,7 +91,10 @@ func (r *search) find(ctx context.Context, s *session) ([]int, error) {
 		}
 	}
 	if r.returns&returnSave != 0 {
-		s.box.saved = nil // RFC 5182 section 2.1: what fails from here on saves nothing
+		s.box.saved = nil // RFC 5182 section 2.1: what is NO from here on saves nothing
+	}
+	if r.badCharset {
+		return nil, no("BADCHARSET (US-ASCII UTF-8)", "charset is not known")
 	}
 	var hits []int
 	progress := s.newProgress(len(s.box.known.Messages))
@@ -119,20 +125,19 @@ func (r *search) matches(ctx context.Context, s *session, i int) (bool, error) {
 
 // searchParser reads search keys.
 type searchParser struct {
-	g       *grammar
-	charset string // "" is UTF-8
-	sets    []*setKey
-	modSeq  bool // MODSEQ is among the keys
-	depth   int
-	count   int
+	g          *grammar
+	charset    string // "" is UTF-8
+	sets       []*setKey
+	modSeq     bool // MODSEQ is among the keys
+	badCharset bool // charset is not known
+	depth      int
+	count      int
 }
 
-// setCharset: RFC 3501 section 7.1, BADCHARSET.
+// setCharset says what the strings of the keys are in.
 func (p *searchParser) setCharset(name string) {
-	if _, ok := toUTF8(name, ""); !ok && p.g.Err() == nil {
-		p.g.FailCode("BADCHARSET (US-ASCII UTF-8)", "charset is not known")
-	}
-	p.charset = name
+	_, known := toUTF8(name, "")
+	p.charset, p.badCharset = name, !known
 }
 
 // word is the name of a key, "" for a key that is a set or in parentheses.

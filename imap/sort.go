@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"gomaild/imap/thread"
 	"gomaild/message"
@@ -44,13 +45,10 @@ func (v sortValue) compare(w sortValue) int {
 
 // sortKeys: RFC 5256 section 3, RFC 5957 section 3.
 var sortKeys = map[string]sortKey{
-	"ARRIVAL": {needsInfo, func(m *fetched) sortValue { return sortValue{number: m.info.InternalDate.UnixNano()} }},
-	"DATE":    {needsInfo | needsSummary, func(m *fetched) sortValue { return sortValue{number: m.sent().UnixNano()} }},
-	"SIZE":    {needsInfo, func(m *fetched) sortValue { return sortValue{number: m.info.WireSize} }},
-	"SUBJECT": {needsSummary, func(m *fetched) sortValue {
-		base, _ := m.baseSubject()
-		return sortValue{text: base}
-	}},
+	"ARRIVAL":     {needsInfo, func(m *fetched) sortValue { return sortValue{number: m.info.InternalDate.UnixNano()} }},
+	"DATE":        {needsInfo | needsSummary, func(m *fetched) sortValue { return sortValue{number: m.sent().UnixNano()} }},
+	"SIZE":        {needsInfo, func(m *fetched) sortValue { return sortValue{number: m.info.WireSize} }},
+	"SUBJECT":     {needsSummary, func(m *fetched) sortValue { return sortValue{text: m.baseSubject()} }},
 	"FROM":        {needsSummary, func(m *fetched) sortValue { return localPart(m.envelope().From) }},
 	"TO":          {needsSummary, func(m *fetched) sortValue { return localPart(m.envelope().To) }},
 	"CC":          {needsSummary, func(m *fetched) sortValue { return localPart(m.envelope().Cc) }},
@@ -173,10 +171,19 @@ func (m *fetched) envelope() *message.Envelope {
 	return m.summary.Root.Envelope
 }
 
+// sent is the date of RFC 5256 section 2.2: that of the Date field, or
+// INTERNALDATE.
+func (m *fetched) sent() time.Time {
+	if m.summary == nil || m.summary.Date.IsZero() {
+		return m.info.InternalDate
+	}
+	return m.summary.Date
+}
+
 // baseSubject is the base subject of RFC 5256 section 2.1, folded.
-func (m *fetched) baseSubject() (base string, reply bool) {
-	base, reply = thread.BaseSubject(message.DecodeHeader(m.envelope().Subject))
-	return fold(base), reply
+func (m *fetched) baseSubject() string {
+	base, _ := thread.BaseSubject(message.DecodeHeader(m.envelope().Subject))
+	return fold(base)
 }
 
 // localPart is the addr-mailbox of the first address.

@@ -73,12 +73,9 @@ func (r threadMessages) run(ctx context.Context, s *session) (reply, error) {
 
 func orderedSubject(ctx context.Context, s *session, hits []int) ([]*thread.Node, error) {
 	messages := make([]thread.Message, 0, len(hits))
-	for _, i := range hits {
-		m, err := s.known(ctx, i, needsInfo|needsSummary)
-		if err != nil {
-			return nil, err
-		}
-		messages = append(messages, m.forThread())
+	err := s.readHeaders(ctx, hits, func(h *threadHeader) { messages = append(messages, h.message()) })
+	if err != nil {
+		return nil, err
 	}
 	return thread.OrderedSubject(messages), nil
 }
@@ -86,63 +83,100 @@ func orderedSubject(ctx context.Context, s *session, hits []int) ([]*thread.Node
 // linkReferences reads what messages say they answer.
 func (s *session) linkReferences(ctx context.Context, hits []int) (*thread.Builder, error) {
 	b := thread.NewBuilder()
+	err := s.readHeaders(ctx, hits, func(h *threadHeader) { b.Add(h.message(), h.id(), h.answers()) })
+	return b, err
+}
+
+// threadHeader is what THREAD looks at of a message: INTERNALDATE and the
+// first field of each name.
+type threadHeader struct {
+	arrived                                         time.Time
+	date, subject, messageID, inReplyTo, references string
+}
+
+// field is where the value of a header field belongs, nil for others.
+func (h *threadHeader) field(f message.Field) *string {
+	for _, known := range []struct {
+		name  string
+		value *string
+	}{
+		{"Date", &h.date}, {"Subject", &h.subject}, {"Message-ID", &h.messageID},
+		{"In-Reply-To", &h.inReplyTo}, {"References", &h.references},
+	} {
+		if f.Is(known.name) {
+			return known.value
+		}
+	}
+	return nil
+}
+
+// message is the base subject and the date of RFC 5256 section 2.2: that of
+// the Date field, or INTERNALDATE.
+func (h *threadHeader) message() thread.Message {
+	base, reply := thread.BaseSubject(message.DecodeHeader(h.subject))
+	sent, err := message.ParseDate(h.date)
+	if err != nil {
+		sent = h.arrived
+	}
+	return thread.Message{Subject: fold(base), Reply: reply, Sent: sent, Arrived: h.arrived}
+}
+
+func (h *threadHeader) id() string {
+	if ids := messageIDs(h.messageID, 1); len(ids) > 0 {
+		return ids[0]
+	}
+	return ""
+}
+
+// answers are the Message-IDs of References, or if there are none the first of
+// In-Reply-To (RFC 5256 section 3).
+func (h *threadHeader) answers() []string {
+	if ids := messageIDs(h.references, 0); len(ids) > 0 {
+		return ids
+	}
+	return messageIDs(h.inReplyTo, 1)
+}
+
+// readHeaders reads the headers of messages, in their order. Of a message that
+// is gone meanwhile nothing is known.
+func (s *session) readHeaders(ctx context.Context, hits []int, each func(*threadHeader)) error {
 	progress := s.newProgress(len(hits))
 	for n, i := range hits {
 		progress.at(n)
-		m, err := s.known(ctx, i, needsInfo|needsSummary)
-		if err != nil {
-			return nil, err
+		h, err := s.readHeader(ctx, s.box.known.Messages[i].UID)
+		if err != nil && !errors.Is(err, storage.ErrExpunged) {
+			return err
 		}
-		references, err := s.references(ctx, m.msg.UID)
-		if err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-		env := m.envelope()
-		if len(references) == 0 {
-			references = messageIDs(env.InReplyTo, 1) // RFC 5256 section 3: only its first
-		}
-		id := ""
-		if ids := messageIDs(env.MessageID, 1); len(ids) > 0 {
-			id = ids[0]
-		}
-		b.Add(m.forThread(), id, references)
+		each(h)
 	}
-	return b, nil
+	return nil
 }
 
-func (m *fetched) forThread() thread.Message {
-	base, reply := m.baseSubject()
-	return thread.Message{Subject: base, Reply: reply, Sent: m.sent(), Arrived: m.info.InternalDate}
-}
-
-// sent is the date of RFC 5256 section 2.2: that of the Date field in UTC, or
-// INTERNALDATE.
-func (m *fetched) sent() time.Time {
-	if m.summary == nil || m.summary.Date.IsZero() {
-		return m.info.InternalDate
-	}
-	return m.summary.Date
-}
-
-// references are the last Message-IDs of the References field.
-func (s *session) references(ctx context.Context, uid storage.UID) (ids []string, err error) {
-	content, err := s.box.mailbox.Content(ctx, uid)
-	if errors.Is(err, storage.ErrExpunged) {
-		return nil, nil
-	}
+// readHeader returns what could be read also with an error.
+func (s *session) readHeader(ctx context.Context, uid storage.UID) (*threadHeader, error) {
+	h := new(threadHeader)
+	info, err := s.box.mailbox.Info(ctx, uid)
 	if err != nil {
-		return nil, err
+		return h, err
+	}
+	h.arrived = info.InternalDate
+	content, err := s.box.mailbox.Content(ctx, uid)
+	if err != nil {
+		return h, err
 	}
 	defer func() { s.warn("close message", content.Close()) }()
 	for f, err := range message.Fields(content, message.Span{Len: content.Size()}) {
 		if err != nil {
-			return nil, err
+			return h, err
 		}
-		if f.Is("References") {
-			return messageIDs(f.Text(), 0), nil
+		if value := h.field(f); value != nil && *value == "" {
+			*value = f.Text()
 		}
 	}
-	return nil, nil
+	return h, nil
 }
 
 // messageIDs finds the Message-IDs in a field, at most the first of them (0:
