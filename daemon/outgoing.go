@@ -221,17 +221,16 @@ func (o *outgoing) deliverOwn(ctx context.Context, job queue.Job) []queue.Result
 }
 
 // owe takes responsibility for recipients elsewhere.
-func (o *outgoing) owe(_ context.Context, from mail.ReversePath, to []receive.Owed, c message.Content) error {
+func (o *outgoing) owe(_ context.Context, from mail.ReversePath, to []receive.Owed, c message.Content) (queueID string, err error) {
 	e := queue.Envelope{From: from}
 	for _, r := range to {
 		e.To = append(e.To, queue.Recipient{Recipient: r.Recipient, Destination: destination(r.Address.Domain, r.Transport)})
 	}
 	id, err := o.queue.Add(e, c)
 	if err != nil {
-		return fmt.Errorf("queue a message: %w", err)
+		return "", fmt.Errorf("queue a message: %w", err)
 	}
-	o.d.log.Info("queued", "queue_id", id, "from", from.Address.String(), "recipients", len(to))
-	return nil
+	return id, nil
 }
 
 // destination is where the mail of a domain goes: by its mail exchangers, or as

@@ -160,6 +160,10 @@ func sentence(e *maillog.Entry) string {
 	switch e.Event {
 	case mail.EventAccepted:
 		return fmt.Sprintf("%s  accepted %s, Message-ID %s, %s octets, recipients: %s", id, who, e.Get("message_id"), e.Get("size"), e.Get("recipients"))
+	case mail.EventQueued:
+		return fmt.Sprintf("%s  queued for <%s> as %s", id, e.Get("to"), e.Get("queue_id"))
+	case mail.EventDiscarded:
+		return fmt.Sprintf("%s  discarded for <%s>, as a milter wants", id, e.Get("to"))
 	case mail.EventDelivered:
 		return fmt.Sprintf("%s  delivered to <%s>%s", id, e.Get("to"), where)
 	case mail.EventRejected, mail.EventDeferred:

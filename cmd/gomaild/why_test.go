@@ -24,7 +24,8 @@ func writeMail(log *slog.Logger) {
 	log.Info("something else", "id", "S9.9", "to", "nobody@x.test")
 	two.Info(mail.EventRejected, "to", "bob@x.test", "stage", "rcpt", "status", "550 5.1.1", "reply", "User unknown", "check", "x", "error", "hidden")
 	one.Info(mail.EventDelivered, "to", "bob@x.test", "status", "250 2.0.0")
-	log.Info(mail.EventBounced, "queue_id", "Q1", "id", "S2.1", "to", "far@y.test", "remote", "mx.y.test", "attempt", 3, "status", "550 5.1.1", "reply", "No")
+	two.Info(mail.EventQueued, "queue_id", "Q1", "to", "far@y.test", "status", "250 2.0.0")
+	log.Info(mail.EventBounced, "queue_id", "Q1", "to", "far@y.test", "remote", "mx.y.test", "attempt", 3, "status", "550 5.1.1", "reply", "No")
 	log.Info(mail.EventDeferred, "queue_id", "Q1", "to", "late@y.test", "attempt", 1, "status", "450 4.2.1", "reply", "Later")
 }
 
@@ -49,10 +50,10 @@ func TestWhy(t *testing.T) {
 		}{
 			{"one@r.test", 3, 5, "one@r.test"},
 			{"<ONE@r.test>", 3, 5, "bob@x.test"},
-			{"s@r.test", 7, 9, "two@r.test"},
+			{"s@r.test", 8, 10, "two@r.test"},
 			{"alice@x.test", 3, 5, "alice@x.test"},
 			{"S1.1", 3, 5, "alice@x.test"},
-			{"Q1", 4, 2, "late@y.test"},
+			{"Q1", 5, 2, "late@y.test"},
 		} {
 			want := tt.lines
 			if form == "postfix" {
@@ -92,7 +93,8 @@ func TestWhyWords(t *testing.T) {
 	_, out, stderr := gomaild(t, "", "why", "-c", path, "<two@r.test>")
 	const want = `T  S2.1  accepted from <S@R.test> at 192.0.2.7, Message-ID <two@r.test>, 60 octets, recipients: 1
 T  S2.1  rejected from <S@R.test> at 192.0.2.7, to <bob@x.test>, at RCPT: 550 5.1.1 User unknown [x] (hidden)
-T  S2.1  given up for <far@y.test> by mx.y.test, attempt 3: 550 5.1.1 No
+T  S2.1  queued for <far@y.test> as Q1
+T  Q1  given up for <far@y.test> by mx.y.test, attempt 3: 550 5.1.1 No
 T  Q1  deferred for <late@y.test>, attempt 1: 450 4.2.1 Later
 `
 	if out != want {

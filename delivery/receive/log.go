@@ -51,6 +51,9 @@ func refusalLevel(s *mail.Status) slog.Level {
 // recipient of it.
 func (t *transaction) logResults(ctx context.Context, c Content, results []error) {
 	log := t.log.With("message_id", t.messageID)
+	if t.queueID != "" {
+		log = log.With("queue_id", t.queueID)
+	}
 	delay := t.r.Now().Sub(t.begun)
 	if t.isTaken(results) {
 		log.LogAttrs(ctx, slog.LevelInfo, mail.EventAccepted, slog.Int64("size", c.Size()), slog.Int("recipients", len(t.to)),

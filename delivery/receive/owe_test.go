@@ -19,13 +19,13 @@ type debts struct {
 	calls []string
 }
 
-func (d *debts) owe(_ context.Context, from mail.ReversePath, to []Owed, c message.Content) error {
+func (d *debts) owe(_ context.Context, from mail.ReversePath, to []Owed, c message.Content) (string, error) {
 	if d.err != nil {
-		return d.err
+		return "", d.err
 	}
 	text, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
 	if err != nil {
-		return err
+		return "", err
 	}
 	line := from.String()
 	for _, o := range to {
@@ -38,7 +38,7 @@ func (d *debts) owe(_ context.Context, from mail.ReversePath, to []Owed, c messa
 		line += " " + string(text)
 	}
 	d.calls = append(d.calls, line)
-	return nil
+	return "Q1", nil
 }
 
 const hi = "From: a@example.org\r\n\r\nHi.\r\n"

@@ -96,7 +96,7 @@ type Config struct {
 	// Owe takes responsibility for recipients elsewhere: when it returns nil, the
 	// message survives a power cut and is sent or answered for. nil refuses such
 	// recipients at RCPT.
-	Owe func(ctx context.Context, from mail.ReversePath, to []Owed, c message.Content) error
+	Owe func(ctx context.Context, from mail.ReversePath, to []Owed, c message.Content) (queueID string, err error)
 
 	// Policy judges strangers (MX only); nil lets everybody in.
 	Policy *policy.Policy

@@ -33,6 +33,7 @@ type transaction struct {
 	judge       *policy.Judge // of a stranger, else nil
 	verdict     policy.Verdict
 	folder      string // for an Order, and for junk
+	queueID     string // of what is owed, for the log
 	messageID   string // after Commit, for the log: the message's or the one given to it
 }
 
@@ -343,7 +344,8 @@ func (t *transaction) owe(ctx context.Context, c message.Content, attempts []*at
 	if len(open) == 0 {
 		return
 	}
-	err := t.r.Owe(ctx, t.from, to, c)
+	id, err := t.r.Owe(ctx, t.from, to, c)
+	t.queueID = id
 	for _, a := range open {
 		a.err = err
 	}

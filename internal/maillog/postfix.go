@@ -163,7 +163,7 @@ func accepted(f fields) []words {
 // attempt is what a delivery agent says of a recipient.
 func attempt(event string, f fields) words {
 	tag, relay, said := "postfix/virtual", "virtual", "delivered to maildir"
-	if f.get("queue_id") != "" {
+	if f.get("way") == "" {
 		tag, relay, said = "postfix/smtp", f.get("remote"), strings.TrimSpace(f.get("status")+" "+f.get("reply"))
 		if relay == "" {
 			relay = "none"

@@ -41,6 +41,8 @@ func TestPostfix(t *testing.T) {
 		{mail.EventAccepted, slog.LevelInfo, lmtp, []any{"size", 50}, "gomaild: accepted session=S1 way=lmtp from=s@r.test id=S1.1 size=50\n"},
 		{mail.EventDelivered, slog.LevelInfo, mx, []any{"message_id", "<m@x>", "to", "b@x.test", "status", "250 2.0.0", "delay", 15 * time.Millisecond},
 			"postfix/virtual: S1_1: to=<b@x.test>, relay=virtual, delay=0.01, delays=0.01/0/0/0, dsn=2.0.0, status=sent (delivered to maildir)\n"},
+		{mail.EventDelivered, slog.LevelInfo, mx, []any{"queue_id", "3-AB", "to", "b@x.test", "status", "250 2.0.0", "delay", time.Second},
+			"postfix/virtual: 3_AB: to=<b@x.test>, relay=virtual, delay=1.00, delays=1.00/0/0/0, dsn=2.0.0, status=sent (delivered to maildir)\n"},
 		{mail.EventDelivered, slog.LevelInfo, lmtp, []any{"message_id", "<m@x>", "to", "b@x.test"}, "dovecot: lmtp(b@x.test): msgid=<m@x>: saved mail\n"},
 		{mail.EventDelivered, slog.LevelInfo, queue, []any{"status", "250 2.0.0"},
 			"postfix/smtp: 3_AB: to=<b@y.test>, relay=mx.y.test, delay=2.50, delays=2.50/0/0/0, dsn=2.0.0, status=sent (250 2.0.0)\n"},

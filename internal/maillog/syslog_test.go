@@ -75,8 +75,10 @@ func TestSyslog(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.WriteLine(Line{Text: "to nobody"}); err == nil {
-		t.Error("a line to nobody was sent")
+	// A child of another test may hold the socket open until it has become
+	// another program: then a line or two still find it.
+	for err = nil; err == nil; {
+		err = s.WriteLine(Line{Text: "to nobody"})
 	}
 	server = listen(t, path)
 	if err := s.WriteLine(Line{Level: slog.LevelDebug, Tag: "x", Text: strings.Repeat("a", 1<<20)}); err != nil {

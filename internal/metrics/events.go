@@ -111,7 +111,7 @@ func (m *Metrics) count(event string, f facts) {
 		m.messages.WithLabelValues(way).Inc()
 		m.octets.WithLabelValues(way).Add(float64(f.size))
 		m.delay.WithLabelValues(way).Observe(f.delay.Seconds())
-	case mail.EventDelivered, mail.EventDiscarded, mail.EventBounced:
+	case mail.EventDelivered, mail.EventQueued, mail.EventDiscarded, mail.EventBounced:
 		m.recipients.WithLabelValues(event, way).Inc()
 	case mail.EventDeferred, mail.EventRejected:
 		m.countRefusal(event, way, f)

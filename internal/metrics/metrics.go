@@ -54,7 +54,7 @@ func New(c Config) *Metrics {
 		Namespace: namespace, Name: "accept_seconds", Help: "Time from MAIL to the reply that makes a message ours.",
 		Buckets: prometheus.ExponentialBuckets(0.002, 4, 9),
 	}, []string{"way"})
-	m.recipients = m.counter("recipients_total", "What became of recipients: delivered, discarded, deferred (an attempt of the queue), bounced.", "result", "way")
+	m.recipients = m.counter("recipients_total", "What became of recipients: delivered, queued, discarded, deferred (an attempt of the queue), bounced.", "result", "way")
 	m.refusals = m.counter("refusals_total", "Replies of ours that refuse: deferred (4xx) or rejected (5xx), at a stage of the session.", "result", "stage")
 	m.checks = m.counter("check_refusals_total", "Refusals by the check or limit that asked for them.", "check")
 	m.logins = m.counter("logins_total", "Logins: login, refused, unavailable.", "result", "protocol")
