@@ -262,7 +262,7 @@ func subjects(t *testing.T, c *imapclient.Client) []string {
 // greeting is the first line that a server says.
 func greeting(t *testing.T, address string) string {
 	t.Helper()
-	b := make([]byte, 512)
+	b := make([]byte, 4096)
 	n, err := dial(t, "tcp", address).Read(b)
 	if err != nil && err != io.EOF {
 		t.Fatal(err)
