@@ -3,14 +3,10 @@ package imap
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strings"
-	"time"
 
-	"gomaild/imap/thread"
 	"gomaild/message"
-	"gomaild/storage"
 )
 
 // sortMessages is SORT and UID SORT: RFC 5256 section 3, with the results of
@@ -18,7 +14,7 @@ import (
 type sortMessages struct {
 	search
 	criteria []sortCriterion
-	needs    fetchNeeds
+	wanted   fieldMask
 }
 
 // sortCriterion is one key of the order.
@@ -29,8 +25,8 @@ type sortCriterion struct {
 
 // sortKey is what messages are compared by.
 type sortKey struct {
-	needs fetchNeeds
-	of    func(m *fetched) sortValue
+	wanted fieldMask
+	of     func(h *header) sortValue
 }
 
 // sortValue is a key's value of one message: a number or folded text.
@@ -45,15 +41,20 @@ func (v sortValue) compare(w sortValue) int {
 
 // sortKeys: RFC 5256 section 3, RFC 5957 section 3.
 var sortKeys = map[string]sortKey{
-	"ARRIVAL":     {needsInfo, func(m *fetched) sortValue { return sortValue{number: m.info.InternalDate.UnixNano()} }},
-	"DATE":        {needsInfo | needsSummary, func(m *fetched) sortValue { return sortValue{number: m.sent().UnixNano()} }},
-	"SIZE":        {needsInfo, func(m *fetched) sortValue { return sortValue{number: m.info.WireSize} }},
-	"SUBJECT":     {needsSummary, func(m *fetched) sortValue { return sortValue{text: m.baseSubject()} }},
-	"FROM":        {needsSummary, func(m *fetched) sortValue { return localPart(m.envelope().From) }},
-	"TO":          {needsSummary, func(m *fetched) sortValue { return localPart(m.envelope().To) }},
-	"CC":          {needsSummary, func(m *fetched) sortValue { return localPart(m.envelope().Cc) }},
-	"DISPLAYFROM": {needsSummary, func(m *fetched) sortValue { return displayName(m.envelope().From) }},
-	"DISPLAYTO":   {needsSummary, func(m *fetched) sortValue { return displayName(m.envelope().To) }},
+	"ARRIVAL":     {0, func(h *header) sortValue { return sortValue{number: h.info.InternalDate.UnixNano()} }},
+	"DATE":        {fieldDate.set(), func(h *header) sortValue { return sortValue{number: h.sent().UnixNano()} }},
+	"SIZE":        {0, func(h *header) sortValue { return sortValue{number: h.info.WireSize} }},
+	"SUBJECT":     {fieldSubject.set(), sortSubject},
+	"FROM":        {fieldFrom.set(), func(h *header) sortValue { return h.localPart(fieldFrom) }},
+	"TO":          {fieldTo.set(), func(h *header) sortValue { return h.localPart(fieldTo) }},
+	"CC":          {fieldCc.set(), func(h *header) sortValue { return h.localPart(fieldCc) }},
+	"DISPLAYFROM": {fieldFrom.set(), func(h *header) sortValue { return h.displayName(fieldFrom) }},
+	"DISPLAYTO":   {fieldTo.set(), func(h *header) sortValue { return h.displayName(fieldTo) }},
+}
+
+func sortSubject(h *header) sortValue {
+	base, _ := h.baseSubject()
+	return sortValue{text: base}
 }
 
 func parseSort(byUID bool) func(*grammar) request {
@@ -93,7 +94,7 @@ func (r *sortMessages) parseCriteria(g *grammar) {
 			g.Fail("more than %d sort criteria", g.limits.SortKeys)
 		}
 		c.key = key
-		r.needs |= key.needs
+		r.wanted |= key.wanted
 		r.criteria = append(r.criteria, c)
 	})
 	if len(r.criteria) == 0 {
@@ -122,17 +123,14 @@ func (r *sortMessages) order(ctx context.Context, s *session, hits []int) ([]int
 	}
 	rows := make([]row, 0, len(hits))
 	values := make([]sortValue, 0, len(hits)*len(r.criteria))
-	progress := s.newProgress(len(hits))
-	for n, i := range hits {
-		progress.at(n)
-		m, err := s.known(ctx, i, r.needs)
-		if err != nil {
-			return nil, err
-		}
+	err := s.readHeaders(ctx, hits, r.wanted, func(h *header) {
 		for _, c := range r.criteria {
-			values = append(values, c.key.of(m))
+			values = append(values, c.key.of(h))
 		}
-		rows = append(rows, row{i, values[len(values)-len(r.criteria):]})
+		rows = append(rows, row{hits[len(rows)], values[len(values)-len(r.criteria):]})
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(rows, func(a, b row) int {
 		for n, c := range r.criteria {
@@ -152,57 +150,20 @@ func (r *sortMessages) order(ctx context.Context, s *session, hits []int) ([]int
 	return sorted, nil
 }
 
-// known is what the store knows of the message at index i without its content.
-// Of a message that is gone meanwhile nothing is known.
-func (s *session) known(ctx context.Context, i int, needs fetchNeeds) (*fetched, error) {
-	m := &fetched{number: i + 1, view: s.box.known, msg: s.box.known.Messages[i]}
-	err := fetch{needs: needs}.gather(ctx, s.box.mailbox, m)
-	if errors.Is(err, storage.ErrExpunged) {
-		return m, ctx.Err()
-	}
-	return m, cmp.Or(err, ctx.Err())
-}
-
-// envelope is empty for a message that is gone.
-func (m *fetched) envelope() *message.Envelope {
-	if m.summary == nil || m.summary.Root.Envelope == nil {
-		return &message.Envelope{}
-	}
-	return m.summary.Root.Envelope
-}
-
-// sent is the date of RFC 5256 section 2.2: that of the Date field, or
-// INTERNALDATE.
-func (m *fetched) sent() time.Time {
-	if m.summary == nil || m.summary.Date.IsZero() {
-		return m.info.InternalDate
-	}
-	return m.summary.Date
-}
-
-// baseSubject is the base subject of RFC 5256 section 2.1, folded.
-func (m *fetched) baseSubject() string {
-	base, _ := thread.BaseSubject(message.DecodeHeader(m.envelope().Subject))
-	return fold(base)
-}
-
 // localPart is the addr-mailbox of the first address.
-func localPart(list []message.Mailbox) sortValue {
-	if len(list) == 0 {
-		return sortValue{}
-	}
-	return sortValue{text: fold(list[0].Local)}
+func (h *header) localPart(f headerField) sortValue {
+	first, _ := h.first(f)
+	return sortValue{text: fold(first.Local)}
 }
 
 // displayName is what a client shows of the first address: the name, or the
 // address if there is none; of a group its name (RFC 5957 section 3).
-func displayName(list []message.Mailbox) sortValue {
-	if len(list) == 0 {
-		return sortValue{}
-	}
-	first := list[0]
+func (h *header) displayName(f headerField) sortValue {
+	first, there := h.first(f)
 	name := message.DecodeHeader(first.Name)
 	switch {
+	case !there:
+		return sortValue{}
 	case first.GroupStart:
 		name = message.DecodeHeader(first.Local)
 	case name == "":

@@ -2,13 +2,9 @@ package imap
 
 import (
 	"context"
-	"errors"
 	"strings"
-	"time"
 
 	"gomaild/imap/thread"
-	"gomaild/message"
-	"gomaild/storage"
 )
 
 // threadMessages is THREAD and UID THREAD, RFC 5256 section 3.
@@ -73,56 +69,33 @@ func (r threadMessages) run(ctx context.Context, s *session) (reply, error) {
 
 func orderedSubject(ctx context.Context, s *session, hits []int) ([]*thread.Node, error) {
 	messages := make([]thread.Message, 0, len(hits))
-	err := s.readHeaders(ctx, hits, func(h *threadHeader) { messages = append(messages, h.message()) })
+	err := s.readHeaders(ctx, hits, threadFields, func(h *header) { messages = append(messages, h.forThread()) })
 	if err != nil {
 		return nil, err
 	}
 	return thread.OrderedSubject(messages), nil
 }
 
+// What the algorithms look at.
+const (
+	threadFields    = fieldMask(1<<fieldDate | 1<<fieldSubject)
+	referenceFields = threadFields | 1<<fieldMessageID | 1<<fieldInReplyTo | 1<<fieldReferences
+)
+
 // linkReferences reads what messages say they answer.
 func (s *session) linkReferences(ctx context.Context, hits []int) (*thread.Builder, error) {
 	b := thread.NewBuilder()
-	err := s.readHeaders(ctx, hits, func(h *threadHeader) { b.Add(h.message(), h.id(), h.answers()) })
+	err := s.readHeaders(ctx, hits, referenceFields, func(h *header) { b.Add(h.forThread(), h.id(), h.answers()) })
 	return b, err
 }
 
-// threadHeader is what THREAD looks at of a message: INTERNALDATE and the
-// first field of each name.
-type threadHeader struct {
-	arrived                                         time.Time
-	date, subject, messageID, inReplyTo, references string
+func (h *header) forThread() thread.Message {
+	base, reply := h.baseSubject()
+	return thread.Message{Subject: base, Reply: reply, Sent: h.sent(), Arrived: h.info.InternalDate}
 }
 
-// field is where the value of a header field belongs, nil for others.
-func (h *threadHeader) field(f message.Field) *string {
-	for _, known := range []struct {
-		name  string
-		value *string
-	}{
-		{"Date", &h.date}, {"Subject", &h.subject}, {"Message-ID", &h.messageID},
-		{"In-Reply-To", &h.inReplyTo}, {"References", &h.references},
-	} {
-		if f.Is(known.name) {
-			return known.value
-		}
-	}
-	return nil
-}
-
-// message is the base subject and the date of RFC 5256 section 2.2: that of
-// the Date field, or INTERNALDATE.
-func (h *threadHeader) message() thread.Message {
-	base, reply := thread.BaseSubject(message.DecodeHeader(h.subject))
-	sent, err := message.ParseDate(h.date)
-	if err != nil {
-		sent = h.arrived
-	}
-	return thread.Message{Subject: fold(base), Reply: reply, Sent: sent, Arrived: h.arrived}
-}
-
-func (h *threadHeader) id() string {
-	if ids := messageIDs(h.messageID, 1); len(ids) > 0 {
+func (h *header) id() string {
+	if ids := messageIDs(h.text[fieldMessageID], 1); len(ids) > 0 {
 		return ids[0]
 	}
 	return ""
@@ -130,53 +103,11 @@ func (h *threadHeader) id() string {
 
 // answers are the Message-IDs of References, or if there are none the first of
 // In-Reply-To (RFC 5256 section 3).
-func (h *threadHeader) answers() []string {
-	if ids := messageIDs(h.references, 0); len(ids) > 0 {
+func (h *header) answers() []string {
+	if ids := messageIDs(h.text[fieldReferences], 0); len(ids) > 0 {
 		return ids
 	}
-	return messageIDs(h.inReplyTo, 1)
-}
-
-// readHeaders reads the headers of messages, in their order. Of a message that
-// is gone meanwhile nothing is known.
-func (s *session) readHeaders(ctx context.Context, hits []int, each func(*threadHeader)) error {
-	progress := s.newProgress(len(hits))
-	for n, i := range hits {
-		progress.at(n)
-		h, err := s.readHeader(ctx, s.box.known.Messages[i].UID)
-		if err != nil && !errors.Is(err, storage.ErrExpunged) {
-			return err
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		each(h)
-	}
-	return nil
-}
-
-// readHeader returns what could be read also with an error.
-func (s *session) readHeader(ctx context.Context, uid storage.UID) (*threadHeader, error) {
-	h := new(threadHeader)
-	info, err := s.box.mailbox.Info(ctx, uid)
-	if err != nil {
-		return h, err
-	}
-	h.arrived = info.InternalDate
-	content, err := s.box.mailbox.Content(ctx, uid)
-	if err != nil {
-		return h, err
-	}
-	defer func() { s.warn("close message", content.Close()) }()
-	for f, err := range message.Fields(content, message.Span{Len: content.Size()}) {
-		if err != nil {
-			return h, err
-		}
-		if value := h.field(f); value != nil && *value == "" {
-			*value = f.Text()
-		}
-	}
-	return h, nil
+	return messageIDs(h.text[fieldInReplyTo], 1)
 }
 
 // messageIDs finds the Message-IDs in a field, at most the first of them (0:
