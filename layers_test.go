@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	"message":                       {},
 	"accounts":                      {"mail"},
 	"accounts/snapshot":             {"accounts", "internal/durable", "mail"},
+	"accounts/usage":                {"accounts", "mail"},
 	"accounts/accountstest":         {"accounts", "mail"},
 	"accounts/postfixadmin":         {"accounts", "mail"},
 	"accounts/postfixadmin/fixture": {"internal/mariadbtest"},

@@ -30,6 +30,7 @@ func AccountsConfig(c *config.Config, log *slog.Logger) (postfixadmin.Config, er
 		MaxOpen:       a.MaxConns,
 		AppPasswords:  a.AppPasswords,
 		Deployed:      a.DeployedAnswers,
+		OldQuotaTable: c.Quota.OldTable,
 		Logger:        log,
 	}
 	if a.Driver != config.MySQL {

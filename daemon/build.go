@@ -50,7 +50,8 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	g := newGeneration(c, db)
 	p := d.parts(c, d.accountsOf(c, db))
 	p.policy, p.keys = judge, ring
-	g.policy = judge
+	g.policy, g.last = judge, d.flushUsage
+	d.mail.ledger.domains.Store(c.Quota.Domains)
 	g.own = p.receiveConfig()
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gomaild/accounts/snapshot"
+	"gomaild/accounts/usage"
 	"gomaild/cluster/control"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
@@ -38,8 +39,9 @@ type Daemon struct {
 	outgoing *outgoing
 	greylist *greylist.List
 	snapshot *snapshot.Keeper // nil: none is kept
-	rates    *rate.Table      // of strangers; filled by whoever likes, so not that of brakes
-	brakes   *rate.Table      // of our users
+	usage    atomic.Pointer[usage.Keeper]
+	rates    *rate.Table // of strangers; filled by whoever likes, so not that of brakes
+	brakes   *rate.Table // of our users
 	certs    *certs.Store
 	tls      atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
 
@@ -150,6 +152,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.tls.Store(d.serverTLS(d.cfg))
 	d.current.Store(next)
 	d.startSnapshot()
+	d.startUsage()
 
 	if d.doors, err = d.openDoors(d.cfg, places(d.cfg)); err != nil {
 		return err

@@ -24,6 +24,7 @@ type generation struct {
 	policy   *policy.Policy              // may be nil
 	handlers map[string]listener.Handler // by the key of the door
 	own      receive.Config              // for mail that this server itself sends
+	last     func(context.Context)       // is done with the database when the last session has ended
 
 	drain chan struct{} // closed: no new work
 	empty chan struct{} // closed when draining and the last session has ended
@@ -129,5 +130,6 @@ func (g *generation) end(ctx context.Context) error {
 		g.cutOff()
 	}
 	<-g.empty
+	g.last(ctx)
 	return errors.Join(err, g.policy.Close(), g.db.Close())
 }

@@ -30,6 +30,7 @@ type mailStore struct {
 	journal *journal.Journal
 	store   storage.Store
 	spool   *spool.Spool
+	ledger  ledger
 }
 
 // ownDir is where gomaild keeps what is its own, below the mail root.
@@ -94,6 +95,7 @@ func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string,
 	}
 	mc := maildir.Config{
 		FS: m.fs, Journal: m.journal, Path: s.Path, UID: s.UID, GID: s.GID, Special: specialFolders(&s.Special), Hostname: hostname, Logger: log,
+		UsageChanged: m.ledger.changed, Shared: m.ledger.shared,
 	}
 	if m.hold != nil {
 		mc.Epoch, mc.Alone = m.hold.Record().Epoch, m.hold.TookOver()

@@ -1,7 +1,20 @@
 package daemon
 
 import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
 	"gomaild/accounts"
+	"gomaild/accounts/postfixadmin"
+	"gomaild/accounts/usage"
+	"gomaild/delivery/receive"
+	"gomaild/mail"
 	"gomaild/storage"
 )
 
@@ -16,4 +29,123 @@ func (p *parts) owner(m accounts.Mailbox) storage.Owner {
 		}
 	}
 	return o
+}
+
+// ledger is what the mail store tells of what accounts hold. Without a keeper
+// nobody listens.
+type ledger struct {
+	keeper  atomic.Pointer[usage.Keeper]
+	domains atomic.Bool // domain.quota is a limit
+}
+
+func (l *ledger) changed(c storage.UsageChange) {
+	if k := l.keeper.Load(); k != nil {
+		k.Changed(usage.Change{
+			Now:         accounts.Usage{Address: c.Owner, Bytes: c.Now.Bytes, Messages: c.Now.Messages},
+			BytesBefore: c.Before.Bytes, MessagesBefore: c.Before.Messages,
+			MaxBytes: c.Limits.Max.Bytes, MaxMessages: c.Limits.Max.Messages,
+		})
+	}
+}
+
+// shared says whether the domain has room.
+func (l *ledger) shared(ctx context.Context, owner mail.Address, limits storage.Limits, add storage.Usage, delivery bool) error {
+	k := l.keeper.Load()
+	if k == nil || !l.domains.Load() {
+		return nil
+	}
+	grace := 0
+	if delivery {
+		grace = limits.Grace
+	}
+	err := k.Admits(ctx, owner.Domain, add.Bytes, grace)
+	if errors.Is(err, usage.ErrDomainFull) {
+		return fmt.Errorf("%w: %w", storage.ErrQuota, err)
+	}
+	return err
+}
+
+// usageDB is a database as the keeper asks it.
+type usageDB struct {
+	*postfixadmin.DB
+	unit int64
+}
+
+// DomainUsage implements usage.Database.
+func (u usageDB) DomainUsage(ctx context.Context, domain string) (accounts.DomainUsage, error) {
+	return u.DB.DomainUsage(ctx, domain, u.unit)
+}
+
+// startUsage writes to the database what accounts hold, and warns users, until
+// the daemon stops.
+func (d *Daemon) startUsage() {
+	k := usage.New(usage.Config{Database: d.usageDB, Thresholds: d.warnAt, Warn: d.warnOfQuota, Logger: d.log})
+	d.mail.ledger.keeper.Store(k)
+	d.usage.Store(k)
+	ctx, cancel := context.WithCancel(d.base)
+	var running sync.WaitGroup
+	running.Go(func() { k.Run(ctx) })
+	d.undo.push("stop writing usage", func(context.Context) error {
+		cancel()
+		running.Wait()
+		return nil
+	})
+}
+
+// usageDB is the database of the present configuration.
+func (d *Daemon) usageDB() usage.Database {
+	g := d.current.Load()
+	if g == nil || !g.cfg.Quota.Enabled {
+		return nil
+	}
+	return usageDB{g.db, int64(g.cfg.Quota.DomainUnit)}
+}
+
+func (d *Daemon) warnAt() []int {
+	if g := d.current.Load(); g != nil {
+		return g.cfg.Quota.Warnings
+	}
+	return nil
+}
+
+// flushUsage writes what the last sessions of a generation changed, as long as
+// its database is open.
+func (d *Daemon) flushUsage(ctx context.Context) {
+	if k := d.usage.Load(); k != nil {
+		k.Flush(ctx)
+	}
+}
+
+// warnOfQuota sends a user the warning.
+func (d *Daemon) warnOfQuota(ctx context.Context, w usage.Warning) {
+	g := d.current.Load()
+	if g == nil {
+		return
+	}
+	err := receive.DeliverOwn(ctx, g.own, receive.Order{
+		Session: "quota", To: w.Address, Content: bytes.NewReader(quotaWarning(d.hostname, time.Now(), w)),
+	})
+	d.log.InfoContext(ctx, "quota warning", "account", w.Address.String(), "percent", w.Percent)
+	if err != nil {
+		d.log.WarnContext(ctx, "quota warning was not delivered", "account", w.Address.String(), "error", err)
+	}
+}
+
+// quotaWarning is the message in wire form. Nobody answers it (RFC 3834 section
+// 5).
+func quotaWarning(hostname string, now time.Time, w usage.Warning) []byte {
+	return fmt.Appendf(nil, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n"+
+		"To: %s\r\n"+
+		"Subject: Your mailbox is %d %% full\r\n"+
+		"Date: %s\r\n"+
+		"Message-ID: <%s@%s>\r\n"+
+		"Auto-Submitted: auto-generated\r\n"+
+		"MIME-Version: 1.0\r\n"+
+		"Content-Type: text/plain; charset=us-ascii\r\n"+
+		"\r\n"+
+		"Your mailbox holds %d %% of what it may hold.\r\n"+
+		"\r\n"+
+		"When it is full no more mail can be delivered to you. Please delete messages\r\n"+
+		"that you do not need any more, those in the folder Trash too.\r\n",
+		hostname, w.Address.String(), w.Percent, now.Format("Mon, 02 Jan 2006 15:04:05 -0700"), rand.Text(), hostname, w.Percent)
 }

@@ -1,10 +1,13 @@
 package daemon
 
 import (
+	"database/sql"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -68,5 +71,69 @@ func TestQuota(t *testing.T) {
 	file, err := os.ReadFile(w.path("mail/example.test/alice@example.test/maildirsize"))
 	if err != nil || !strings.HasPrefix(string(file), "2C\n") {
 		t.Errorf("%q, %v", file, err)
+	}
+}
+
+// TestUsageInDatabase holds that PostfixAdmin sees what an account holds, that
+// the user is warned, and that a domain's sum is a limit.
+func TestUsageInDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sql := func(statement string, into ...any) {
+		t.Helper()
+		db, err := sql.Open("sqlite", "file:"+w.path("accounts.sqlite"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if len(into) > 0 {
+			err = db.QueryRowContext(t.Context(), statement).Scan(into...)
+		} else {
+			_, err = db.ExecContext(t.Context(), statement)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	sql("UPDATE domain SET quota = 100 WHERE domain = 'example.test'")
+	d, err := New(w.config(t, "quota.enabled = true\nquota.messages = 5\nquota.domains = true\nquota.domain_unit = \"1kB\"\nquota.warnings = [40]\n", listeners), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Daemon = d
+	if err := w.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	send := func(text string) error {
+		return transmit(t, dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)), false, text)
+	}
+	if err := send("one"); err != nil {
+		t.Fatal(err)
+	}
+	c := w.login(t)
+	if err := send("two"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); len(subjects(t, c)) < 3 && time.Now().Before(deadline); {
+		if err := c.Noop().Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := subjects(t, c); !slices.Contains(got, "Your mailbox is 40 % full") {
+		t.Errorf("no warning: %q", got)
+	}
+	if err := w.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	var octets, messages int64
+	sql("SELECT bytes, messages FROM quota2 WHERE username = 'alice@example.test'", &octets, &messages)
+	if messages != 3 || octets < 300 {
+		t.Errorf("quota2 says %d octets, %d messages", octets, messages)
+	}
+
+	sql("UPDATE domain SET quota = 1 WHERE domain = 'example.test'")
+	w.start(t)
+	if err := send("domain is full " + strings.Repeat("x", 600)); err == nil || !strings.Contains(err.Error(), "Quota exceeded") {
+		t.Errorf("over the domain's quota: %v", err)
 	}
 }

@@ -1,6 +1,10 @@
 package storage
 
-import "math"
+import (
+	"math"
+
+	"gomaild/mail"
+)
 
 // Usage is what an account holds, or may hold.
 type Usage struct {
@@ -43,6 +47,13 @@ func allows(used, add, most, grace int64) bool {
 	}
 	more := most/100*grace + most%100*grace/100
 	return used <= min(most, math.MaxInt64-more)+more-add
+}
+
+// UsageChange is that an account holds another amount than before.
+type UsageChange struct {
+	Owner       mail.Address
+	Limits      Limits
+	Before, Now Usage
 }
 
 // Quota is what an account holds and may hold, for GETQUOTA.

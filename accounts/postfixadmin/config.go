@@ -57,6 +57,9 @@ type Config struct {
 	// domain without a row of its own in domain is reported as StrayAlias.
 	Deployed bool
 
+	// OldQuotaTable writes usage to the table quota instead of quota2.
+	OldQuotaTable bool
+
 	Logger *slog.Logger // default: discard
 }
 

@@ -171,6 +171,8 @@ func wanted(t reflect.Type) string {
 		return `a network; write a string such as "192.0.2.0/24"`
 	case reflect.TypeFor[Rate]():
 		return `a rate; write a string such as "100/1h"`
+	case reflect.TypeFor[[]int]():
+		return `a list of whole numbers; write it as [80, 95]`
 	case reflect.TypeFor[[]Rate]():
 		return `a list of rates; write it as ["100/1h"]`
 	}

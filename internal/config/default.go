@@ -53,7 +53,7 @@ func Default() *Config {
 			Cache:           Duration(time.Hour),
 		},
 		TLS:   TLS{MinVersion: TLS12},
-		Quota: Quota{Grace: 10},
+		Quota: Quota{Grace: 10, DomainUnit: 1_024_000},
 		Sieve: Sieve{Enabled: true},
 		POP3:  POP3Options{UniqueIDs: "%08Xu%08Xv", MarkSeen: true},
 		Limits: Limits{

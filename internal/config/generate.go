@@ -123,6 +123,8 @@ func kindOf(t reflect.Type) string {
 		return "list of time spans"
 	case reflect.TypeFor[[]Rate]():
 		return "list of rates"
+	case reflect.TypeFor[[]int]():
+		return "list of whole numbers"
 	}
 	switch t.Kind() {
 	case reflect.Bool:
@@ -146,7 +148,7 @@ func choicesOf(v reflect.Value) []string {
 // literal writes a value as TOML.
 func literal(v reflect.Value) string {
 	switch x := v.Interface().(type) {
-	case []netip.Prefix, []Rate:
+	case []netip.Prefix, []Rate, []int:
 		return "[]"
 	case []string:
 		quoted := make([]string, len(x))

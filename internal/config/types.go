@@ -416,7 +416,9 @@ type Quota struct {
 	// limit): mail to an account that is full is refused at RCPT or at the end of
 	// the data, APPEND and COPY with NO [OVERQUOTA]. What accounts hold is kept
 	// in their files `maildirsize`, as Dovecot's quota backend `maildir` does.
-	// Without it nothing is counted and no such file is kept.
+	// Without it nothing is counted and no such file is kept. Every 10 seconds
+	// what has changed is written to the database, where postfixadmin shows it
+	// (used_quotas); the user needs INSERT and DELETE on quota2.
 	Enabled bool `toml:"enabled"`
 	// How many messages an account may hold. 0: as many as fit.
 	Messages int `toml:"messages"`
@@ -426,6 +428,18 @@ type Quota struct {
 	// Put mail for a full account off (452 4.2.2) until its sender gives up,
 	// instead of refusing it (552 5.2.2). Dovecot's quota_full_tempfail.
 	Defer bool `toml:"defer"`
+	// Hold the mailboxes of a domain together to domain.quota, with the same
+	// grace. The sum is that of quota2 and of what has changed since, so mailboxes
+	// that are not in quota2 yet count from their next change on; the messages
+	// are not counted. While the database does not answer nobody is refused.
+	Domains bool `toml:"domains"`
+	// What domain.quota counts in: postfixadmin's quota_multiplier.
+	DomainUnit Size `toml:"domain_unit"`
+	// Write what a mailbox holds to the table quota, which postfixadmin reads
+	// without new_quota_table, and not to quota2.
+	OldTable bool `toml:"old_table"`
+	// Percentages at which a user gets a warning by mail, such as [80, 95].
+	Warnings []int `toml:"warnings"`
 }
 
 // Sieve is the table [sieve].

@@ -116,6 +116,10 @@ func isInside(p string) bool {
 func (v *validator) quota() {
 	q := &v.c.Quota
 	v.unless(q.Messages >= 0, "quota.messages", "%d is less than none; write 0 for no limit", q.Messages)
+	v.unless(q.DomainUnit > 0, "quota.domain_unit", "is nothing; write what postfixadmin's quota_multiplier says, such as \"1024kB\"")
+	for i, w := range q.Warnings {
+		v.unless(w >= 1 && w <= 100, index("quota.warnings", i), "%d is not a percentage; write a number from 1 to 100", w)
+	}
 	v.unless(q.Grace >= 0 && q.Grace <= 100, "quota.grace", "%d is not a percentage; write a number from 0 to 100", q.Grace)
 }
 

@@ -38,7 +38,7 @@ func (m *mailbox) append(ctx context.Context, d storage.Draft) (storage.UID, err
 }
 
 func (m *mailbox) appendTemp(ctx context.Context, t temp, d storage.Draft) (storage.UID, error) {
-	room, err := m.account.usage.hold(t.usage(), exact)
+	room, err := m.account.usage.hold(ctx, t.usage(), exact)
 	if err != nil {
 		return 0, err
 	}

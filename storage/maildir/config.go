@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 
 	"gomaild/internal/durable"
 	"gomaild/internal/durable/journal"
+	"gomaild/mail"
+	"gomaild/storage"
 )
 
 // Config says where mail lies and how. The zero value of every field but FS
@@ -36,6 +39,12 @@ type Config struct {
 	Epoch uint64
 	// Hostname is put in file names. Default: that of the system.
 	Hostname string
+	// UsageChanged hears in order of each change of what an account holds that is
+	// counted, and once when it becomes known. It must return at once.
+	UsageChanged func(storage.UsageChange)
+	// Shared says whether others leave room for add, where accounts have a limit
+	// in common: storage.ErrQuota if not. Default: they have none.
+	Shared func(ctx context.Context, owner mail.Address, l storage.Limits, add storage.Usage, delivery bool) error
 	// Logger hears of repairs (Warn). Default: nobody.
 	Logger *slog.Logger
 	// Clock is the time for names and dates. Default time.Now.
@@ -102,6 +111,12 @@ func (c Config) withDefaults() (Config, error) {
 			return c, fmt.Errorf("maildir: %w", err)
 		}
 		c.Hostname = host
+	}
+	if c.UsageChanged == nil {
+		c.UsageChanged = func(storage.UsageChange) {}
+	}
+	if c.Shared == nil {
+		c.Shared = func(context.Context, mail.Address, storage.Limits, storage.Usage, bool) error { return nil }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

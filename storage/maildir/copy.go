@@ -57,7 +57,7 @@ func (h *handle) moveWithin(ctx context.Context, uids []storage.UID, to *handle)
 	if err != nil {
 		return nil, h.wrap("move from", err)
 	}
-	room, err := h.account.usage.hold(storage.Usage{}.Minus(twice), unchecked)
+	room, err := h.account.usage.hold(ctx, storage.Usage{}.Minus(twice), unchecked)
 	if err != nil {
 		return nil, h.wrap("move from", err)
 	}
@@ -84,7 +84,7 @@ func (h *handle) copy(ctx context.Context, uids []storage.UID, to *handle, check
 	if err != nil {
 		return nil, err
 	}
-	if c.room, err = to.account.usage.hold(add, check); err != nil {
+	if c.room, err = to.account.usage.hold(ctx, add, check); err != nil {
 		return nil, err
 	}
 	defer c.room.end()

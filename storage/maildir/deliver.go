@@ -42,7 +42,7 @@ func (m *mailbox) deliver(ctx context.Context, d storage.Draft) error {
 	if err != nil {
 		return err
 	}
-	room, err := m.account.usage.hold(t.usage(), graced)
+	room, err := m.account.usage.hold(ctx, t.usage(), graced)
 	if err != nil {
 		return errors.Join(err, m.store.remove(t.name))
 	}

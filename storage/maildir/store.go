@@ -11,6 +11,7 @@ import (
 
 	"gomaild/internal/durable"
 	"gomaild/internal/durable/journal"
+	"gomaild/mail"
 	"gomaild/storage"
 )
 
@@ -34,6 +35,8 @@ type Store struct {
 	buffers  sync.Pool // *[]byte for reading content
 	keepers  sync.Pool // *keeper
 	poll     time.Duration
+	tell     func(storage.UsageChange)
+	shared   func(context.Context, mail.Address, storage.Limits, storage.Usage, bool) error
 
 	stop     chan struct{}  // closed by Close
 	work     sync.WaitGroup // polling, and files being written that nobody waits for
@@ -67,6 +70,8 @@ func New(config Config) (*Store, error) {
 		now:      c.Clock,
 		names:    newNamer(c.Clock, c.Epoch, os.Getpid(), c.Hostname),
 		poll:     c.PollInterval,
+		tell:     c.UsageChanged,
+		shared:   c.Shared,
 		stop:     make(chan struct{}),
 		accounts: map[string]*account{},
 		known:    map[string]struct{}{},

@@ -37,9 +37,11 @@ type usage struct {
 	used    storage.Usage
 	held    storage.Usage // for messages that are on their way in
 	lines   int
-	known   bool      // used is what the file with stamp seen says
-	seen    stamp     // of the file
-	counted time.Time // when this process counted the files last
+	known   bool          // used is what the file with stamp seen says
+	seen    stamp         // of the file
+	counted time.Time     // when this process counted the files last
+	told    storage.Usage // to those who watch
+	telling bool          // somebody was told
 }
 
 const (
@@ -96,9 +98,12 @@ type room struct {
 
 // hold keeps room back, or says storage.ErrQuota. End it. Before a no that
 // rests on an old count everything is counted.
-func (u *usage) hold(add storage.Usage, c check) (*room, error) {
+func (u *usage) hold(ctx context.Context, add storage.Usage, c check) (*room, error) {
 	if !u.isCounted() {
 		return nil, nil
+	}
+	if err := u.mayShare(ctx, add, c); err != nil {
+		return nil, err
 	}
 	if err := u.load(); err != nil {
 		return nil, err
@@ -115,6 +120,17 @@ func (u *usage) hold(add storage.Usage, c check) (*room, error) {
 		return nil, storage.ErrQuota
 	}
 	return r, nil
+}
+
+// mayShare asks whether those who share a limit with the account leave room.
+func (u *usage) mayShare(ctx context.Context, add storage.Usage, c check) error {
+	if c == unchecked {
+		return nil
+	}
+	u.mu.Lock()
+	owner, limits := u.owner, u.limits
+	u.mu.Unlock()
+	return u.store.shared(ctx, owner, limits, add, c == graced)
 }
 
 func (r *room) tryHold(c check) (ok, sure bool) {
@@ -196,6 +212,9 @@ func (u *usage) record(change storage.Usage) error {
 	u.known = u.known && now.ino == before.ino && now.size == before.size+int64(len(line))
 	u.used, u.seen = u.used.Plus(change), now
 	u.lines++
+	if u.known {
+		u.tell()
+	}
 	return nil
 }
 
@@ -248,6 +267,7 @@ func (u *usage) readFile() (bool, error) {
 	}
 	u.used, u.lines = said.sum, said.lines
 	u.known, u.seen = int64(len(data)) == now.size, now
+	u.tell()
 	return true, nil
 }
 
@@ -280,7 +300,20 @@ func (u *usage) write(total storage.Usage) error {
 		return err
 	}
 	u.used, u.lines, u.known, u.seen = total, 1, true, stampOf(info)
+	u.tell()
 	return nil
+}
+
+// tell says what the account holds to those who watch, if it is news.
+func (u *usage) tell() {
+	if u.telling && u.told == u.used {
+		return
+	}
+	if !u.telling {
+		u.told = u.used
+	}
+	u.store.tell(storage.UsageChange{Owner: u.owner, Limits: u.limits, Before: u.told, Now: u.used})
+	u.told, u.telling = u.used, true
 }
 
 func (u *usage) path() string { return u.dir + "/" + usageFile }
@@ -298,7 +331,7 @@ func (h *accountHandle) Admits(ctx context.Context, size int64) error {
 	if err := errors.Join(h.alive(), ctx.Err()); err != nil {
 		return err
 	}
-	room, err := h.usage.hold(storage.Usage{Bytes: max(size, 1), Messages: 1}, graced)
+	room, err := h.usage.hold(ctx, storage.Usage{Bytes: max(size, 1), Messages: 1}, graced)
 	if err != nil {
 		return fmt.Errorf("account %s: %w", h.dir, err)
 	}
