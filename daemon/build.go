@@ -228,7 +228,7 @@ func (p *parts) receiveConfig() receive.Config {
 		Logger:      p.d.log,
 	}
 	if p.d.sends(p.c) {
-		c.Owe = p.d.outgoing.owe
+		c.Owe = p.d.outgoing.Load().owe
 	}
 	return c
 }

@@ -100,7 +100,7 @@ func TestStaleDaemonIsFenced(t *testing.T) {
 	if !ok || stale.Own.Epoch != 1 || stale.Now.Epoch != 2 {
 		t.Errorf("the stale one is told %v", stale)
 	}
-	results := w.outgoing.Deliver(t.Context(), queue.Job{To: make([]mail.Recipient, 1)})
+	results := w.outgoing.Load().Deliver(t.Context(), queue.Job{To: make([]mail.Recipient, 1)})
 	if len(results) != 1 || !errors.As(results[0].Err, &stale) {
 		t.Errorf("an attempt of the stale one's queue: %v", results)
 	}

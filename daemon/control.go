@@ -62,6 +62,7 @@ func (d *Daemon) controlHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(d.Status()) // a client that went is no matter
 	})
+	mux.HandleFunc("POST "+control.PathQueue, d.tellQueue)
 	return mux
 }
 

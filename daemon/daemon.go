@@ -36,7 +36,7 @@ type Daemon struct {
 	hostname string
 
 	mail     *mailStore
-	outgoing *outgoing
+	outgoing atomic.Pointer[outgoing]
 	greylist *greylist.List
 	snapshot *snapshot.Keeper // nil: none is kept
 	usage    atomic.Pointer[usage.Keeper]
@@ -151,6 +151,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.undo.push("end the sessions", d.endSessions)
 	d.tls.Store(d.serverTLS(d.cfg))
 	d.current.Store(next)
+	d.beginOutgoing()
 	d.startSnapshot()
 	d.startUsage()
 

@@ -30,7 +30,7 @@ func (d *Daemon) filter(c *config.Config) local.Filter {
 		Logger:    d.log,
 	}
 	if d.sends(c) {
-		fc.Submit = d.outgoing.submit
+		fc.Submit = d.outgoing.Load().submit
 	}
 	return filter.New(fc)
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"gomaild/delivery/bounce"
@@ -35,9 +36,13 @@ const (
 // outgoing is mail that waits and mail for others. It lives as long as the mail
 // root is open, whatever configurations come and go.
 type outgoing struct {
-	d      *Daemon
-	queue  *queue.Queue
-	remote *remote.Agent // nil: nothing is sent to other hosts
+	d       *Daemon
+	queue   *queue.Queue
+	remote  *remote.Agent // nil: nothing is sent to other hosts
+	serving chan struct{} // closed when there is a configuration to route by
+
+	mu     sync.RWMutex // read-held while a person changes the queue
+	closed bool
 }
 
 // openOutgoing opens the queue, whose attempts begin at once.
@@ -50,7 +55,7 @@ func (d *Daemon) openOutgoing() error {
 	if err != nil {
 		return c.At("storage.root", err, "name a directory that gomaild may write")
 	}
-	o := &outgoing{d: d}
+	o := &outgoing{d: d, serving: make(chan struct{})}
 	if o.remote, err = d.newRemote(c); err != nil {
 		return errors.Join(err, fs.Close())
 	}
@@ -62,12 +67,16 @@ func (d *Daemon) openOutgoing() error {
 	for _, wait := range c.Queue.Schedule {
 		qc.Schedule = append(qc.Schedule, time.Duration(wait))
 	}
-	d.outgoing = o
 	if o.queue, err = queue.Open(d.base, qc); err != nil {
 		o.closeRemote()
 		return c.At("storage.root", errors.Join(err, fs.Close()), "look after the disk: mail that was acknowledged lies in %s", queueDir)
 	}
+	d.outgoing.Store(o)
 	d.undo.push("close the queue", func(context.Context) error {
+		d.outgoing.Store(nil)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.closed = true
 		o.queue.Close()
 		o.closeRemote()
 		return fs.Close()
@@ -75,8 +84,16 @@ func (d *Daemon) openOutgoing() error {
 	return nil
 }
 
+// beginOutgoing lets mail be routed, until the sessions end: what they still add
+// to the queue waits for the next start.
+func (d *Daemon) beginOutgoing() {
+	o := d.outgoing.Load()
+	close(o.serving)
+	d.undo.push("end the attempts", func(context.Context) error { o.queue.Close(); return nil })
+}
+
 // sends reports that mail for other hosts is taken.
-func (d *Daemon) sends(c *config.Config) bool { return d.outgoing != nil && c.Remote.Enabled }
+func (d *Daemon) sends(c *config.Config) bool { return d.outgoing.Load() != nil && c.Remote.Enabled }
 
 func (o *outgoing) closeRemote() {
 	if o.remote != nil {
@@ -207,10 +224,12 @@ func failed(job queue.Job, err error) []queue.Result {
 
 // deliverOwn routes a message as the configuration of the moment says.
 func (o *outgoing) deliverOwn(ctx context.Context, job queue.Job) []queue.Result {
-	g := o.d.current.Load()
-	if g == nil {
-		return failed(job, &mail.Status{Code: 451, Enhanced: "4.3.2", Text: "The server is not serving now"})
+	select {
+	case <-o.serving:
+	case <-ctx.Done():
+		return failed(job, ctx.Err())
 	}
+	g := o.d.current.Load()
 	results := make([]queue.Result, len(job.To))
 	for i, to := range job.To {
 		results[i].Err = receive.DeliverOwn(ctx, g.own, receive.Order{

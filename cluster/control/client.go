@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,11 +34,21 @@ const maxAnswer = 1 << 20
 
 // Ask gets a path. Errors: ErrNotRunning, ErrNo, ctx's.
 func (c Client) Ask(ctx context.Context, path string) ([]byte, error) {
+	return c.do(ctx, http.MethodGet, path, nil)
+}
+
+// Tell posts an order to a path. Errors are those of Ask; after ctx's the order
+// may have been carried out.
+func (c Client) Tell(ctx context.Context, path string, order []byte) ([]byte, error) {
+	return c.do(ctx, http.MethodPost, path, bytes.NewReader(order))
+}
+
+func (c Client) do(ctx context.Context, method, path string, order io.Reader) ([]byte, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return c.dial(ctx)
 	}}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gomaild"+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://gomaild"+path, order)
 	if err != nil {
 		return nil, err
 	}

@@ -133,6 +133,7 @@ To set up your own:
 		a.configCommand(),
 		a.deliverCommand(),
 		a.ocfCommand(),
+		a.queueCommand(),
 		a.dkimCommand(),
 		a.sieveCommand(),
 		a.statusCommand(),

@@ -33,6 +33,7 @@ type Envelope struct {
 	From       mail.ReversePath
 	Arrived    time.Time
 	RequireTLS bool // REQUIRETLS (RFC 8689)
+	Held       bool `json:",omitempty"` // no attempts until it is released
 	Size       int64
 	Digest     string      // SHA-256 of the content, in hex
 	To         []Recipient // those who are still owed

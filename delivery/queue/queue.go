@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"gomaild/internal/durable"
-	"gomaild/mail"
 	"gomaild/message"
 )
 
@@ -56,6 +55,7 @@ type Queue struct {
 	running int
 	waiting legHeap
 	lines   map[Destination]*line
+	entries map[string]*entry // by ID
 }
 
 // leg is what one message owes one destination, and due when.
@@ -65,10 +65,16 @@ type leg struct {
 	next time.Time
 }
 
-// entry is a message in memory. mu is held while its envelope changes.
+// entry is a message in memory. mu is held while its envelope changes, and is
+// taken before the queue's mu, which guards the fields below it.
 type entry struct {
 	id string
 	mu sync.Mutex
+
+	legs   int           // that are not done
+	held   bool          // as the envelope says
+	gone   bool          // deleted
+	parked []Destination // legs of a message that is held
 }
 
 // line is a destination: what is due for it, and how much of it at once.
@@ -99,6 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	q := &Queue{
 		cfg: cfg, spool: spool{cfg.FS}, log: cfg.Logger,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), lines: make(map[Destination]*line),
+		entries: make(map[string]*entry),
 	}
 	if err := q.load(); err != nil {
 		return nil, fmt.Errorf("load the queue: %w", err)
@@ -122,7 +129,8 @@ func (q *Queue) load() error {
 		if err != nil {
 			return err
 		}
-		q.plan(&entry{id: id}, e)
+		q.entries[id] = &entry{id: id}
+		q.plan(q.entries[id], e)
 	}
 	return nil
 }
@@ -146,12 +154,20 @@ func (q *Queue) Add(e Envelope, c message.Content) (string, error) {
 	for i := range e.To {
 		e.To[i].Next = e.Arrived
 	}
-	if err := q.spool.add(&e, c); err != nil {
+	m := &entry{id: e.ID}
+	m.mu.Lock() // who finds the envelope waits for the plan
+	defer m.mu.Unlock()
+	q.mu.Lock()
+	q.entries[e.ID] = m
+	q.mu.Unlock()
+	err := q.spool.add(&e, c)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err != nil {
+		delete(q.entries, e.ID)
 		return "", err
 	}
-	q.mu.Lock()
-	q.plan(&entry{id: e.ID}, &e)
-	q.mu.Unlock()
+	q.plan(m, &e)
 	q.poke()
 	return e.ID, nil
 }
@@ -166,12 +182,25 @@ func (q *Queue) newID() string {
 
 // plan notes the legs of a message.
 func (q *Queue) plan(m *entry, e *Envelope) {
+	m.held = e.Held
 	met := make(map[Destination]bool, 1)
 	for _, r := range e.To {
 		if !met[r.Destination] {
 			met[r.Destination] = true
-			heap.Push(&q.waiting, leg{m, r.Destination, r.Next})
+			m.legs++
+			q.push(leg{m, r.Destination, r.Next})
 		}
+	}
+}
+
+// push lets a leg wait for its time, or for the release of its message.
+func (q *Queue) push(l leg) {
+	switch {
+	case l.msg.gone:
+	case l.msg.held:
+		l.msg.parked = append(l.msg.parked, l.to)
+	default:
+		heap.Push(&q.waiting, l)
 	}
 }
 
@@ -211,142 +240,26 @@ func (q *Queue) start(ctx context.Context) time.Duration {
 		q.lines[l.to].ready = append(q.lines[l.to].ready, l)
 	}
 	// Map order is random, which is fair between destinations.
-	for _, line := range q.lines {
+	for to, line := range q.lines {
 		for len(line.ready) > 0 && line.running < line.limit && q.running < q.cfg.Concurrency {
 			l := line.ready[0]
 			line.ready = line.ready[1:]
+			if l.msg.held || l.msg.gone {
+				q.push(l)
+				continue
+			}
 			line.running++
 			q.running++
 			q.work.Go(func() { q.attempt(ctx, l) })
+		}
+		if line.running == 0 && len(line.ready) == 0 {
+			delete(q.lines, to) // all of it is held
 		}
 	}
 	if len(q.waiting) == 0 {
 		return time.Hour
 	}
 	return q.waiting[0].next.Sub(now)
-}
-
-// attempt makes one attempt and plans the next, if there is to be one.
-func (q *Queue) attempt(ctx context.Context, l leg) {
-	next, answered, err := q.try(ctx, l)
-	if err != nil && ctx.Err() == nil {
-		q.log.Error("attempt", "queue_id", l.msg.id, "error", err)
-	}
-	q.mu.Lock()
-	line := q.lines[l.to]
-	line.running--
-	q.running--
-	if answered {
-		line.limit = min(line.limit+1, q.cfg.PerHost)
-	} else {
-		line.limit = max(line.limit/2, 1)
-	}
-	if line.running == 0 && len(line.ready) == 0 {
-		delete(q.lines, l.to)
-	}
-	if !next.IsZero() {
-		l.next = next
-		heap.Push(&q.waiting, l)
-	}
-	q.mu.Unlock()
-	q.poke()
-}
-
-// retryFault is when to come back after a fault of our own disk.
-const retryFault = 5 * time.Minute
-
-// try makes one attempt. next is zero when the leg is done; answered says that
-// the destination took or refused the message for good.
-func (q *Queue) try(ctx context.Context, l leg) (next time.Time, answered bool, err error) {
-	later := time.Now().Add(retryFault)
-	e, err := q.spool.read(l.msg.id)
-	if err != nil {
-		return later, false, err
-	}
-	c, err := q.spool.open(e)
-	if err != nil {
-		return later, false, err
-	}
-	defer c.Close()
-	job := Job{ID: e.ID, From: e.From, Destination: l.to, Content: c, Arrived: e.Arrived, RequireTLS: e.RequireTLS}
-	for _, r := range e.To {
-		if r.Destination == l.to {
-			job.To = append(job.To, r.Recipient)
-			job.Attempt = r.Attempts + 1
-		}
-	}
-	results := q.cfg.Agent.Deliver(ctx, job)
-	if len(results) != len(job.To) {
-		return later, false, fmt.Errorf("attempt of %s: %d results for %d recipients", e.ID, len(results), len(job.To))
-	}
-	return q.settle(ctx, l, c, results)
-}
-
-// settle writes down what an attempt has brought.
-func (q *Queue) settle(ctx context.Context, l leg, c message.Content, results []Result) (next time.Time, answered bool, err error) {
-	l.msg.mu.Lock()
-	defer l.msg.mu.Unlock()
-	now := time.Now()
-	e, err := q.spool.read(l.msg.id)
-	if err != nil {
-		return now.Add(retryFault), false, err
-	}
-	var owed []Recipient
-	var failed []Failure
-	for _, r := range e.To {
-		if r.Destination != l.to {
-			owed = append(owed, r)
-			continue
-		}
-		result := results[0]
-		results = results[1:]
-		r.Attempts++
-		r.Next = now.Add(q.cfg.Schedule[min(r.Attempts, len(q.cfg.Schedule))-1])
-		event := mail.EventDeferred
-		switch s := mail.StatusOf(result.Err); {
-		case result.Err == nil:
-			answered, event = true, mail.EventDelivered
-		case ctx.Err() == nil && (!s.Temporary() || now.Sub(e.Arrived) >= q.cfg.Lifetime):
-			answered = answered || !s.Temporary()
-			failed = append(failed, Failure{r, result})
-			event = mail.EventBounced
-		default:
-			r.Last = s.Error()
-			next = r.Next
-			owed = append(owed, r)
-		}
-		q.logResult(ctx, event, e, r, result)
-	}
-	if len(failed) > 0 {
-		if err := q.cfg.GiveUp(ctx, *e, c, failed); err != nil {
-			for _, f := range failed {
-				owed = append(owed, f.Recipient)
-			}
-			next = now.Add(retryFault)
-			q.log.Error("sender not told, recipients kept", "queue_id", e.ID, "error", err)
-		}
-	}
-	e.To = owed
-	if len(owed) == 0 {
-		err = q.spool.remove(e.ID)
-	} else {
-		err = q.spool.write(e)
-	}
-	return next, answered, err
-}
-
-// logResult is the one line of an attempt for one recipient; delay is since the
-// message was accepted.
-func (q *Queue) logResult(ctx context.Context, event string, e *Envelope, r Recipient, result Result) {
-	log := q.log.With("queue_id", e.ID, "from", e.From.Address.String(), "to", r.Address.String(),
-		"destination", r.Destination.Host, "remote", result.RemoteMTA, "attempt", r.Attempts,
-		"delay", time.Since(e.Arrived).Round(time.Millisecond))
-	s := mail.StatusOf(result.Err)
-	if s == nil {
-		log.InfoContext(ctx, event, "status", "250 2.0.0")
-		return
-	}
-	log.InfoContext(ctx, event, "status", fmt.Sprintf("%d %s", s.Code, s.Enhanced), "reply", s.Text, "error", result.Err)
 }
 
 // legHeap has the leg that is due first in front.

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"gomaild/internal/durable"
@@ -73,6 +75,15 @@ func (s spool) read(id string) (*Envelope, error) {
 	return e, nil
 }
 
+// owed is read, with errGone where there is no envelope.
+func (s spool) owed(id string) (*Envelope, error) {
+	e, err := s.read(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errGone
+	}
+	return e, err
+}
+
 // remove ends the responsibility for a message: the envelope first, durably.
 func (s spool) remove(id string) error {
 	if err := s.drop(id + envelopeSuffix); err != nil {
@@ -124,13 +135,10 @@ func (s spool) list() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	owed := make(map[string]bool)
-	var ids []string
-	for _, n := range names {
-		if id, ok := strings.CutSuffix(n, envelopeSuffix); ok {
-			owed[id] = true
-			ids = append(ids, id)
-		}
+	ids := idsOf(names)
+	owed := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		owed[id] = true
 	}
 	for _, n := range names {
 		id, isContent := strings.CutSuffix(n, contentSuffix)
@@ -141,4 +149,32 @@ func (s spool) list() ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// ids are those of all envelopes, in order of arrival.
+func (s spool) ids() ([]string, error) {
+	names, err := s.fs.ReadDirNames(".")
+	if err != nil {
+		return nil, fmt.Errorf("list the queue: %w", err)
+	}
+	ids := idsOf(names)
+	slices.SortFunc(ids, byArrival)
+	return ids, nil
+}
+
+func idsOf(names []string) []string {
+	var ids []string
+	for _, n := range names {
+		if id, ok := strings.CutSuffix(n, envelopeSuffix); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// byArrival orders IDs by the time in them, which is a number in base 36.
+func byArrival(a, b string) int {
+	_, ta, _ := strings.Cut(a, "-")
+	_, tb, _ := strings.Cut(b, "-")
+	return cmp.Or(cmp.Compare(len(ta), len(tb)), cmp.Compare(ta, tb), cmp.Compare(a, b))
 }

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gomaild/daemon"
+	"gomaild/delivery/queue"
+	"gomaild/internal/config"
+	"gomaild/internal/durable"
+)
+
+func (a *app) queueCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "queue",
+		Short: "Look into the queue of outgoing mail, and change it",
+		Long: `queue is for mail that waits to be sent, as mailq, postqueue and postsuper are
+with Postfix. list and show read the mail root, whether a server runs or not. The
+others tell the running server over the control socket in run_dir; where none
+runs they change the mail root themselves, and nobody can start meanwhile.`,
+		Args: cobra.NoArgs,
+	}
+	c.AddCommand(
+		a.queueListCommand(),
+		a.queueShowCommand(),
+		a.queueChangeCommand(queue.Retry, "flush", "Try all that waits again now", `flush makes the next attempt of every message at once, or of those that are
+selected. Messages on hold stay there.`),
+		a.queueChangeCommand(queue.Retry, "retry", "Try messages again now", "retry makes the next attempt of the messages at once, unless they are on hold."),
+		a.queueChangeCommand(queue.Hold, "hold", "Keep messages until they are released", "hold puts messages aside: no attempt is made, and nobody is told of a delay."),
+		a.queueChangeCommand(queue.Release, "release", "Release messages from hold", "release ends a hold, and makes an attempt at once."),
+		a.queueChangeCommand(queue.Delete, "delete", "Delete messages and tell nobody", `delete removes messages, and nobody is told. One that is damaged goes only when
+its queue ID is given.`),
+	)
+	return c
+}
+
+// selectionFlags are the flags that choose messages.
+func selectionFlags(c *cobra.Command, s *queue.Selection) {
+	c.Flags().StringVar(&s.From, "from", "", "messages of this `SENDER`; <> for the null one, @domain for a whole domain")
+	c.Flags().StringVar(&s.To, "to", "", "messages still owed to this `RECIPIENT`, or @domain")
+	c.Flags().StringVar(&s.Destination, "destination", "", "messages whose next hop is this `HOST` or domain")
+	c.Flags().DurationVar(&s.Age, "older", 0, "messages that have waited at least this `TIME`, such as 24h")
+}
+
+func (a *app) queueListCommand() *cobra.Command {
+	var path string
+	var asJSON bool
+	var s queue.Selection
+	c := &cobra.Command{
+		Use:   "list [ID...]",
+		Short: "List what waits",
+		Long:  "list prints the messages that wait, with those whom they are still owed to, in order\nof arrival.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			s.IDs = args
+			return a.withQueue(path, func(dir durable.FS) error { return a.listQueue(dir, s, asJSON) })
+		},
+	}
+	configFlag(c, &path)
+	selectionFlags(c, &s)
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	return c
+}
+
+// withQueue opens the queue; none is an empty one.
+func (a *app) withQueue(path string, do func(dir durable.FS) error) error {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	dir, done, err := daemon.OpenQueue(cfg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(dir), done())
+}
+
+func (a *app) listQueue(dir durable.FS, s queue.Selection, asJSON bool) error {
+	show := func(e *queue.Envelope) error { return printQueued(a.out, e) }
+	if asJSON {
+		show = func(e *queue.Envelope) error { return json.NewEncoder(a.out).Encode(queuedJSON(e)) }
+	}
+	var faults []error
+	n, octets := 0, int64(0)
+	for e, err := range queue.List(dir, s) {
+		if err != nil {
+			faults = append(faults, err) // the other messages are whole
+			continue
+		}
+		if err := show(e); err != nil {
+			return err
+		}
+		n++
+		octets += e.Size
+	}
+	if !asJSON {
+		fmt.Fprintf(a.out, "%d messages, %d octets\n", n, octets)
+	}
+	return errors.Join(faults...)
+}
+
+func printQueued(w io.Writer, e *queue.Envelope) error {
+	held := ""
+	if e.Held {
+		held = "  on hold"
+	}
+	_, err := fmt.Fprintf(w, "%s  %s  %d octets  from %s%s\n", e.ID, e.Arrived.Format(time.DateTime), e.Size, e.From, held)
+	for _, r := range e.To {
+		fmt.Fprintf(w, "    to <%s> by %s", r.Address, nextHop(r.Destination))
+		if r.Attempts > 0 {
+			fmt.Fprintf(w, ", %d attempts, next %s\n        %s", r.Attempts, r.Next.Format(time.DateTime), r.Last)
+		}
+		_, err = fmt.Fprintln(w)
+	}
+	return err
+}
+
+// nextHop is a destination as transports are written.
+func nextHop(d queue.Destination) string {
+	host := d.Host
+	if d.NoMX {
+		host = "[" + host + "]"
+	}
+	if d.Port != 0 {
+		host += fmt.Sprintf(":%d", d.Port)
+	}
+	return d.Transport + ":" + host
+}
+
+// queued and owed are what --json prints: names that stay.
+type queued struct {
+	ID         string    `json:"id"`
+	From       string    `json:"from"`
+	Arrived    time.Time `json:"arrived"`
+	Size       int64     `json:"size"` // octets
+	Held       bool      `json:"held"`
+	Recipients []owed    `json:"recipients"`
+}
+
+type owed struct {
+	Address  string    `json:"address"`
+	NextHop  string    `json:"next_hop"`
+	Attempts int       `json:"attempts"`
+	Next     time.Time `json:"next"`
+	Reply    string    `json:"reply"` // of the last attempt
+}
+
+func queuedJSON(e *queue.Envelope) queued {
+	q := queued{ID: e.ID, From: e.From.Address.String(), Arrived: e.Arrived, Size: e.Size, Held: e.Held}
+	for _, r := range e.To {
+		q.Recipients = append(q.Recipients, owed{r.Address.String(), nextHop(r.Destination), r.Attempts, r.Next, r.Last})
+	}
+	return q
+}
+
+// errNotQueued is for a message that show does not find.
+var errNotQueued = errors.New("no such message in the queue")
+
+func (a *app) queueShowCommand() *cobra.Command {
+	var path string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show ID",
+		Short: "Print one message, envelope and content",
+		Long:  "show prints a message that waits: its envelope, an empty line, and its content as it\nis sent.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			found := false
+			err := a.withQueue(path, func(dir durable.FS) error {
+				found = true
+				return a.showQueued(dir, args[0], asJSON)
+			})
+			if err == nil && !found {
+				return errNotQueued
+			}
+			return err
+		},
+	}
+	configFlag(c, &path)
+	c.Flags().BoolVar(&asJSON, "json", false, "the envelope only, as a JSON object")
+	return c
+}
+
+func (a *app) showQueued(dir durable.FS, id string, asJSON bool) error {
+	e, content, err := queue.Read(dir, id)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	if asJSON {
+		return json.NewEncoder(a.out).Encode(queuedJSON(e))
+	}
+	if err := printQueued(a.out, e); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	_, err = io.Copy(a.out, io.NewSectionReader(content, 0, content.Size()))
+	return err
+}
+
+// queueChangeCommand is for what changes the queue. flush alone may be meant for
+// all: the others want to be told for which.
+func (a *app) queueChangeCommand(action queue.Action, verb, short, long string) *cobra.Command {
+	var path string
+	var asJSON, all bool
+	var s queue.Selection
+	c := &cobra.Command{
+		Use:   verb + " [ID...]",
+		Short: short,
+		Long:  long,
+		RunE: func(c *cobra.Command, args []string) error {
+			s.IDs = args
+			isAll := len(args) == 0 && s.From == "" && s.To == "" && s.Destination == "" && s.Age == 0
+			if isAll && !all && verb != "flush" {
+				fmt.Fprintln(a.err, "gomaild: say which messages, or --all")
+				return exitStatus(exitUsage)
+			}
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			n, err := daemon.ChangeQueue(c.Context(), cfg, action, s)
+			return errors.Join(a.sayChanged(verb, n, asJSON), err)
+		},
+	}
+	configFlag(c, &path)
+	selectionFlags(c, &s)
+	c.Flags().BoolVar(&all, "all", false, "all messages")
+	c.Flags().BoolVar(&asJSON, "json", false, "a JSON object")
+	return c
+}
+
+func (a *app) sayChanged(verb string, n int, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(a.out).Encode(map[string]any{"action": verb, "messages": n})
+	}
+	_, err := fmt.Fprintf(a.out, "%s: %d messages\n", verb, n)
+	return err
+}
