@@ -26,7 +26,7 @@ import (
 // Options is what a Daemon needs beside its configuration.
 type Options struct {
 	Logger  *slog.Logger // default: discards
-	Version string       // of gomaild, in the metrics
+	Version string       // of gomaild, in the metrics and for Sieve
 }
 
 // Daemon is one mail server. Its life is New, Start, any number of Reload,
@@ -34,6 +34,7 @@ type Options struct {
 type Daemon struct {
 	log      *slog.Logger
 	hostname string
+	version  string
 
 	mail     *mailStore
 	outgoing atomic.Pointer[outgoing]
@@ -70,7 +71,7 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 	}
 	m := newMetrics(opts.Version)
 	return &Daemon{
-		log: counting(opts.Logger, m), metrics: m, hostname: name, cfg: cfg,
+		log: counting(opts.Logger, m), metrics: m, hostname: name, version: opts.Version, cfg: cfg,
 		rates: rate.NewTable(0), brakes: rate.NewTable(0),
 	}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"gomaild/delivery/filter"
 	"gomaild/delivery/local"
 	"gomaild/internal/config"
+	"gomaild/sieve"
 	"gomaild/storage"
 	"gomaild/storage/maildir"
 )
@@ -27,12 +28,24 @@ func (d *Daemon) filter(c *config.Config) local.Filter {
 		Global:    s.Global,
 		Off:       strings.Fields(s.DisableExtensions),
 		Delimiter: c.Routing.RecipientDelimiter,
-		Logger:    d.log,
+		Spam:      scanner(&s.SpamTest), Virus: scanner(&s.VirusTest),
+		Hostname: d.hostname, Version: d.version,
+		Logger: d.log,
 	}
 	if d.sends(c) {
 		fc.Submit = d.outgoing.Load().submit
 	}
 	return filter.New(fc)
+}
+
+func scanner(s *config.SieveScanner) sieve.Scanner {
+	texts := map[int]string{}
+	for value, text := range s.TextValues {
+		if text != "" {
+			texts[value] = text
+		}
+	}
+	return sieve.Scanner{Type: s.StatusType, StatusHeader: s.StatusHeader, MaxHeader: s.MaxHeader, MaxValue: s.MaxValue, Texts: texts}
 }
 
 // script is a list of one, or of none.

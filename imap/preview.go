@@ -2,7 +2,6 @@ package imap
 
 import (
 	"errors"
-	"html"
 	"io"
 	"strings"
 	"unicode"
@@ -32,7 +31,7 @@ func (m *fetched) preview() (string, error) {
 	}
 	plain := strings.ToValidUTF8(string(text[:n]), "")
 	if strings.EqualFold(part.Subtype, "html") {
-		plain = stripHTML(plain)
+		plain = message.HTMLText(plain)
 	} else {
 		plain = withoutQuotes(plain)
 	}
@@ -71,27 +70,6 @@ func withoutQuotes(text string) string {
 		}
 	}
 	return b.String()
-}
-
-// stripHTML is the text between tags, without that of style and script.
-func stripHTML(text string) string {
-	var b strings.Builder
-	for text != "" {
-		before, tag, found := strings.Cut(text, "<")
-		b.WriteString(before)
-		if !found {
-			break
-		}
-		name := strings.ToLower(tag[:min(len(tag), len("script"))])
-		for _, hidden := range []string{"style", "script"} {
-			if strings.HasPrefix(name, hidden) {
-				_, tag, _ = strings.Cut(tag, "</")
-			}
-		}
-		_, text, _ = strings.Cut(tag, ">")
-		b.WriteByte(' ')
-	}
-	return html.UnescapeString(b.String())
 }
 
 // shorten is the first words of a text on one line.

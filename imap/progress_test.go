@@ -36,14 +36,3 @@ func TestShorten(t *testing.T) {
 		t.Errorf("preview of %d characters", len([]rune(got)))
 	}
 }
-
-// FuzzHTML holds that taking out tags ends, whatever the tags.
-func FuzzHTML(f *testing.F) {
-	f.Add("<p>Fish &amp; <b>chips</b></p")
-	f.Add("<style><script></style")
-	f.Fuzz(func(t *testing.T, text string) {
-		if got := shorten(stripHTML(text)); len([]rune(got)) > maxPreview {
-			t.Errorf("%q gives %q", text, got)
-		}
-	})
-}

@@ -40,10 +40,10 @@ func (t *body) eval(m *machine) (bool, error) {
 		if err != nil {
 			return err
 		}
-		if !t.content {
-			types = []string{"text"}
+		if t.content {
+			return m.eachPart(types, yield)
 		}
-		return m.eachPart(types, yield)
+		return m.eachText(yield)
 	})
 }
 
@@ -69,32 +69,64 @@ func (m *machine) readBody(s message.Span, encoding, charset string) (string, er
 	return b.String(), m.spend(m.at, int(n/256))
 }
 
+// eachText goes over the text of every text part, of HTML what a person reads.
+func (m *machine) eachText(yield func(string) bool) error {
+	root, err := m.msg.root()
+	if err != nil {
+		return m.fault(m.at, err)
+	}
+	_, err = m.walk(root, func(p *message.Part) (bool, error) {
+		if !strings.EqualFold(p.Type, "text") {
+			return true, nil
+		}
+		s, err := m.readText(p)
+		return err == nil && yield(s), err
+	})
+	return err
+}
+
+// readText is the decoded text of a part, of HTML without its tags.
+func (m *machine) readText(p *message.Part) (string, error) {
+	s, err := m.readBody(p.Body, p.Encoding, paramValue(p.Params, "charset", "us-ascii"))
+	if err == nil && strings.EqualFold(p.Subtype, "html") {
+		s = message.HTMLText(s)
+	}
+	return s, err
+}
+
 // eachPart goes over the parts of the given types: RFC 5173 section 5.2.
 func (m *machine) eachPart(types []string, yield func(string) bool) error {
 	root, err := m.msg.root()
 	if err != nil {
 		return m.fault(m.at, err)
 	}
-	_, err = m.walk(root, types, yield)
-	return err
-}
-
-func (m *machine) walk(p *message.Part, types []string, yield func(string) bool) (more bool, err error) {
-	if err := m.spend(m.at, 1); err != nil {
-		return false, err
-	}
-	if isType(p, types) && !p.IsMultipart() {
+	_, err = m.walk(root, func(p *message.Part) (bool, error) {
+		if !isType(p, types) {
+			return true, nil
+		}
 		charset := ""
 		if strings.EqualFold(p.Type, "text") {
 			charset = paramValue(p.Params, "charset", "us-ascii")
 		}
 		s, err := m.readBody(p.Body, p.Encoding, charset)
-		if err != nil || !yield(s) {
+		return err == nil && yield(s), err
+	})
+	return err
+}
+
+// walk visits a part and those in it until visit wants no more; a multipart is
+// not visited, its parts are.
+func (m *machine) walk(p *message.Part, visit func(*message.Part) (more bool, err error)) (more bool, err error) {
+	if err := m.spend(m.at, 1); err != nil {
+		return false, err
+	}
+	if !p.IsMultipart() {
+		if more, err := visit(p); err != nil || !more {
 			return false, err
 		}
 	}
 	for i := range p.Parts {
-		if more, err := m.walk(&p.Parts[i], types, yield); err != nil || !more {
+		if more, err := m.walk(&p.Parts[i], visit); err != nil || !more {
 			return false, err
 		}
 	}

@@ -11,6 +11,9 @@ type Config struct {
 	Off []string
 	// Spam and Virus are read by spamtest and virustest.
 	Spam, Virus Scanner
+	// Version is what the environment test tells of this program, default
+	// "unknown".
+	Version string
 	// Delimiter separates user and detail of an address for the subaddress
 	// extension (RFC 5233), default "+"; longest match first as Dovecot's
 	// recipient_delimiter, a set of octets.
@@ -23,7 +26,8 @@ type Engine struct {
 	known       map[string]bool
 	table       map[string]*spec
 	delimiter   string
-	spam, virus Scanner
+	spam, virus scanner
+	version     string
 }
 
 // New makes an Engine.
@@ -31,12 +35,16 @@ func New(c Config) *Engine {
 	if c.Delimiter == "" {
 		c.Delimiter = "+"
 	}
+	if c.Version == "" {
+		c.Version = "unknown"
+	}
 	return &Engine{
 		limits:    c.Limits.withDefaults(),
 		known:     knownExtensions(c.Off),
 		table:     commandTable(),
 		delimiter: c.Delimiter,
-		spam:      c.Spam, virus: c.Virus,
+		spam:      newScanner(c.Spam), virus: newScanner(c.Virus),
+		version: c.Version,
 	}
 }
 

@@ -32,7 +32,7 @@ func (m *machine) environment(name string) (string, bool) {
 	case "name":
 		return "gomaild", true
 	case "version":
-		return "1", true
+		return m.engine.version, true
 	case "location":
 		return "MDA", true // RFC 5183: a delivery agent
 	case "phase":

@@ -256,7 +256,7 @@ func buildExtracttext(c *checker, n *call) any {
 		s := ""
 		if p := m.part; p != nil && !p.IsMultipart() && strings.EqualFold(p.Type, "text") {
 			var err error
-			if s, err = m.readBody(p.Body, p.Encoding, paramValue(p.Params, "charset", "us-ascii")); err != nil {
+			if s, err = m.readText(p); err != nil {
 				return err
 			}
 		}

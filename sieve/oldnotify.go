@@ -137,7 +137,7 @@ func (m *machine) noticeValue(name string) (value string, known bool, err error)
 	case "subject":
 		return m.msg.subjectOr(""), true, nil
 	case "text":
-		err = m.eachPart([]string{"text"}, func(s string) bool { value = cutRunes(s, limit); return false })
+		err = m.eachText(func(s string) bool { value = cutRunes(s, limit); return false })
 		return value, true, err
 	}
 	return "", false, nil

@@ -1,6 +1,7 @@
 package sieve
 
 import (
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,6 +16,40 @@ type Scanner struct {
 	MaxHeader    string // the same, for the highest score
 	MaxValue     string // a number, where no field tells
 	Texts        map[int]string
+}
+
+// scanner is a Scanner made ready.
+type scanner struct {
+	Scanner
+	status, max source
+}
+
+// source is a place in the header where a scanner writes.
+type source struct {
+	field string // "": nowhere
+	re    *regexp.Regexp
+	err   error // of the expression
+}
+
+func newScanner(s Scanner) scanner {
+	return scanner{Scanner: s, status: newSource(s.StatusHeader), max: newSource(s.MaxHeader)}
+}
+
+func newSource(setting string) source {
+	name, expr, hasExpr := strings.Cut(setting, ":")
+	s := source{field: strings.TrimSpace(name)}
+	if !hasExpr {
+		return s
+	}
+	translated, err := translate(strings.TrimSpace(expr))
+	if err == nil {
+		s.re, err = regexp.Compile(translated)
+	}
+	if err == nil && s.re.NumSubexp() == 0 {
+		err = errors.New("the expression has no group")
+	}
+	s.err = err
+	return s
 }
 
 // spamtest is spamtest and virustest: RFC 5235.
@@ -43,8 +78,8 @@ func (t *spamtest) eval(m *machine) (bool, error) {
 }
 
 // scan is the verdict from 1 to most, or percent; 0 is none.
-func (m *machine) scan(s Scanner, most int, percent bool) (int, error) {
-	status, ok, err := m.scanned(s.StatusHeader)
+func (m *machine) scan(s scanner, most int, percent bool) (int, error) {
+	status, ok, err := m.scanned(s.status)
 	if err != nil || !ok {
 		return 0, err
 	}
@@ -58,7 +93,7 @@ func (m *machine) scan(s Scanner, most int, percent bool) (int, error) {
 	}
 	highest := s.MaxValue
 	if s.MaxHeader != "" {
-		if highest, _, err = m.scanned(s.MaxHeader); err != nil {
+		if highest, _, err = m.scanned(s.max); err != nil {
 			return 0, err
 		}
 	}
@@ -77,32 +112,26 @@ func (m *machine) scan(s Scanner, most int, percent bool) (int, error) {
 	return int(ratio*float64(most-1)+1e-9) + 1, nil
 }
 
-// scanned is what a setting finds in the message.
-func (m *machine) scanned(setting string) (string, bool, error) {
-	name, expr, hasExpr := strings.Cut(setting, ":")
-	if name == "" {
+// scanned is what the scanner wrote into the message.
+func (m *machine) scanned(from source) (string, bool, error) {
+	if from.field == "" {
 		return "", false, nil
 	}
-	fields, err := m.msg.named(strings.TrimSpace(name))
+	if from.err != nil {
+		return "", false, m.failAt(m.at, "scanner setting: %v", from.err)
+	}
+	fields, err := m.msg.named(from.field)
 	if err != nil {
 		return "", false, m.fault(m.at, err)
 	}
 	if len(fields) == 0 {
 		return "", false, nil
 	}
-	if !hasExpr {
+	if from.re == nil {
 		return fields[0].text, true, nil
 	}
-	translated, err := translate(strings.TrimSpace(expr))
-	if err != nil {
-		return "", false, m.failAt(m.at, "scanner setting: %v", err)
-	}
-	re, err := regexp.Compile(translated)
-	if err != nil {
-		return "", false, m.failAt(m.at, "scanner setting: %v", err)
-	}
-	groups := re.FindStringSubmatch(fields[0].text)
-	if len(groups) < 2 {
+	groups := from.re.FindStringSubmatch(fields[0].text)
+	if groups == nil {
 		return "", false, nil
 	}
 	return groups[1], true, nil

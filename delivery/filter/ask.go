@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gomaild/sieve"
+	"gomaild/storage"
 )
 
 // env is what the scripts may ask.
@@ -23,6 +24,15 @@ func (r *run) env(ctx context.Context) *sieve.Env {
 		To:      r.q.Recipient.Mailbox.Address.String(),
 		OrigTo:  to.String(),
 		Now:     r.Now(),
+		Items:   r.items(),
+		Metadata: func(mailbox, entry string) (string, bool) {
+			all, err := r.q.Account.Annotations(ctx, mailbox)
+			if err != nil && !errors.Is(err, storage.ErrNoMailbox) {
+				r.log.WarnContext(ctx, "read annotations for sieve", "folder", mailbox, "error", err)
+			}
+			v, ok := all[strings.ToLower(entry)]
+			return v, ok
+		},
 		MailboxExists: func(name string) bool {
 			box, err := r.q.Account.Open(ctx, name)
 			if err != nil {
@@ -38,6 +48,21 @@ func (r *run) env(ctx context.Context) *sieve.Env {
 		},
 		Duplicate: func(id string) (bool, error) { return r.seen.has(id), nil },
 	}
+}
+
+// items are those of the environment test (RFC 5183 section 4.1).
+func (r *run) items() map[string]string {
+	items := map[string]string{}
+	if r.Hostname != "" {
+		items["host"] = r.Hostname
+		if _, domain, ok := strings.Cut(r.Hostname, "."); ok {
+			items["domain"] = domain
+		}
+	}
+	if r.q.Client.IsValid() {
+		items["remote-ip"] = r.q.Client.Unmap().String()
+	}
+	return items
 }
 
 // hasUse looks for a mailbox of a special use (RFC 8579), or asks of one.

@@ -39,6 +39,9 @@ type Config struct {
 	Global        string // directory of include :global, below FS
 	Off           []string
 	Delimiter     string
+	Spam, Virus   sieve.Scanner // what spamtest and virustest read
+	// Hostname and Version are items of the environment test.
+	Hostname, Version string
 	// Submit makes a message durable in the queue. nil: nothing can be sent; a
 	// redirect keeps the message, and an answer is not sent, both logged.
 	Submit func(ctx context.Context, from mail.Address, to []mail.Address, content message.Content) error
@@ -66,7 +69,7 @@ func New(c Config) *Filter {
 	}
 	return &Filter{
 		Config: c,
-		engine: sieve.New(sieve.Config{Off: c.Off, Delimiter: c.Delimiter}),
+		engine: sieve.New(sieve.Config{Off: c.Off, Delimiter: c.Delimiter, Spam: c.Spam, Virus: c.Virus, Version: c.Version}),
 		homes:  map[string]*home{},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"gomaild/internal/durable"
 	"gomaild/mail"
 	"gomaild/message"
+	"gomaild/sieve"
 	"gomaild/storage"
 	"gomaild/storage/memory"
 )
@@ -90,6 +92,7 @@ func (w *world) deliver(msg string) ([]string, error) {
 		Recipient: local.Recipient{Mailbox: accounts.Mailbox{Address: bob}},
 		From:      mail.ReversePath{Address: mail.Address{Local: "ann", Domain: "example.org"}},
 		Content:   strings.NewReader(msg), Account: w.acc,
+		Client: netip.MustParseAddr("192.0.2.7"),
 		Store: func(_ context.Context, s local.Store) error {
 			w.copies = append(w.copies, s.Folder)
 			return nil
@@ -304,6 +307,51 @@ func TestNotify(t *testing.T) {
 	if len(w.sent) != 1 || !strings.Contains(w.sent[0], "Subject: news\r\n") || !strings.Contains(w.sent[0], "Auto-Submitted: auto-notified") {
 		t.Errorf("sent %q", w.sent)
 	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *filter.Config) { c.Hostname, c.Version = "mx.example.net", "9.1" })
+	for item, want := range map[string]string{
+		"host": "mx.example.net", "domain": "example.net", "remote-ip": "192.0.2.7", "name": "gomaild", "version": "9.1", "location": "MDA", "phase": "during",
+	} {
+		w.write("bob/.dovecot.sieve", `require ["environment","fileinto"]; if environment "`+item+`" "`+want+`" { fileinto "yes"; }`)
+		if got, err := w.deliver(simple); err != nil || !slices.Equal(got, []string{"yes"}) {
+			t.Errorf("%s is not %s: %q, %v", item, want, got, err)
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	yes := "yes"
+	for _, mailbox := range []string{"", "INBOX"} {
+		if err := w.acc.Annotate(t.Context(), mailbox, map[string]*string{"/private/filter": &yes}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []string{
+		`metadata "INBOX" "/private/Filter" "yes"`, `metadataexists "INBOX" "/private/filter"`, `not metadataexists "nowhere" "/private/filter"`,
+		`servermetadata "/private/filter" "yes"`, `not servermetadataexists ["/private/filter", "/private/other"]`,
+	} {
+		w.write("bob/.dovecot.sieve", `require ["mboxmetadata","servermetadata","fileinto"]; if `+test+` { fileinto "yes"; }`)
+		if got, err := w.deliver(simple); err != nil || !slices.Equal(got, []string{"yes"}) {
+			t.Errorf("%s: %q, %v", test, got, err)
+		}
+	}
+}
+
+func TestSpamtest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *filter.Config) {
+		c.Spam = sieve.Scanner{StatusHeader: "X-Spam-Score: ^(-?[0-9.]+)", MaxValue: "10"}
+	})
+	w.write("bob/.dovecot.sieve", `require ["spamtest","relational","comparator-i;ascii-numeric","fileinto"];
+		if spamtest :value "ge" :comparator "i;ascii-numeric" "5" { fileinto "Junk"; }`)
+	w.want(simple, "")
+	w.want("X-Spam-Score: 7.5 (bad)\r\n"+simple, "Junk")
+	w.want("X-Spam-Score: -2\r\n"+simple, "")
 }
 
 func TestReport(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 
 	"gomaild/mail"
 	"gomaild/message"
@@ -23,6 +24,7 @@ type Filter interface {
 type Question struct {
 	Recipient Recipient
 	From      mail.ReversePath
+	Client    netip.Addr      // who brought the message; zero: not known
 	Content   message.Content // as it would be stored, in wire form
 	Account   storage.Account // to ask which mailboxes there are
 	// Store stores one more message as a Store of the Verdict is stored, for
@@ -53,7 +55,7 @@ type Store struct {
 func (a *Agent) filtered(ctx context.Context, log *slog.Logger, account storage.Account, m Message, r Recipient) error {
 	c := content(m, r)
 	v, err := a.filter.Filter(ctx, Question{
-		Recipient: r, From: m.From, Content: c, Account: account,
+		Recipient: r, From: m.From, Client: m.Client, Content: c, Account: account,
 		Store: func(ctx context.Context, s Store) error { return a.store1(ctx, log, account, r, s) },
 	})
 	if err != nil {

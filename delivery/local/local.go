@@ -18,6 +18,8 @@
 package local
 
 import (
+	"net/netip"
+
 	"gomaild/accounts"
 	"gomaild/mail"
 	"gomaild/message"
@@ -29,6 +31,7 @@ type Message struct {
 	From    mail.ReversePath
 	Trace   []byte          // header fields to put first in wire form (Received), may be empty
 	Content message.Content // wire form (CRLF)
+	Client  netip.Addr      // who brought it, for filters; zero: not known
 }
 
 // Recipient is one mailbox to deliver to.

@@ -230,7 +230,7 @@ func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace
 		return slices.Repeat([]error{err}, len(t.to))
 	}
 	t.owe(ctx, message.Joined{Head: trace, Tail: c}, attempts)
-	t.run(ctx, local.Message{From: t.from, Trace: trace, Content: c}, attempts)
+	t.run(ctx, local.Message{From: t.from, Trace: trace, Content: c, Client: t.client.Addr}, attempts)
 	results := make([]error, len(t.to))
 	for i, list := range of {
 		for _, a := range list {

@@ -460,6 +460,31 @@ type Sieve struct {
 	// Extensions that scripts may not require, with blanks between them, such
 	// as `reject ereject`.
 	DisableExtensions string `toml:"disable_extensions"`
+	// Where the spam filter writes what it thinks of a message, for the tests
+	// spamtest and spamtestplus (RFC 5235).
+	SpamTest SieveScanner `toml:"spamtest"`
+	// Where the virus scanner does, for the test virustest.
+	VirusTest SieveScanner `toml:"virustest"`
+}
+
+// SieveScanner is the table [sieve.spamtest] or [sieve.virustest]: Pigeonhole's
+// sieve_spamtest_* and sieve_virustest_* settings.
+type SieveScanner struct {
+	// The header field with the verdict, or `field: REGEX` with a group around
+	// the verdict, such as `X-Spamd-Result: default: (True|False)`. Empty: there
+	// is no scanner, and the tests read "0", not tested.
+	StatusHeader string `toml:"status_header"`
+	// What the verdict is: `score`, a number; `strlen`, as many characters as
+	// points; `text`, one of text_values. Empty: score.
+	StatusType string `toml:"status_type"`
+	// The header field with the score that is as bad as can be, in the form of
+	// status_header. Empty: max_value says it.
+	MaxHeader string `toml:"max_header"`
+	// That score, a number. Empty: max_header says it.
+	MaxValue string `toml:"max_value"`
+	// For status_type `text`: the verdicts of the values 0, 1, 2 ... (spamtest
+	// goes to 10, virustest to 5), an empty one where a value has none.
+	TextValues []string `toml:"text_values"`
 }
 
 // POP3Options is the table [pop3].

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -128,6 +130,26 @@ func (v *validator) sieve() {
 	for key, p := range map[string]string{"before": s.Before, "default": s.Default, "after": s.After, "global": s.Global} {
 		v.unless(p == "" || isInside(p), "sieve."+key, "%q is not a path below storage.root; write one such as %q, or nothing", p, "sieve/before.sieve")
 	}
+	v.scanner("sieve.spamtest.", &s.SpamTest, 10)
+	v.scanner("sieve.virustest.", &s.VirusTest, 5)
+}
+
+func (v *validator) scanner(at string, s *SieveScanner, most int) {
+	for key, header := range map[string]string{"status_header": s.StatusHeader, "max_header": s.MaxHeader} {
+		if _, expr, has := strings.Cut(header, ":"); has {
+			re, err := regexp.CompilePOSIX(strings.TrimSpace(expr))
+			v.unless(err == nil && re.NumSubexp() > 0, at+key, "%q has no regular expression with a group behind the field's name; write one such as %q", header, `X-Spam-Score: score=([0-9.]+)`)
+		}
+	}
+	v.unless(slices.Contains([]string{"", "score", "strlen", "text"}, s.StatusType), at+"status_type", "%q is none of score, strlen, text", s.StatusType)
+	if s.MaxValue != "" {
+		n, err := strconv.ParseFloat(s.MaxValue, 64)
+		v.unless(err == nil && n > 0, at+"max_value", "%q is not a number above 0; write one such as %q", s.MaxValue, "15")
+	}
+	v.unless(len(s.TextValues) <= most+1, at+"text_values", "has %d verdicts; the highest value is %d, so write at most %d", len(s.TextValues), most, most+1)
+	isText := s.StatusType == "text"
+	v.unless(s.StatusHeader == "" || isText || s.MaxHeader+s.MaxValue != "", at+"max_value", "is missing; write the score that is as bad as can be, such as %q, or name its field in max_header", "15")
+	v.unless(s.StatusHeader == "" || !isText || len(s.TextValues) > 0, at+"text_values", "is missing; write the verdicts of the values from 0")
 }
 
 func (v *validator) accounts() {
