@@ -91,6 +91,13 @@ type Account interface {
 	// Admits says whether a message of at least size octets would be delivered
 	// now: ErrQuota if not.
 	Admits(ctx context.Context, size int64) error
+	// Check looks for everything that breaks the store's own rules, and returns it
+	// in words, sorted. It reads every message, changes nothing, and may run beside
+	// others' work.
+	Check(ctx context.Context) ([]string, error)
+	// Repair puts right what Check finds. Messages that cannot keep their UIDs
+	// honestly get new ones. What is beyond repair Check still finds afterwards.
+	Repair(ctx context.Context) error
 	Close() error
 }
 

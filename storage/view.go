@@ -1,6 +1,9 @@
 package storage
 
 import (
+	"errors"
+	"fmt"
+	"math/bits"
 	"slices"
 	"sort"
 )
@@ -38,6 +41,27 @@ type Message struct {
 	ModSeq   ModSeq
 	Flags    SystemFlag
 	Keywords KeywordSet
+}
+
+// Check is nil if the view keeps the rules of every view: UIDs ascend below
+// UIDNEXT, MODSEQs are at most HIGHESTMODSEQ, and keywords have names.
+func (v *View) Check() error {
+	if v.UIDValidity == 0 {
+		return errors.New("UIDVALIDITY is 0")
+	}
+	var last UID
+	for _, m := range v.Messages {
+		switch {
+		case m.UID <= last || m.UID >= v.UIDNext:
+			return fmt.Errorf("UID %d after %d, UIDNEXT %d", m.UID, last, v.UIDNext)
+		case m.ModSeq == 0 || m.ModSeq > v.HighestModSeq:
+			return fmt.Errorf("UID %d has MODSEQ %d, HIGHESTMODSEQ is %d", m.UID, m.ModSeq, v.HighestModSeq)
+		case bits.OnesCount64(uint64(m.Keywords)) != len(v.KeywordNames(m.Keywords)):
+			return fmt.Errorf("UID %d has a keyword without a name", m.UID)
+		}
+		last = m.UID
+	}
+	return nil
 }
 
 // Index finds uid in the view: its position, or where it would be.

@@ -37,7 +37,7 @@ func (a *app) accountCommand() *cobra.Command {
 	f := &accountFlags{}
 	c := &cobra.Command{
 		Use:   "account",
-		Short: "Manage the mailboxes of the postfixadmin tables",
+		Short: "Manage the mailboxes of the postfixadmin tables, and look after their mail",
 		Long: `account adds, lists and removes mailboxes in the database that the configuration
 names, or in the SQLite file of --db. It writes the rows that postfixadmin
 writes, so both may be used on one database. A running server sees each change
@@ -47,7 +47,7 @@ at once.`,
 	c.PersistentFlags().StringVarP(&f.config, "config", "c", config.DefaultPath, "the configuration `FILE` that names the database")
 	c.PersistentFlags().StringVar(&f.db, "db", "", "an SQLite `FILE`, instead of the configuration's database")
 	c.MarkFlagsMutuallyExclusive("config", "db")
-	c.AddCommand(a.addCommand(f), a.passwdCommand(f), a.listCommand(f), a.delCommand(f))
+	c.AddCommand(a.addCommand(f), a.passwdCommand(f), a.listCommand(f), a.delCommand(f), a.checkMailCommand(f), a.repairMailCommand(f))
 	return c
 }
 

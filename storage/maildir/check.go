@@ -1,20 +1,22 @@
 package maildir
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"gomaild/internal/durable"
+	"gomaild/storage"
 )
 
 // Check looks through all mailboxes below dir, while nobody works in them, and
 // reports everything that a store never leaves behind: locks, files in tmp/,
 // a uidlist that Dovecot would call broken, two files with one base name,
-// sizes in names that are not those of the file, and a maildirsize that does not
-// say what is there. It changes nothing.
+// sizes in names that are not those of the file, keyword letters without a name,
+// and a maildirsize that does not say what is there. It changes nothing.
 func Check(fsys durable.FS, dir string) error {
 	names, err := fsys.ReadDirNames(dir)
 	if err != nil {
@@ -23,30 +25,46 @@ func Check(fsys durable.FS, dir string) error {
 	c := checker{fs: fsys, dir: dir}
 	var errs []error
 	for _, name := range names {
-		if strings.HasSuffix(name, ".lock") || strings.HasSuffix(name, ".tmp") {
-			errs = append(errs, fmt.Errorf("%s: left behind", path.Join(dir, name)))
-		}
 		info, err := fsys.Lstat(path.Join(dir, name))
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-		case name == usageFile:
-			errs = append(errs, c.usage())
 		case info.IsDir() && name == "cur":
 			errs = append(errs, c.mailbox())
 		case info.IsDir() && name == "tmp":
 			errs = append(errs, c.temp())
 		case info.IsDir() && name != "new":
 			errs = append(errs, Check(fsys, path.Join(dir, name)))
+		default:
+			errs = append(errs, c.entry(name, info))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// checker looks at one mailbox.
+// checker looks at one mailbox. With a clock it passes over what work in
+// progress leaves for a while.
 type checker struct {
 	fs  durable.FS
 	dir string
+	now func() time.Time // nil: nobody is at work
+}
+
+// isYoung reports that what was last changed then may be work in progress.
+func (c checker) isYoung(info fs.FileInfo, lives time.Duration) bool {
+	return c.now != nil && c.now().Sub(changeTime(info)) < lives
+}
+
+// entry looks at a file beside the messages.
+func (c checker) entry(name string, info fs.FileInfo) error {
+	left := strings.HasSuffix(name, ".lock") || strings.HasSuffix(name, ".tmp")
+	switch {
+	case left && !c.isYoung(info, staleAfter):
+		return fmt.Errorf("%s: left behind", path.Join(c.dir, name))
+	case name == usageFile:
+		return c.usage()
+	}
+	return nil
 }
 
 func (c checker) usage() error {
@@ -60,15 +78,26 @@ func (c checker) usage() error {
 	}
 	there, err := (&Store{fs: c.fs}).countAccount(c.dir)
 	if err == nil && there != said.sum {
-		err = fmt.Errorf("%s/%s: says %+v, there is %+v", c.dir, usageFile, said.sum, there)
+		err = fmt.Errorf("%s/%s: says %d octets in %d messages, there are %d in %d", c.dir, usageFile,
+			said.sum.Bytes, said.sum.Messages, there.Bytes, there.Messages)
 	}
 	return err
 }
 
 func (c checker) temp() error {
 	names, err := c.fs.ReadDirNames(path.Join(c.dir, "tmp"))
-	if err == nil && len(names) > 0 {
-		err = fmt.Errorf("%s/tmp: %q left behind", c.dir, names)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	var left []string
+	for _, name := range names {
+		info, err := c.fs.Lstat(path.Join(c.dir, "tmp", name))
+		if err == nil && !c.isYoung(info, tempLives) {
+			left = append(left, name)
+		}
+	}
+	if len(left) > 0 {
+		err = fmt.Errorf("%s/tmp: %q left behind", c.dir, left)
 	}
 	return err
 }
@@ -76,6 +105,7 @@ func (c checker) temp() error {
 func (c checker) mailbox() error {
 	errs := []error{c.list()}
 	seen := map[string]string{}
+	var letters storage.KeywordSet
 	for _, sub := range []string{"cur", "new"} {
 		names, err := c.fs.ReadDirNames(path.Join(c.dir, sub))
 		if err != nil {
@@ -83,15 +113,37 @@ func (c checker) mailbox() error {
 		}
 		for _, name := range names {
 			file := path.Join(c.dir, sub, name)
-			base, _ := splitName(name)
-			if other, twice := seen[base]; twice {
+			base, suffix := splitName(name)
+			if !isBaseName(base) {
+				continue
+			}
+			if other, twice := seen[base]; twice && c.bothThere(other, file) {
 				errs = append(errs, fmt.Errorf("%s and %s have one base name", other, file))
 			}
 			seen[base] = file
+			letters |= parseSuffix(suffix).keywords
 			errs = append(errs, c.sizes(file, base))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.keywords(letters))...)
+}
+
+// bothThere reports that two names were not one that was being renamed.
+func (c checker) bothThere(a, b string) bool {
+	_, err := c.fs.Lstat(a)
+	_, err2 := c.fs.Lstat(b)
+	return err == nil && err2 == nil
+}
+
+func (c checker) keywords(used storage.KeywordSet) error {
+	data, err := durable.ReadFile(c.fs, path.Join(c.dir, keywordsFile))
+	if ignoreMissing(err) != nil {
+		return err
+	}
+	if k := parseKeywords(string(data)); k.nameUnknown(used) {
+		return fmt.Errorf("%s/%s: keyword letters are used that have no name there", c.dir, keywordsFile)
+	}
+	return nil
 }
 
 func (c checker) list() error {
@@ -104,24 +156,28 @@ func (c checker) list() error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
-	case l.mustRewrite:
+	case l.mustRewrite && c.now == nil:
 		return fmt.Errorf("%s: damaged: %q", name, data)
+	case l.mustRewrite:
+		return fmt.Errorf("%s: damaged, or of version 1", name)
 	case len(l.guid) != 32:
 		return fmt.Errorf("%s: GUID %q", name, l.guid)
 	}
 	return nil
 }
 
+// sizes reads the whole file.
 func (c checker) sizes(file, base string) error {
 	named := nameSizes(base)
 	if !named.known() {
 		return nil
 	}
-	data, err := durable.ReadFile(c.fs, file)
+	f, err := c.fs.OpenFile(file, 0, 0)
 	if err != nil {
-		return err
+		return ignoreMissing(err)
 	}
-	counted, err := measure(bytes.NewReader(data), make([]byte, bufferSize))
+	counted, err := measure(f, make([]byte, bufferSize))
+	err = errors.Join(err, f.Close())
 	if err == nil && counted != named {
 		err = fmt.Errorf("%s: holds %d octets, %d on the wire", file, counted.stored, counted.wire)
 	}

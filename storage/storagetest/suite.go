@@ -58,7 +58,7 @@ func (w *world) login(o storage.Owner) storage.Account {
 	return a
 }
 
-// checkAll holds Check of every mailbox at the end of every test.
+// checkAll holds Check of every mailbox and of the account at the end of every test.
 func (w *world) checkAll() {
 	w.t.Helper()
 	infos, err := w.account.Mailboxes(w.ctx)
@@ -67,6 +67,11 @@ func (w *world) checkAll() {
 		if !info.NoSelect && !info.NonExist {
 			Check(w.t, w.open(info.Name))
 		}
+	}
+	faults, err := w.account.Check(w.ctx)
+	w.ok(err)
+	if len(faults) > 0 {
+		w.t.Errorf("the account breaks its rules: %q", faults)
 	}
 }
 
