@@ -227,8 +227,8 @@ func (p *parts) receiveConfig() receive.Config {
 		MaxReceived: p.c.Limits.Hops,
 		Logger:      p.d.log,
 	}
-	if p.d.sends(p.c) {
-		c.Owe = p.d.outgoing.Load().owe
+	if o := p.d.outgoing.Load(); o != nil {
+		c.Owe, c.Elsewhere = o.owe, p.d.sends(p.c)
 	}
 	return c
 }

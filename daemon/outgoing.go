@@ -28,9 +28,10 @@ const queueDir = ownDir + "/queue"
 
 // The transports of a queue.Destination.
 const (
-	transportSMTP  = "smtp"
-	transportLMTP  = "lmtp"
-	transportLocal = "local"
+	transportSMTP    = "smtp"
+	transportLMTP    = "lmtp"
+	transportLocal   = "local"   // to be routed here
+	transportMailbox = "mailbox" // a mailbox here that was put off
 )
 
 // outgoing is mail that waits and mail for others. It lives as long as the mail
@@ -207,7 +208,9 @@ func (o *outgoing) Deliver(ctx context.Context, job queue.Job) []queue.Result {
 	}
 	switch {
 	case job.Destination.Transport == transportLocal:
-		return o.deliverOwn(ctx, job)
+		return o.deliverHere(ctx, job, receive.DeliverOwn)
+	case job.Destination.Transport == transportMailbox:
+		return o.deliverHere(ctx, job, receive.Redeliver)
 	case o.remote == nil:
 		return failed(job, &mail.Status{Code: 451, Enhanced: "4.3.5", Text: "Sending to other hosts is switched off (remote.enabled)"})
 	}
@@ -222,8 +225,8 @@ func failed(job queue.Job, err error) []queue.Result {
 	return results
 }
 
-// deliverOwn routes a message as the configuration of the moment says.
-func (o *outgoing) deliverOwn(ctx context.Context, job queue.Job) []queue.Result {
+// deliverHere delivers a message as the configuration of the moment says.
+func (o *outgoing) deliverHere(ctx context.Context, job queue.Job, deliver func(context.Context, receive.Config, receive.Order) error) []queue.Result {
 	select {
 	case <-o.serving:
 	case <-ctx.Done():
@@ -232,18 +235,22 @@ func (o *outgoing) deliverOwn(ctx context.Context, job queue.Job) []queue.Result
 	g := o.d.current.Load()
 	results := make([]queue.Result, len(job.To))
 	for i, to := range job.To {
-		results[i].Err = receive.DeliverOwn(ctx, g.own, receive.Order{
-			Session: job.ID, From: job.From, To: to.Address, Content: io.NewSectionReader(job.Content, 0, job.Content.Size()),
+		results[i].Err = deliver(ctx, g.own, receive.Order{
+			Session: job.ID, From: job.From, To: to.Address, Folder: job.Destination.Folder, Content: io.NewSectionReader(job.Content, 0, job.Content.Size()),
 		})
 	}
 	return results
 }
 
-// owe takes responsibility for recipients elsewhere.
+// owe takes responsibility for recipients who get the message later.
 func (o *outgoing) owe(_ context.Context, from mail.ReversePath, to []receive.Owed, c message.Content) (queueID string, err error) {
 	e := queue.Envelope{From: from}
 	for _, r := range to {
-		e.To = append(e.To, queue.Recipient{Recipient: r.Recipient, Destination: destination(r.Address.Domain, r.Transport)})
+		to := queue.Destination{Transport: transportMailbox, Folder: r.Folder}
+		if !r.Here {
+			to = destination(r.Address.Domain, r.Transport)
+		}
+		e.To = append(e.To, queue.Recipient{Recipient: r.Recipient, Destination: to})
 	}
 	id, err := o.queue.Add(e, c)
 	if err != nil {

@@ -190,6 +190,32 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
+// TestPutOff: a mailbox that cannot be written to is owed what another has, and
+// gets it later, once.
+func TestPutOff(t *testing.T) {
+	t.Parallel()
+	w, _ := sendingWorld(t)
+	bob := w.path("mail/example.test/bob@example.test")
+	if err := os.MkdirAll(filepath.Dir(bob), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bob, nil, 0o600); err != nil { // in the place of the directory
+		t.Fatal(err)
+	}
+	c := gosmtp.NewClient(dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)))
+	if err := c.SendMail("s@remote.test", []string{"alice@example.test", "bob@example.test"}, strings.NewReader(content("for both"))); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitFile(t, "alice", "", "Subject: for both")
+	if err := os.Remove(bob); err != nil {
+		t.Fatal(err)
+	}
+	got := w.awaitFile(t, "bob", "", "Subject: for both")
+	if !strings.HasPrefix(got, "Return-Path: <s@remote.test>\nDelivered-To: bob@example.test\nReceived: ") || strings.Count(got, "Received: ") != 1 {
+		t.Errorf("bob has %s", got)
+	}
+}
+
 func TestDestination(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

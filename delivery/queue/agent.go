@@ -11,10 +11,11 @@ import (
 // Destination is what recipients of one attempt share: the next hop. It is
 // comparable; scheduling is per Destination.
 type Destination struct {
-	Transport string // "smtp", "lmtp" or "local"
-	Host      string // domain, host name or address literal, in lower case; path of the socket for lmtp on a unix socket; "" for local
+	Transport string // "smtp", "lmtp"; "local" is routed here, "mailbox" is brought to the mailbox of that address
+	Host      string // domain, host name or address literal, in lower case; path of the socket for lmtp on a unix socket; "" for local and mailbox
 	Port      uint16 // 0: the transport's own
 	NoMX      bool   // Host is a host, not a mail domain: Postfix's [host]
+	Folder    string `json:",omitempty"` // of a mailbox; "" for INBOX
 }
 
 // Job is one attempt: one message for recipients that share a Destination.

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
-	"gomaild/delivery/routing"
 	"gomaild/mail"
 	"gomaild/policy"
 )
@@ -69,7 +67,7 @@ func (t *transaction) logResults(ctx context.Context, c Content, results []error
 		switch {
 		case t.isDiscarded:
 			event = mail.EventDiscarded
-		case t.to[i].isElsewhere():
+		case t.to[i].waits:
 			event = mail.EventQueued
 		}
 		log.LogAttrs(ctx, slog.LevelInfo, event, slog.String("to", to),
@@ -87,9 +85,4 @@ func (t *transaction) isTaken(results []error) bool {
 		}
 	}
 	return good > 0 && (t.r.perRecipient || good == len(results))
-}
-
-// isElsewhere reports that nothing of the recipient's mail stays here.
-func (a accepted) isElsewhere() bool {
-	return !slices.ContainsFunc(a.leadsTo, func(d routing.Destination) bool { return d.Class == routing.Local })
 }

@@ -32,6 +32,11 @@ func DeliverOwn(ctx context.Context, c Config, o Order) error {
 	return deliver(ctx, c, way{name: "own", addsTrace: true, relays: true, perRecipient: true}, o)
 }
 
+// Redeliver is Deliver for a mailbox that was put off (Owed.Here).
+func Redeliver(ctx context.Context, c Config, o Order) error {
+	return deliver(ctx, c, way{name: "again", isFinal: true, isAgain: true, perRecipient: true}, o)
+}
+
 func deliver(ctx context.Context, c Config, w way, o Order) error {
 	r := newReceiver(c, w)
 	t := r.newTransaction(smtp.Client{Session: o.Session}, o.From)

@@ -73,7 +73,7 @@ func TestOwe(t *testing.T) {
 			t.Parallel()
 			b := newBench()
 			d := &debts{err: tt.err}
-			b.config.Owe = d.owe
+			b.config.Owe, b.config.Elsewhere = d.owe, true
 			if got := session(t, tt.make(b.config), tt.as, tt.from, tt.to, hi); !slices.Equal(got, tt.want) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
@@ -89,40 +89,75 @@ func TestOwe(t *testing.T) {
 	}
 }
 
-// TestOweBeforeLocal holds the order: what must be queued is durable first, and
-// what was owed is not owed again when the client comes back because of a local
-// recipient.
+// TestOweBeforeLocal holds the order: where the queue cannot be written nobody
+// has the message, so that the next try brings it to nobody twice.
 func TestOweBeforeLocal(t *testing.T) {
 	t.Parallel()
 	b := newBench()
 	d := &debts{err: errors.New("disk")}
-	b.config.Owe = d.owe
+	b.config.Owe, b.config.Elsewhere = d.owe, true
 	r := NewMX(b.config)
-	try := func() string {
-		got := session(t, r, client, "s@remote.test", []string{"out@example.org", "bob@example.org"}, hi)
-		return got[len(got)-1][:3]
+	got := session(t, r, client, "s@remote.test", []string{"out@example.org", "bob@example.org"}, hi)
+	if got[len(got)-1][:3] != "451" || len(b.got) != 0 {
+		t.Errorf("%q; got %v", got, b.got)
 	}
-	if got := try(); got != "451" || len(b.got["bob@example.org"]) != 1 {
-		t.Errorf("%s; bob has %d", got, len(b.got["bob@example.org"]))
-	}
-	d.err = nil
-	b.fails["alice@example.org"] = errors.New("disk")
-	delete(b.got, "alice@example.org")
-	// alice had it from the first try, as nothing of hers failed then.
-	if got := try(); got != "250" || len(d.calls) != 1 || len(b.got["bob@example.org"]) != 1 {
-		t.Errorf("%s; owed %q, bob has %d", got, d.calls, len(b.got["bob@example.org"]))
-	}
+}
 
-	b = newBench()
-	d = &debts{}
-	b.config.Owe = d.owe
-	r = NewMX(b.config)
-	b.fails["bob@example.org"] = errors.New("disk")
-	if got := try(); got != "451" || len(d.calls) != 1 {
-		t.Errorf("%s; owed %q", got, d.calls)
+// TestPutOff holds who is owed a message because of a mailbox that fails now.
+func TestPutOff(t *testing.T) {
+	t.Parallel()
+	disk := errors.New("disk")
+	full := &mail.Status{Code: 552, Enhanced: "5.2.2", Text: "Mailbox is full"}
+	for _, tt := range []struct {
+		rule    string
+		make    func(Config) smtp.Receiver
+		bob     error // what bob's mailbox says
+		owe     error
+		to      []string
+		replies string // after end-of-data, the first of one for all
+		calls   []string
+		alice   int // messages that she has
+	}{
+		{"others have it", NewMX, disk, nil, []string{"alice+x@example.org", "bob+y@example.org"}, "250", []string{"<s@r.test> bob+y@example.org"}, 1},
+		{"a member of an alias", NewMX, disk, nil, []string{"team@example.org"}, "250", []string{"<s@r.test> bob@example.org(rfc822;team@example.org)"}, 1},
+		{"nobody has it", NewMX, disk, nil, []string{"bob@example.org"}, "451", nil, 0},
+		{"for good", NewMX, full, nil, []string{"alice+x@example.org", "bob@example.org"}, "552", nil, 1},
+		{"the queue cannot be written", NewMX, disk, disk, []string{"alice+x@example.org", "bob@example.org"}, "451", nil, 1},
+		{"LMTP has a reply for each", NewLMTP, disk, nil, []string{"alice@example.org", "bob@example.org"}, "250 451", nil, 1},
+		{"one recipient in two mailboxes", NewLMTP, disk, nil, []string{"team@example.org", "bob@example.org"}, "250 250", []string{"<s@r.test> bob@example.org(rfc822;team@example.org)"}, 1},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			b := newBench()
+			d := &debts{err: tt.owe}
+			b.config.Owe = d.owe
+			b.fails["bob@example.org"] = tt.bob
+			got := session(t, tt.make(b.config), client, "s@r.test", tt.to, hi)
+			replies := got[1+len(tt.to):]
+			for i := range replies {
+				replies[i] = replies[i][:3]
+			}
+			if s := strings.Join(replies, " "); !strings.HasPrefix(s, tt.replies) {
+				t.Errorf("replies %s, want %s", s, tt.replies)
+			}
+			if !slices.Equal(d.calls, tt.calls) || len(b.got["alice@example.org"]) != tt.alice {
+				t.Errorf("owed %q, want %q; alice has %d", d.calls, tt.calls, len(b.got["alice@example.org"]))
+			}
+		})
 	}
-	delete(b.fails, "bob@example.org")
-	if got := try(); got != "250" || len(d.calls) != 1 || len(b.got["bob@example.org"]) != 1 || len(b.got["alice@example.org"]) != 1 {
-		t.Errorf("%s; owed %q, bob has %d, alice %d", got, d.calls, len(b.got["bob@example.org"]), len(b.got["alice@example.org"]))
+}
+
+// TestRedeliver holds that a message that was put off is stored as it would have
+// been, in one mailbox.
+func TestRedeliver(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	o := Order{From: mail.ReversePath{Address: address("s@r.test")}, To: address("alice+x@example.org"), Folder: "Junk", Content: strings.NewReader("Received: here\r\n" + hi)}
+	if err := Redeliver(t.Context(), b.config, o); err != nil {
+		t.Fatal(err)
+	}
+	want := "Junk!Return-Path: <s@r.test>\r\nDelivered-To: alice+x@example.org\r\nReceived: here\r\n" + hi
+	if got := b.got["alice@example.org"]; len(got) != 1 || !strings.HasSuffix(got[0], want) || len(b.got) != 1 {
+		t.Errorf("%q", b.got)
 	}
 }

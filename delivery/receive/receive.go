@@ -9,25 +9,25 @@
 // the middle leaves nothing behind.
 //
 // One reply for several recipients (SMTP). RFC 5321 gives end-of-data a single
-// reply, and without a queue a failure for one recipient cannot be owed. The
-// rules, in this order:
+// reply. The rules, in this order:
 //
-//  1. A temporary failure for any recipient is the reply (4xx): the client
-//     keeps the message and comes again. What was delivered already is noted,
-//     and the second time those mailboxes are passed over; the notes are in
-//     memory, so a restart in between costs a duplicate, never a loss, and they
-//     end with the try that gets a final reply.
-//  2. Otherwise a permanent failure for any recipient is the reply (5xx), and
+//  1. A mailbox that fails for now while others have the message is owed it
+//     (Config.Owe), and counts as served: the client's next try would bring it
+//     to the others once more.
+//  2. A temporary failure for any recipient is the reply (4xx): the client
+//     keeps the message and comes again.
+//  3. Otherwise a permanent failure for any recipient is the reply (5xx), and
 //     its text names the recipient, so that the bounce says who is missing.
-//  3. Only when nobody is missing is the reply 250.
+//  4. Only when nobody is missing is the reply 250.
 //
 // LMTP has a reply for each recipient and needs none of this.
 //
 // Recipients elsewhere (a submission to another host, an alias that leads
-// outside, a relay domain) are owed: Config.Owe makes the message durable for
-// them first, then the local deliveries are made (DESIGN.md section 5). Without
-// it they are refused at RCPT: an alias that leads outside with 451, so that its
-// mail waits with the sender, a submission to another host with 550.
+// outside, a relay domain) are owed before the local deliveries are made, and if
+// that fails nobody gets the message (DESIGN.md section 5). Where
+// Config.Elsewhere is false they are refused at RCPT: an alias that leads outside
+// with 451, so that its mail waits with the sender, a submission to another host
+// with 550.
 package receive
 
 import (
@@ -93,10 +93,13 @@ type Config struct {
 	// submission listener that only trusted hosts can reach.
 	Trusted bool
 
-	// Owe takes responsibility for recipients elsewhere: when it returns nil, the
-	// message survives a power cut and is sent or answered for. nil refuses such
-	// recipients at RCPT.
+	// Owe takes responsibility for recipients who get the message later: when it
+	// returns nil, it survives a power cut and is sent, delivered or answered for.
+	// nil: nobody is put off, and a client that comes again for one recipient
+	// brings the message to the others twice.
 	Owe func(ctx context.Context, from mail.ReversePath, to []Owed, c message.Content) (queueID string, err error)
+	// Elsewhere takes recipients elsewhere; Owe is needed.
+	Elsewhere bool
 
 	// Policy judges strangers (MX only); nil lets everybody in.
 	Policy *policy.Policy
@@ -125,11 +128,13 @@ type Config struct {
 	Now         func() time.Time
 }
 
-// Owed is a recipient elsewhere. Transport is that of a relay domain of ours as
-// the account database has it, "" where the recipient's own domain decides.
+// Owed is a recipient who gets the message later.
 type Owed struct {
 	mail.Recipient
-	Transport string
+	Transport string // of a relay domain of ours, as the account database has it; "" where the recipient's own domain decides
+
+	Here   bool   // a mailbox here, to be brought to by Redeliver
+	Folder string // of that mailbox, as in an Order
 }
 
 // defaultMaxReceived is what Postfix's hopcount_limit is. RFC 5321 section 6.3
@@ -147,6 +152,7 @@ type way struct {
 	perRecipient bool // one reply for each recipient
 	addsTrace    bool // Return-Path, Delivered-To, Received
 	completes    bool // adds Date and Message-ID where they are missing, takes Bcc away
+	isAgain      bool // was put off: the trace is there but for Return-Path and Delivered-To
 	isLMTP       bool // Received and Delivered-To as Dovecot's LMTP writes them
 }
 
@@ -181,7 +187,6 @@ func ldaWay() way { return way{name: "lda", isFinal: true, perRecipient: true} }
 type receiver struct {
 	Config
 	way
-	notes *notes
 }
 
 func newReceiver(c Config, w way) *receiver {
@@ -197,7 +202,7 @@ func newReceiver(c Config, w way) *receiver {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &receiver{Config: c, way: w, notes: newNotes()}
+	return &receiver{Config: c, way: w}
 }
 
 // Begin implements smtp.Receiver.

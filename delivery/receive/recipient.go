@@ -23,7 +23,7 @@ func (r *receiver) resolve(ctx context.Context, to mail.Address) ([]routing.Dest
 	}
 	list, err := r.Router.Resolve(ctx, to)
 	switch {
-	case errors.Is(err, routing.ErrNotLocal) && r.relays && r.Owe == nil:
+	case errors.Is(err, routing.ErrNotLocal) && r.relays && !r.Elsewhere:
 		return nil, noRelay(to)
 	case errors.Is(err, routing.ErrNotLocal) && r.relays:
 		return []routing.Destination{{Class: routing.Remote, Address: to}}, nil
@@ -59,7 +59,7 @@ func (r *receiver) served(to mail.Address, list []routing.Destination) ([]routin
 		case routing.NoUser:
 			r.Logger.Warn("alias leads to nobody", "recipient", to.String(), "member", d.Address.String())
 		default:
-			if r.Owe == nil {
+			if !r.Elsewhere {
 				return nil, leadsOutside(to, d)
 			}
 			kept = append(kept, d)

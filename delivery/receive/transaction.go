@@ -3,7 +3,6 @@ package receive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -41,6 +40,7 @@ type transaction struct {
 type accepted struct {
 	mail.Recipient // as the client wrote it
 	leadsTo        []routing.Destination
+	waits          bool // after Commit: nothing of it is in a mailbox yet
 }
 
 // errMoved is what everybody hears whom this server may not answer for any more;
@@ -70,7 +70,7 @@ func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error
 		t.logRefusal(ctx, atRcpt, to.Address.String(), err)
 		return err
 	}
-	t.to = append(t.to, accepted{to, list})
+	t.to = append(t.to, accepted{Recipient: to, leadsTo: list})
 	return nil
 }
 
@@ -196,41 +196,24 @@ func (t *transaction) inspect(c Content) (message.Trace, error) {
 	return head, nil
 }
 
-// attempt is one mailbox to deliver to, or one address elsewhere to owe, for one
-// or more recipients.
-type attempt struct {
-	place
-	to   local.Recipient
-	owed *Owed // nil for a mailbox
-	err  error
-}
-
-// place names a mailbox, or an address elsewhere, within one transaction.
-type place struct {
-	address   mail.Address
-	detail    string
-	elsewhere bool
-}
-
 // deliver brings the message into every mailbox that the recipients lead to,
 // once into each, and returns a result for each recipient.
 func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace) []error {
 	attempts, of := t.attempts(head)
-	var digest [digestSize]byte
-	if !t.r.perRecipient && !t.r.notes.isEmpty() {
-		d, err := contentDigest(c)
-		if err != nil {
-			return slices.Repeat([]error{err}, len(t.to))
-		}
-		digest = d
-		t.passOverNoted(attempts, digest)
-	}
 	trace, err := t.signed(t.trace(head), c)
 	if err != nil {
 		return slices.Repeat([]error{err}, len(t.to))
 	}
-	t.owe(ctx, message.Joined{Head: trace, Tail: c}, attempts)
+	whole := message.Joined{Head: trace, Tail: c}
+	if err := t.owe(ctx, whole, attempts); err != nil {
+		return slices.Repeat([]error{err}, len(t.to)) // before anybody has it
+	}
 	t.run(ctx, local.Message{From: t.from, Trace: trace, Content: c, Client: t.client.Addr}, attempts)
+	replies := [][]*attempt{attempts}
+	if t.r.perRecipient {
+		replies = of
+	}
+	t.putOff(ctx, whole, replies)
 	results := make([]error, len(t.to))
 	for i, list := range of {
 		for _, a := range list {
@@ -238,9 +221,7 @@ func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace
 				results[i] = a.err
 			}
 		}
-	}
-	if !t.r.perRecipient {
-		t.note(c, digest, attempts)
+		t.to[i].waits = !slices.ContainsFunc(list, func(a *attempt) bool { return !a.isOwed })
 	}
 	return results
 }
@@ -258,126 +239,11 @@ func (t *transaction) signed(trace []byte, c Content) ([]byte, error) {
 	return append(fields, trace...), nil
 }
 
-// attempts are the distinct places, and for each recipient those it leads to.
-func (t *transaction) attempts(head message.Trace) (all []*attempt, of [][]*attempt) {
-	met := make(map[place]*attempt)
-	of = make([][]*attempt, len(t.to))
-	for i, rcpt := range t.to {
-		for _, d := range rcpt.leadsTo {
-			p := placeOf(d)
-			a := met[p]
-			if a == nil {
-				a = t.attempt(p, rcpt, d)
-				if t.isLoop(d, head) {
-					a.err = loopStatus(d.Address)
-				}
-				met[p] = a
-				all = append(all, a)
-			}
-			of[i] = append(of[i], a)
-		}
-	}
-	return all, of
-}
-
-func placeOf(d routing.Destination) place {
-	if d.Class == routing.Local {
-		return place{address: d.Mailbox.Address.Fold(), detail: d.Detail}
-	}
-	return place{address: d.Address, elsewhere: true} // whose case is its host's business
-}
-
-// attempt prepares what is to be done for a place. What the client asked to be
-// told (RFC 3461) goes along to where an alias leads (section 5.2.7.3).
-func (t *transaction) attempt(p place, rcpt accepted, d routing.Destination) *attempt {
-	if !p.elsewhere {
-		return &attempt{place: p, to: t.recipient(rcpt, d)}
-	}
-	to := rcpt.Recipient
-	if to.ORcpt == "" && to.Address != d.Address {
-		to.ORcpt = "rfc822;" + to.Address.String()
-	}
-	to.Address = d.Address
-	return &attempt{place: p, owed: &Owed{Recipient: to, Transport: d.Transport}}
-}
-
-// recipient is the order to the delivery agent. Delivered-To is the final
-// address, as Postfix writes it; over LMTP it is the address of RCPT, and only
-// when there is no other recipient, as Dovecot does it: one must not learn of
-// another.
-func (t *transaction) recipient(rcpt accepted, d routing.Destination) local.Recipient {
-	to := local.Recipient{Mailbox: d.Mailbox, Detail: d.Detail, Folder: t.folder, ReturnPath: t.r.addsTrace}
-	switch {
-	case t.r.isLMTP && len(t.to) == 1:
-		to.DeliveredTo = rcpt.Address
-	case t.r.addsTrace && !t.r.isLMTP:
-		to.DeliveredTo = d.Address
-	}
-	return to
-}
-
-// isLoop reports that the message has been delivered to this very address
-// before: it was forwarded and came back.
-func (t *transaction) isLoop(d routing.Destination, head message.Trace) bool {
-	if !t.r.addsTrace || t.r.isLMTP {
-		return false
-	}
-	return slices.ContainsFunc(head.DeliveredTo, func(v string) bool {
-		return strings.EqualFold(strings.Trim(v, "<> \t"), d.Address.String())
-	})
-}
-
-func loopStatus(a mail.Address) error {
-	return &mail.Status{Code: 554, Enhanced: "5.4.6", Text: "mail forwarding loop for <" + a.String() + ">"}
-}
-
-// owe makes the message durable for those elsewhere, all of them at once.
-func (t *transaction) owe(ctx context.Context, c message.Content, attempts []*attempt) {
-	var open []*attempt
-	var to []Owed
-	for _, a := range attempts {
-		if a.err == nil && a.owed != nil {
-			open = append(open, a)
-			to = append(to, *a.owed)
-		}
-	}
-	if len(open) == 0 {
-		return
-	}
-	id, err := t.r.Owe(ctx, t.from, to, c)
-	t.queueID = id
-	for _, a := range open {
-		a.err = err
-	}
-}
-
-// run makes the local attempts that are not settled.
-func (t *transaction) run(ctx context.Context, m local.Message, attempts []*attempt) {
-	var open []*attempt
-	var to []local.Recipient
-	for _, a := range attempts {
-		if a.err == nil && a.owed == nil {
-			open = append(open, a)
-			to = append(to, a.to)
-		}
-	}
-	if len(open) == 0 {
-		return
-	}
-	results := t.r.Local.Deliver(ctx, m, to)
-	for i, a := range open {
-		a.err = fmt.Errorf("delivery to %s: no result", a.to.Mailbox.Address)
-		if i < len(results) {
-			a.err = results[i]
-		}
-	}
-}
-
 // isWorse reports that the client must hear of err rather than of than:
 // temporary before permanent before none.
 func isWorse(err, than error) bool {
 	switch {
-	case err == nil || errors.Is(err, errNoted):
+	case err == nil:
 		return false
 	case than == nil:
 		return true

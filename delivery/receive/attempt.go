@@ -1,0 +1,175 @@
+package receive
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gomaild/delivery/local"
+	"gomaild/delivery/routing"
+	"gomaild/mail"
+	"gomaild/message"
+)
+
+// attempt is one mailbox to deliver to, or one address elsewhere, for one or
+// more recipients.
+type attempt struct {
+	place
+	to     local.Recipient // of a mailbox
+	owing  Owed
+	isOwed bool // by the queue: elsewhere, or put off
+	err    error
+}
+
+// place names a mailbox, or an address elsewhere, within one transaction.
+type place struct {
+	address   mail.Address
+	detail    string
+	elsewhere bool
+}
+
+// attempts are the distinct places, and for each recipient those it leads to.
+func (t *transaction) attempts(head message.Trace) (all []*attempt, of [][]*attempt) {
+	met := make(map[place]*attempt)
+	of = make([][]*attempt, len(t.to))
+	for i, rcpt := range t.to {
+		for _, d := range rcpt.leadsTo {
+			p := placeOf(d)
+			a := met[p]
+			if a == nil {
+				a = t.attempt(p, rcpt, d)
+				if t.isLoop(d, head) {
+					a.err = loopStatus(d.Address)
+				}
+				met[p] = a
+				all = append(all, a)
+			}
+			of[i] = append(of[i], a)
+		}
+	}
+	return all, of
+}
+
+func placeOf(d routing.Destination) place {
+	if d.Class == routing.Local {
+		return place{address: d.Mailbox.Address.Fold(), detail: d.Detail}
+	}
+	return place{address: d.Address, elsewhere: true} // whose case is its host's business
+}
+
+// attempt prepares what is to be done for a place. What the client asked to be
+// told (RFC 3461) goes along to where an alias leads (section 5.2.7.3).
+func (t *transaction) attempt(p place, rcpt accepted, d routing.Destination) *attempt {
+	to := rcpt.Recipient
+	if to.ORcpt == "" && to.Address != d.Address {
+		to.ORcpt = "rfc822;" + to.Address.String()
+	}
+	to.Address = d.Address
+	if p.elsewhere {
+		return &attempt{place: p, owing: Owed{Recipient: to, Transport: d.Transport}, isOwed: true}
+	}
+	return &attempt{place: p, owing: Owed{Recipient: to, Here: true, Folder: t.folder}, to: t.recipient(rcpt, d)}
+}
+
+// recipient is the order to the delivery agent. Delivered-To is the final
+// address, as Postfix writes it; over LMTP it is the address of RCPT, and only
+// when there is no other recipient, as Dovecot does it: one must not learn of
+// another.
+func (t *transaction) recipient(rcpt accepted, d routing.Destination) local.Recipient {
+	to := local.Recipient{Mailbox: d.Mailbox, Detail: d.Detail, Folder: t.folder, ReturnPath: t.r.addsTrace || t.r.isAgain}
+	switch {
+	case t.r.isLMTP && len(t.to) == 1:
+		to.DeliveredTo = rcpt.Address
+	case t.r.isAgain, t.r.addsTrace && !t.r.isLMTP:
+		to.DeliveredTo = d.Address
+	}
+	return to
+}
+
+// isLoop reports that the message has been delivered to this very address
+// before: it was forwarded and came back.
+func (t *transaction) isLoop(d routing.Destination, head message.Trace) bool {
+	if !t.r.addsTrace || t.r.isLMTP {
+		return false
+	}
+	return slices.ContainsFunc(head.DeliveredTo, func(v string) bool {
+		return strings.EqualFold(strings.Trim(v, "<> \t"), d.Address.String())
+	})
+}
+
+func loopStatus(a mail.Address) error {
+	return &mail.Status{Code: 554, Enhanced: "5.4.6", Text: "mail forwarding loop for <" + a.String() + ">"}
+}
+
+// owe makes the message durable for those elsewhere, all of them at once.
+func (t *transaction) owe(ctx context.Context, c message.Content, attempts []*attempt) error {
+	var to []Owed
+	for _, a := range attempts {
+		if a.err == nil && a.isOwed {
+			to = append(to, a.owing)
+		}
+	}
+	if len(to) == 0 {
+		return nil
+	}
+	id, err := t.r.Owe(ctx, t.from, to, c)
+	t.queueID = id
+	return err
+}
+
+// putOff owes the message to the mailboxes here that cannot take it now, where
+// somebody else of the same reply has it: the next try of the client would bring
+// it to those once more. Without that the client keeps it.
+func (t *transaction) putOff(ctx context.Context, c message.Content, replies [][]*attempt) {
+	if t.r.Owe == nil {
+		return
+	}
+	var late []*attempt
+	var to []Owed
+	for _, list := range replies {
+		if !slices.ContainsFunc(list, func(a *attempt) bool { return a.err == nil }) {
+			continue
+		}
+		for _, a := range list {
+			if a.err != nil && mail.StatusOf(a.err).Temporary() && !slices.Contains(late, a) {
+				late = append(late, a)
+				to = append(to, a.owing)
+			}
+		}
+	}
+	if len(late) == 0 {
+		return
+	}
+	id, err := t.r.Owe(ctx, t.from, to, c)
+	if err != nil {
+		t.log.Error("message not put off: some recipients may get it twice", "error", err)
+		return
+	}
+	for _, a := range late {
+		t.log.Warn("mailbox put off", "queue_id", id, "mailbox", a.to.Mailbox.Address.String(), "error", a.err)
+		a.err, a.isOwed = nil, true
+	}
+}
+
+// run makes the local attempts that are not settled.
+func (t *transaction) run(ctx context.Context, m local.Message, attempts []*attempt) {
+	var open []*attempt
+	var to []local.Recipient
+	for _, a := range attempts {
+		if a.err == nil && !a.isOwed {
+			open = append(open, a)
+			to = append(to, a.to)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	results := t.r.Local.Deliver(ctx, m, to)
+	for i, a := range open {
+		a.err = fmt.Errorf("delivery to %s: no result", a.to.Mailbox.Address)
+		if i < len(results) {
+			a.err = results[i]
+		}
+	}
+}
