@@ -26,11 +26,14 @@ func (a *agent) monitor(ctx context.Context) error {
 	if loadErr != nil {
 		return loadErr
 	}
-	if st := p.state(); st == 'T' || st == 't' {
-		return failed(ErrGeneric, "process %d was stopped by a signal", p.pid)
+	if err := p.stopped(); err != nil {
+		return err
 	}
 	status, err := settled(ctx, s)
 	if err != nil {
+		if err := p.stopped(); err != nil {
+			return err // a signal takes its time: it came after the first look
+		}
 		return err
 	}
 	if !status.Ready {
@@ -43,6 +46,14 @@ func (a *agent) monitor(ctx context.Context) error {
 		err = a.through(ctx, s, status)
 	}
 	return err
+}
+
+// stopped is an error where a signal has stopped the process.
+func (p process) stopped() error {
+	if st := p.state(); st == 'T' || st == 't' {
+		return failed(ErrGeneric, "process %d was stopped by a signal", p.pid)
+	}
+	return nil
 }
 
 // settled is how the server is, once it has started.
