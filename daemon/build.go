@@ -228,7 +228,8 @@ func (p *parts) receiveConfig() receive.Config {
 		Logger:      p.d.log,
 	}
 	if o := p.d.outgoing.Load(); o != nil {
-		c.Owe, c.Elsewhere = o.owe, p.d.sends(p.c)
+		f := forwarding{Router: p.router, o: o, accounts: p.db}
+		c.Router, c.Owe, c.Elsewhere = f, f.owe, p.d.sends(p.c)
 	}
 	return c
 }

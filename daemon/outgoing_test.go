@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"database/sql"
 	"fmt"
 	"io"
 	"net"
@@ -127,7 +128,7 @@ func sendingWorld(t *testing.T) (*world, *sink) {
 	s, addr := newSink(t)
 	w := newWorld(t)
 	host, port, _ := net.SplitHostPort(addr)
-	head := fmt.Sprintf("remote.relay_host = \"[%s]:%s\"\ndns.servers = [\"127.0.0.1:1\"]\nqueue.schedule = [\"1s\"]\n", host, port)
+	head := fmt.Sprintf("remote.relay_host = \"[%s]:%s\"\ndns.servers = [\"127.0.0.1:1\"]\nqueue.schedule = [\"1s\"]\nremote.srs_domain = \"srs.test\"\n", host, port)
 	d, err := New(w.config(t, head, listeners), Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -187,6 +188,36 @@ func TestRedirect(t *testing.T) {
 	w.awaitFile(t, "bob", "", "Subject: on its way")
 	if files, _ := filepath.Glob(home + "/new/*"); len(files) != 0 {
 		t.Errorf("alice keeps %v", files)
+	}
+}
+
+// TestForward: mail of others that an alias sends on has a reverse-path of ours,
+// and the notification that comes back by it goes to its sender.
+func TestForward(t *testing.T) {
+	t.Parallel()
+	w, s := sendingWorld(t)
+	db, err := sql.Open("sqlite", "file:"+w.path("accounts.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO alias (address, goto, domain) VALUES ('out@example.test', 'x@far.test,refused@far.test', 'example.test')"); err != nil {
+		t.Fatal(err)
+	}
+	c := gosmtp.NewClient(dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)))
+	if err := c.SendMail("s@origin.test", []string{"out@example.test"}, strings.NewReader(content("going on"))); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(s.await(t, 2), "\n---\n")
+	for _, want := range []string{"=origin.test=s@srs.test > x@far.test\n", "SRS0=", " > s@origin.test\n", "Final-Recipient: rfc822; refused@far.test", "Original-Recipient: rfc822;out@example.test"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	c = gosmtp.NewClient(dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)))
+	err = c.SendMail("s@origin.test", []string{"SRS0=AAAAAAAA=AA=origin.test=s@srs.test"}, strings.NewReader(content("forged")))
+	if err == nil || !strings.Contains(err.Error(), "User unknown") {
+		t.Errorf("a forged reverse-path: %v", err)
 	}
 }
 

@@ -67,7 +67,7 @@ func (t *transaction) attempt(p place, rcpt accepted, d routing.Destination) *at
 	}
 	to.Address = d.Address
 	if p.elsewhere {
-		return &attempt{place: p, owing: Owed{Recipient: to, Transport: d.Transport}, isOwed: true}
+		return &attempt{place: p, owing: Owed{Recipient: to, Relay: d.Class == routing.Relay, Transport: d.Transport}, isOwed: true}
 	}
 	return &attempt{place: p, owing: Owed{Recipient: to, Here: true, Folder: t.folder}, to: t.recipient(rcpt, d)}
 }

@@ -131,7 +131,8 @@ type Config struct {
 // Owed is a recipient who gets the message later.
 type Owed struct {
 	mail.Recipient
-	Transport string // of a relay domain of ours, as the account database has it; "" where the recipient's own domain decides
+	Relay     bool   // of a relay domain of ours
+	Transport string // of that domain, as the account database has it; "" where the recipient's own domain decides
 
 	Here   bool   // a mailbox here, to be brought to by Redeliver
 	Folder string // of that mailbox, as in an Order

@@ -227,6 +227,12 @@ type Remote struct {
 	// records where there are such (needs dns.trusted), else may; `verify`,
 	// always and with a certificate for the host's name.
 	TLS RemoteTLS `toml:"tls"`
+	// A mail domain whose exchanger this server is. Mail of others that is
+	// forwarded to another host is sent with a reverse-path there (SRS), so that
+	// SPF asks about us; notifications come back by it. The secrets lie in
+	// .gomaild/srs below storage.root, one a line: the first signs, the others
+	// are taken for 21 days more. Empty: the reverse-path stays.
+	SRSDomain string `toml:"srs_domain"`
 }
 
 // DNS is the table [dns].

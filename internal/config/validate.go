@@ -227,6 +227,7 @@ func (v *validator) remote() {
 	v.unless(r.Source == "" || err == nil, "remote.source", "%q is not an address; write one of this host, or nothing", r.Source)
 	_, _, err = SplitNextHop(r.RelayHost)
 	v.unless(r.RelayHost == "" || err == nil, "remote.relay_host", "%q is not a host; write one such as %q", r.RelayHost, "[smtp.example.org]:587")
+	v.unless(r.SRSDomain == "" || isDomain(r.SRSDomain), "remote.srs_domain", "%q is not a domain; write one such as %q", r.SRSDomain, "srs.example.org")
 	v.unless(r.RelayLoginFile == "" || r.RelayHost != "", "remote.relay_login_file", "is for relay_host; name that host too")
 }
 
