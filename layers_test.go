@@ -90,7 +90,7 @@ var arrows = map[string][]string{
 
 	"delivery/routing":       {"accounts", "mail"},
 	"delivery/local":         {"storage", "accounts", "message", "mail"},
-	"delivery/filter":        {"delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
+	"delivery/filter":        {"accounts", "delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
 	"delivery/bounce":        {"delivery/queue", "message", "mail"},
 	"delivery/queue":         {"internal/durable", "message", "mail"},
 	"delivery/remote/mtasts": {"internal/dns", "internal/durable", "mail"},

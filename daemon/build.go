@@ -48,7 +48,7 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 		return nil, c.At("accounts", err, "mend the table [accounts]")
 	}
 	g := newGeneration(c, db)
-	p := d.parts(c, d.accountsOf(c, db))
+	p := d.parts(c, d.accountsOf(c, db), db)
 	p.policy, p.keys = judge, ring
 	g.policy, g.last = judge, d.flushUsage
 	d.mail.ledger.domains.Store(c.Quota.Domains)
@@ -71,12 +71,12 @@ type parts struct {
 	keys   *keys.Ring     // nil: nothing is signed
 }
 
-func (d *Daemon) parts(c *config.Config, db accountSource) *parts {
+func (d *Daemon) parts(c *config.Config, db accountSource, away accounts.Vacations) *parts {
 	p := &parts{d: d, c: c, db: db}
 	p.auth = auth.New(p.authConfig())
 	p.router = routing.New(routingConfig(c, db, d.hostname))
 	p.local = local.New(local.Config{
-		Store: d.mail.store, Detail: detailFolder(c), Filter: d.filter(c), Owner: p.owner, FullDefers: c.Quota.Defer, Logger: d.log,
+		Store: d.mail.store, Detail: detailFolder(c), Filter: d.filter(c, away), Owner: p.owner, FullDefers: c.Quota.Defer, Logger: d.log,
 	})
 	return p
 }

@@ -62,7 +62,7 @@ trusted_networks = ["10.1.0.0/16"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := w.parts(c, w.current.Load().db)
+	p := w.parts(c, w.current.Load().db, w.current.Load().db)
 	login, route, received := p.authConfig(), routingConfig(c, nil, "mail.example.test"), p.receiveConfig()
 	submission, reading := p.smtpConfig(&c.Listeners[0]), p.imapConfig(&c.Listeners[1])
 	for key, ok := range map[string]bool{

@@ -3,6 +3,7 @@ package daemon
 import (
 	"strings"
 
+	"gomaild/accounts"
 	"gomaild/delivery/filter"
 	"gomaild/delivery/local"
 	"gomaild/internal/config"
@@ -11,10 +12,11 @@ import (
 	"gomaild/storage/maildir"
 )
 
-// filter is what runs the accounts' Sieve scripts, nil where that is off.
-func (d *Daemon) filter(c *config.Config) local.Filter {
+// filter is what runs the accounts' Sieve scripts and answers for users who are
+// away, nil where both are off.
+func (d *Daemon) filter(c *config.Config, away accounts.Vacations) local.Filter {
 	s := &c.Sieve
-	if !s.Enabled {
+	if !s.Enabled && c.Routing.VacationDomain == "" {
 		return nil
 	}
 	fc := filter.Config{
@@ -30,7 +32,11 @@ func (d *Daemon) filter(c *config.Config) local.Filter {
 		Delimiter: c.Routing.RecipientDelimiter,
 		Spam:      scanner(&s.SpamTest), Virus: scanner(&s.VirusTest),
 		Hostname: d.hostname, Version: d.version,
-		Logger: d.log,
+		NoScripts: !s.Enabled,
+		Logger:    d.log,
+	}
+	if c.Routing.VacationDomain != "" {
+		fc.Vacations = away
 	}
 	if d.sends(c) {
 		fc.Submit = d.outgoing.Load().submit

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gomaild/accounts"
 	"gomaild/delivery/local"
 	"gomaild/internal/durable"
 	"gomaild/mail"
@@ -38,6 +39,7 @@ type Config struct {
 	Default       string
 	Global        string // directory of include :global, below FS
 	Off           []string
+	NoScripts     bool // run none: nothing but vacations
 	Delimiter     string
 	Spam, Virus   sieve.Scanner // what spamtest and virustest read
 	// Hostname and Version are items of the environment test.
@@ -45,8 +47,10 @@ type Config struct {
 	// Submit makes a message durable in the queue. nil: nothing can be sent; a
 	// redirect keeps the message, and an answer is not sent, both logged.
 	Submit func(ctx context.Context, from mail.Address, to []mail.Address, content message.Content) error
-	Now    func() time.Time // default time.Now
-	Logger *slog.Logger     // default none
+	// Vacations knows the vacations set in PostfixAdmin; nil: nobody is away.
+	Vacations accounts.Vacations
+	Now       func() time.Time // default time.Now
+	Logger    *slog.Logger     // default none
 }
 
 // Filter is a local.Filter.
@@ -83,7 +87,8 @@ func (f *Filter) Filter(ctx context.Context, q local.Question) (local.Verdict, e
 	log := f.Logger.With("account", q.Recipient.Mailbox.Address.String())
 	r := &run{Filter: f, q: q, dir: dir, log: log}
 	scripts := r.scripts(ctx)
-	if len(scripts) == 0 {
+	r.askVacation(ctx)
+	if len(scripts) == 0 && r.away == nil {
 		return local.Verdict{Stores: []local.Store{{}}}, nil
 	}
 	h := f.lock(dir)
@@ -141,6 +146,7 @@ type run struct {
 	dir  string
 	log  *slog.Logger
 	seen *seen
+	away *accounts.Vacation // nil: the user is not
 
 	remembers bool // Done will write to seen
 }
@@ -197,6 +203,9 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 	}
 	if keep {
 		v.Stores = append(v.Stores, store("", flags, result.Content))
+	}
+	if away := r.vacation(env, len(v.Stores) > 0 && len(answers) == 0); away != nil {
+		answers = append(answers, away)
 	}
 	r.remembers = len(result.Marks) > 0 || len(answers) > 0
 	v.Done = func(ctx context.Context) { r.done(ctx, env, result.Marks, answers); r.notify(ctx, env, notes) }

@@ -26,14 +26,15 @@ import (
 
 // world is one account with its scripts, and what was sent.
 type world struct {
-	t      *testing.T
-	dir    string
-	now    time.Time
-	sent   []string
-	copies []string // folders of what was stored after the answers
-	conf   filter.Config
-	f      *filter.Filter
-	acc    storage.Account
+	t         *testing.T
+	dir       string
+	now       time.Time
+	sent      []string
+	maybeAway bool
+	copies    []string // folders of what was stored after the answers
+	conf      filter.Config
+	f         *filter.Filter
+	acc       storage.Account
 }
 
 var bob = mail.Address{Local: "bob", Domain: "example.net"}
@@ -89,7 +90,7 @@ const simple = "From: ann@example.org\r\nTo: bob@example.net\r\nSubject: hello\r
 func (w *world) deliver(msg string) ([]string, error) {
 	w.t.Helper()
 	v, err := w.f.Filter(w.t.Context(), local.Question{
-		Recipient: local.Recipient{Mailbox: accounts.Mailbox{Address: bob}},
+		Recipient: local.Recipient{Mailbox: accounts.Mailbox{Address: bob}, Vacation: w.maybeAway},
 		From:      mail.ReversePath{Address: mail.Address{Local: "ann", Domain: "example.org"}},
 		Content:   strings.NewReader(msg), Account: w.acc,
 		Client: netip.MustParseAddr("192.0.2.7"),

@@ -58,6 +58,9 @@ func (c *cache) put(key string, e *entry) {
 // scripts are those to run, in order. One that is broken is left out and
 // complained of.
 func (r *run) scripts(ctx context.Context) []*sieve.Script {
+	if r.NoScripts {
+		return nil
+	}
 	names := append([]string{}, r.Before...)
 	own := path.Join(r.dir, defaultScript)
 	if _, err := r.FS.Lstat(own); err == nil {

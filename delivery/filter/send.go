@@ -56,6 +56,8 @@ func (r *run) done(ctx context.Context, env *sieve.Env, marks []sieve.Mark, answ
 			r.log.InfoContext(ctx, "no vacation answer", "reason", why)
 		case r.Submit == nil:
 			r.complain(ctx, "error: vacation: this server cannot send mail; no answer was sent")
+		case r.wasNotified(ctx, v, o):
+			r.log.InfoContext(ctx, "no vacation answer", "reason", "PostfixAdmin's program has told the sender")
 		case !r.seen.has(o.Key):
 			r.seen.add(o.Key, r.Now().Add(o.Period))
 			out = append(out, o)

@@ -40,5 +40,6 @@ type Recipient struct {
 	DeliveredTo mail.Address // the address as the client gave it; zero: no Delivered-To field
 	Detail      string       // +detail, names a folder where that is configured
 	Folder      string       // explicit folder (deliver -m), "" for INBOX
+	Vacation    bool         // the user may be away: a Filter asks and answers
 	ReturnPath  bool         // write Return-Path (false when the MTA before us did); receive has taken out what the sender wrote as one
 }

@@ -45,6 +45,7 @@ func (t *transaction) attempts(head message.Trace) (all []*attempt, of [][]*atte
 				met[p] = a
 				all = append(all, a)
 			}
+			a.to.Vacation = a.to.Vacation || d.Vacation
 			of[i] = append(of[i], a)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"gomaild/accounts"
 	"gomaild/mail"
@@ -21,6 +22,9 @@ func (r *Router) Expand(ctx context.Context, a mail.Address) ([]Destination, err
 	e := expansion{r: r, met: make(map[mail.Address]progress), final: make(map[mail.Address]bool)}
 	if err := e.visit(ctx, r.qualify(a), 0); err != nil {
 		return nil, fmt.Errorf("expand %s: %w", a, err)
+	}
+	for i := range e.list {
+		e.list[i].Vacation = e.away[e.list[i].Mailbox.Address.Fold()]
 	}
 	return e.list, nil
 }
@@ -47,6 +51,7 @@ type expansion struct {
 	met   map[mail.Address]progress
 	final map[mail.Address]bool
 	list  []Destination
+	away  map[mail.Address]bool // whose vacation is asked for
 }
 
 func (e *expansion) visit(ctx context.Context, a mail.Address, depth int) error {
@@ -110,6 +115,7 @@ func (r *Router) systemAlias(a mail.Address) []mail.Address {
 // end adds the destination a, which leads no further.
 func (e *expansion) end(ctx context.Context, a mail.Address) error {
 	if v := e.r.config.VacationDomain; v != "" && a.Domain == v {
+		e.vacation(a)
 		return nil
 	}
 	if e.final[a.Fold()] {
@@ -122,6 +128,19 @@ func (e *expansion) end(ctx context.Context, a mail.Address) error {
 	}
 	e.list = append(e.list, d)
 	return nil
+}
+
+// vacation notes whose vacation an address at the vacation domain asks for:
+// bob#example.com is bob@example.com.
+func (e *expansion) vacation(a mail.Address) {
+	i := strings.LastIndexByte(a.Local, '#')
+	if i < 0 {
+		return
+	}
+	if e.away == nil {
+		e.away = map[mail.Address]bool{}
+	}
+	e.away[mail.Address{Local: a.Local[:i], Domain: mail.FoldASCII(a.Local[i+1:])}.Fold()] = true
 }
 
 // destination classifies an address that leads no further.

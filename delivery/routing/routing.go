@@ -39,6 +39,9 @@ type Destination struct {
 	// Transport is domain.transport of the account database, for Relay: where
 	// the mail of the domain goes ("smtp:[host]:port"), often "".
 	Transport string
+	// Vacation says, for Local, that an alias on the way named the mailbox at
+	// Config.VacationDomain: its user may be away.
+	Vacation bool
 }
 
 // Config is what a Router needs. Only Lookup is required.
@@ -60,7 +63,8 @@ type Config struct {
 	// lead to nobody. Without it these addresses are refused with 550.
 	Postmaster mail.Address
 	// VacationDomain is PostfixAdmin's VACATION_DOMAIN. Where it is set, alias
-	// entries there ("bob#example.com@autoreply...") are left out.
+	// entries there ("bob#example.com@autoreply...") are no destinations: they
+	// make the mailbox bob@example.com one with Vacation.
 	VacationDomain string
 
 	MaxExpansion int // addresses that one recipient may lead to; default 1000

@@ -234,6 +234,33 @@ func TestExpansion(t *testing.T) {
 	}
 }
 
+func TestVacation(t *testing.T) {
+	t.Parallel()
+	m := world("alice@x.test bob@x.test",
+		"alice@x.test: Alice#X.test@auto.test alice@x.test", "bob@x.test: bob@x.test", "l@x.test: bob@x.test alice@x.test", "odd@x.test: alice@auto.test bob@x.test")
+	for domain, want := range map[string]map[string]string{
+		"auto.test": {"alice@x.test": "alice", "l@x.test": "alice", "bob@x.test": "", "odd@x.test": ""},
+		"":          {"alice@x.test": ""},
+	} {
+		r := New(Config{Lookup: m, VacationDomain: domain})
+		for to, want := range want {
+			list, err := r.Expand(t.Context(), one(to))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, d := range list {
+				if d.Vacation {
+					got += d.Mailbox.Address.Local
+				}
+			}
+			if got != want {
+				t.Errorf("%s with domain %q: %q are away, want %q", to, domain, got, want)
+			}
+		}
+	}
+}
+
 func TestMaySendAs(t *testing.T) {
 	t.Parallel()
 	m := world("alice@x.test bob@x.test plus+name@x.test",

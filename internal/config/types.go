@@ -186,7 +186,10 @@ type Routing struct {
 	// The domain of alias entries that have none (Postfix calls it myorigin).
 	// Empty: hostname.
 	Origin string `toml:"origin"`
-	// The VACATION_DOMAIN of postfixadmin: alias entries there are left out.
+	// The VACATION_DOMAIN of postfixadmin: where an alias entry there names a
+	// mailbox (`user#domain@VACATION_DOMAIN`), the message is answered with the
+	// user's vacation, set in postfixadmin; vacation.pl is not needed. Empty:
+	// there is none, and such entries are mail for another host.
 	VacationDomain string `toml:"vacation_domain"`
 }
 
