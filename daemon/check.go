@@ -211,6 +211,10 @@ func (k *checker) database(ctx context.Context, hostname string) {
 	for _, f := range findings {
 		k.warn(databasePath(k.c), "%s", f.Text)
 	}
+	if _, err := db.Domain(ctx, hostname); err == nil {
+		k.warn("hostname", "%q is also a domain of the database: of its addresses only postmaster and abuse get mail, as with Postfix's mydestination; name this host otherwise, such as %q",
+			hostname, "mail."+hostname)
+	}
 	k.postmaster(ctx, routing.New(routingConfig(k.c, db, hostname)))
 }
 

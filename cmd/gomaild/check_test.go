@@ -187,6 +187,18 @@ func TestCheckWarns(t *testing.T) {
 	}
 }
 
+// TestCheckWarnsOfTheName holds that a host named as one of its mail domains is
+// told where that mail goes.
+func TestCheckWarnsOfTheName(t *testing.T) {
+	t.Parallel()
+	dir, text := goodWorld(t)
+	path := save(t, dir, strings.Replace(text, "mail.example.test", "example.test", 1))
+	code, _, stderr := gomaild(t, "", "check", "-c", path)
+	if want := `:1: hostname: "example.test" is also a domain of the database`; code != exitOK || !strings.Contains(stderr, want) {
+		t.Errorf("exit %d, no warning %q in\n%s", code, want, stderr)
+	}
+}
+
 func TestCheckRunning(t *testing.T) {
 	t.Parallel()
 	dir, text := goodWorld(t)
