@@ -15,11 +15,23 @@ import (
 // filter is what runs the accounts' Sieve scripts and answers for users who are
 // away, nil where both are off.
 func (d *Daemon) filter(c *config.Config, away accounts.Vacations) local.Filter {
-	s := &c.Sieve
-	if !s.Enabled && c.Routing.VacationDomain == "" {
+	if !c.Sieve.Enabled && c.Routing.VacationDomain == "" {
 		return nil
 	}
-	fc := filter.Config{
+	fc := d.filterConfig(c)
+	if c.Routing.VacationDomain != "" {
+		fc.Vacations = away
+	}
+	if d.sends(c) {
+		fc.Submit = d.outgoing.Load().submit
+	}
+	return filter.New(fc)
+}
+
+// filterConfig is all that scripts need to run, but what sends and answers.
+func (d *Daemon) filterConfig(c *config.Config) filter.Config {
+	s := &c.Sieve
+	return filter.Config{
 		FS:   d.mail.fs,
 		Root: c.Storage.Root,
 		UID:  c.Storage.UID, GID: c.Storage.GID,
@@ -35,13 +47,6 @@ func (d *Daemon) filter(c *config.Config, away accounts.Vacations) local.Filter 
 		NoScripts: !s.Enabled,
 		Logger:    d.log,
 	}
-	if c.Routing.VacationDomain != "" {
-		fc.Vacations = away
-	}
-	if d.sends(c) {
-		fc.Submit = d.outgoing.Load().submit
-	}
-	return filter.New(fc)
 }
 
 func scanner(s *config.SieveScanner) sieve.Scanner {

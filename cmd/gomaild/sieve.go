@@ -16,7 +16,7 @@ import (
 // sieveCommand is the tree of commands about Sieve scripts.
 func (a *app) sieveCommand() *cobra.Command {
 	c := &cobra.Command{Use: "sieve", Short: "Check, try and test Sieve scripts"}
-	c.AddCommand(a.sieveCheckCommand(), a.sieveRunCommand(), a.sieveTestCommand())
+	c.AddCommand(a.sieveCheckCommand(), a.sieveRunCommand(), a.sieveTestCommand(), a.sieveFilterCommand())
 	return c
 }
 

@@ -100,16 +100,7 @@ func (r *run) load(name string) *entry {
 	if err != nil {
 		e.err = err
 	} else {
-		e.script, e.err = r.engine.Compile(strings.TrimSuffix(path.Base(name), ".sieve"), src, func(personal bool, script string) ([]byte, error) {
-			dir := r.Global
-			if personal {
-				dir = path.Join(r.dir, defaultDir)
-			}
-			if dir == "" {
-				return nil, fs.ErrNotExist
-			}
-			return read(path.Join(dir, script+".sieve"))
-		})
+		e.script, e.err = r.engine.Compile(strings.TrimSuffix(path.Base(name), ".sieve"), src, r.includes(read))
 	}
 	r.cache.put(key, e)
 	return e
