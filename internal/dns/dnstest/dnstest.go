@@ -109,14 +109,7 @@ func (z Zone) ServeDNS(w mdns.ResponseWriter, q *mdns.Msg) {
 // ends, and returns its address.
 func Serve(t testing.TB, h mdns.Handler) string {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, ln := listen(t)
 	for _, s := range []*mdns.Server{{PacketConn: pc, Handler: h}, {Listener: ln, Handler: h}} {
 		started, ended := make(chan struct{}), make(chan error, 1)
 		s.NotifyStartedFunc = func() { close(started) }
@@ -129,4 +122,25 @@ func Serve(t testing.TB, h mdns.Handler) string {
 		})
 	}
 	return pc.LocalAddr().String()
+}
+
+// listen takes one port for both: the kernel gives a free one for UDP, and
+// another program may have it for TCP.
+func listen(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	const tries = 20
+	var err error
+	for range tries {
+		var pc net.PacketConn
+		if pc, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			break
+		}
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", pc.LocalAddr().String()); err == nil {
+			return pc, ln
+		}
+		err = errors.Join(err, pc.Close())
+	}
+	t.Fatal(err)
+	return nil, nil
 }
