@@ -95,7 +95,7 @@ func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string,
 	}
 	mc := maildir.Config{
 		FS: m.fs, Journal: m.journal, Path: s.Path, UID: s.UID, GID: s.GID, Special: specialFolders(&s.Special), Hostname: hostname, Logger: log,
-		UsageChanged: m.ledger.changed, Shared: m.ledger.shared,
+		UsageChanged: m.ledger.changed, Shared: m.ledger.shared, Beside: m.hold == nil && cluster.Runs(holdConfig(c, m.fs)),
 	}
 	if m.hold != nil {
 		mc.Epoch, mc.Alone = m.hold.Record().Epoch, m.hold.TookOver()

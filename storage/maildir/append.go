@@ -101,6 +101,10 @@ func (m *mailbox) addToList(bases []string, sync func() error) ([]storage.UID, e
 	if err != nil {
 		return nil, err
 	}
+	saved := dateExt(m.store.now())
+	for i := range entries {
+		entries[i].ext = saved
+	}
 	if err := m.appendEntries(list, entries); err != nil {
 		return nil, err
 	}

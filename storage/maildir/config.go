@@ -56,6 +56,10 @@ type Config struct {
 	// called, as after a failover: every lock that is older is what a crash left,
 	// and is removed at once instead of after two minutes.
 	Alone bool
+	// Beside says that a daemon of ours may have the mail root open. Its journal
+	// may hold the messages of the last minute, so they keep their names, and the
+	// indexes are left to it.
+	Beside bool
 	// PollInterval is how often mailboxes that somebody waits for are looked at
 	// for changes of other programs. Default 1 s.
 	PollInterval time.Duration

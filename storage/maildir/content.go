@@ -129,7 +129,7 @@ func (h *handle) Info(ctx context.Context, uid storage.UID) (storage.Info, error
 			WireSize:     s.wire,
 			StoredSize:   s.stored,
 			InternalDate: st.ModTime(),
-			SaveDate:     changeTime(st),
+			SaveDate:     f.saveDate(st),
 			EmailID:      f.emailID(),
 		}
 		return nil

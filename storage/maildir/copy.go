@@ -79,6 +79,9 @@ func (h *handle) copy(ctx context.Context, uids []storage.UID, to *handle, check
 	if _, err := h.View(ctx); err != nil { // outside of to's gate, which may be ours
 		return nil, err
 	}
+	if err := h.keepDates(ctx, uids); err != nil {
+		return nil, err
+	}
 	c := copying{from: h, to: to, source: h.current()}
 	add, err := h.usageOf(c.source, uids)
 	if err != nil {

@@ -17,6 +17,9 @@ func (h *handle) SetFlags(ctx context.Context, uids []storage.UID, e storage.Fla
 		if err != nil {
 			return err
 		}
+		if err := h.mailbox.keepDates(ctx, lock, uids); err != nil {
+			return err
+		}
 		conflicts, err = h.setFlags(ctx, lock, uids, edit, unchangedSince)
 		return err
 	})

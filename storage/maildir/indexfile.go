@@ -95,7 +95,7 @@ func (m *mailbox) discardIndex() error {
 // only a help: a failure is said in the log.
 func (m *mailbox) keepIndex() {
 	s := m.current()
-	if s == nil || m.disk.indexed || m.gone.Load() || !m.store.begin() {
+	if s == nil || m.store.beside || m.disk.indexed || m.gone.Load() || !m.store.begin() {
 		return
 	}
 	defer m.store.work.Done()

@@ -27,7 +27,10 @@ func (m *mailbox) number(r *reading) error {
 	if err != nil {
 		return err
 	}
-	if list.mustRewrite || list.guid == "" || r.vanished || r.tooStale() {
+	for i := range entries {
+		entries[i].ext = dateExt(r.dates[entries[i].base])
+	}
+	if list.mustRewrite || list.guid == "" || r.vanished || r.tooStale() || m.disk.undated || r.needsDates() {
 		err = m.rewrite(r, list, entries)
 	} else {
 		r.list = list
@@ -68,8 +71,8 @@ func (m *mailbox) rewrite(r *reading, list *uidlist, entries []uidEntry) error {
 	fresh.mustRewrite = false
 	fresh.entries = make([]uidEntry, 0, len(list.entries)+len(entries))
 	for _, e := range list.entries {
-		if _, there := r.files[e.base]; there {
-			fresh.entries = append(fresh.entries, e)
+		if f, there := r.files[e.base]; there {
+			fresh.entries = append(fresh.entries, m.dated(e, f))
 		}
 	}
 	fresh.add(entries)

@@ -207,12 +207,20 @@ func (h *accountHandle) dropLocks(dir string) error {
 }
 
 // renameMissized gives messages whose names tell wrong sizes new names, and so
-// new UIDs: what clients hold of them under the old ones may be cut off.
+// new UIDs: what clients hold of them under the old ones may be cut off. Beside
+// a daemon those of the last minute are left for another time.
 func (h *handle) renameMissized(lock *dotlock) error {
 	s := h.current()
 	c := checker{fs: h.store.fs, dir: h.place().dir, now: h.store.now}
 	for _, f := range s.files {
 		if c.sizes(h.path(f.path()), f.base) == nil {
+			continue
+		}
+		info, err := h.lstatIfThere(f.path())
+		if err != nil {
+			return err
+		}
+		if info == nil || h.mayBeJournaled(info) {
 			continue
 		}
 		if err := errors.Join(lock.refresh(), h.renameToSize(f)); err != nil {
@@ -231,15 +239,12 @@ func (h *handle) renameToSize(f file) error {
 	if err = errors.Join(err, r.Close()); err != nil {
 		return err
 	}
-	if err := h.store.journal.Forget(h.place().dir, f.base); err != nil {
-		return err
-	}
 	now := file{base: h.store.names.next() + counted.tail(), suffix: f.suffix, inNew: f.inNew}
 	h.store.log.Warn("a name tells wrong sizes", "mailbox", h.place().dir, "name", f.base, "renamed", now.base)
 	h.disk.settled = false
 	h.account.usage.enter()
 	defer h.account.usage.leave()
-	if err := h.store.fs.Rename(h.path(f.path()), h.path(now.path())); err != nil {
+	if err := h.renameMessage(f.path(), now.path()); err != nil {
 		return err
 	}
 	h.account.usage.settle(storage.Usage{Bytes: counted.stored - max(nameSizes(f.base).stored, 0)}, storage.Usage{})

@@ -35,6 +35,7 @@ type Store struct {
 	buffers  sync.Pool // *[]byte for reading content
 	keepers  sync.Pool // *keeper
 	poll     time.Duration
+	beside   bool
 	tell     func(storage.UsageChange)
 	shared   func(context.Context, mail.Address, storage.Limits, storage.Usage, bool) error
 
@@ -70,6 +71,7 @@ func New(config Config) (*Store, error) {
 		now:      c.Clock,
 		names:    newNamer(c.Clock, c.Epoch, os.Getpid(), c.Hostname),
 		poll:     c.PollInterval,
+		beside:   c.Beside,
 		tell:     c.UsageChanged,
 		shared:   c.Shared,
 		stop:     make(chan struct{}),

@@ -32,6 +32,7 @@ type onDisk struct {
 	keys    keywords
 	modseq  storage.ModSeq
 	indexed bool                // an index file may be there
+	undated bool                // the next look gives every line the date at which its message was saved
 	ignored map[string]struct{} // names in cur/ and new/ that are no messages
 }
 
@@ -41,11 +42,12 @@ type reading struct {
 	*scan
 	list     *uidlist // nil: missing or not to be read at all
 	keys     keywords
-	added    []string            // base names without a line
-	vanished bool                // messages of the present view are gone
-	stale    int                 // lines without a file
-	fresh    []storage.UID       // got their UID or left new/ just now
-	ignored  map[string]struct{} // as onDisk.ignored
+	added    []string             // base names without a line
+	dates    map[string]time.Time // of added: when they were saved
+	vanished bool                 // messages of the present view are gone
+	stale    int                  // lines without a file
+	fresh    []storage.UID        // got their UID or left new/ just now
+	ignored  map[string]struct{}  // as onDisk.ignored
 }
 
 // refresh brings the state up to date. The gate is held.
@@ -263,16 +265,39 @@ func (m *mailbox) separateTwins(r *reading) error {
 				return err
 			}
 			continue
+		case m.mayBeJournaled(a) || m.mayBeJournaled(b):
+			continue // for somebody else, or later
 		}
 		base := m.store.names.next() + tailOf(t.base)
 		m.store.log.Warn("two messages have one name", "mailbox", m.place().dir, "name", t.base, "renamed", base)
-		if err := m.store.fs.Rename(m.path(t.path(t.base)), m.path(t.path(base))); err != nil {
+		if err := m.renameMessage(t.path(t.base), t.path(base)); err != nil {
 			return err
 		}
 		r.files[base] = t.found
 		r.added = append(r.added, base)
 	}
 	return nil
+}
+
+// renameMessage gives a message another base name. A record of it in the journal
+// would bring it back under the old one, so none may live.
+func (m *mailbox) renameMessage(from, to string) error {
+	release, err := m.store.journal.Quiesce(m.place().dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return m.store.fs.Rename(m.path(from), m.path(to))
+}
+
+// journalLives is after how long no record of a message is left in the journal
+// of a daemon beside us, which makes a checkpoint about once a second.
+const journalLives = time.Minute
+
+// mayBeJournaled reports whether another process may have a message in its
+// journal: that one must not be renamed by us.
+func (m *mailbox) mayBeJournaled(info fs.FileInfo) bool {
+	return m.store.beside && m.store.now().Sub(changeTime(info)) < journalLives
 }
 
 func (m *mailbox) lstatIfThere(name string) (fs.FileInfo, error) {
@@ -287,11 +312,13 @@ func (m *mailbox) lstatIfThere(name string) (fs.FileInfo, error) {
 // empty one is removed, as Dovecot does) and files that went away again.
 func (m *mailbox) passOverOthers(r *reading) error {
 	kept := r.added[:0]
+	r.dates = make(map[string]time.Time, len(r.added))
 	for _, base := range r.added {
 		name := m.path(r.files[base].path(base))
 		info, err := m.store.fs.Stat(name)
 		if err == nil && info.Mode().IsRegular() {
 			kept = append(kept, base)
+			r.dates[base] = changeTime(info)
 			continue
 		}
 		delete(r.files, base)
