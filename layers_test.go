@@ -74,7 +74,7 @@ var arrows = map[string][]string{
 	"policy/dkim":       {"message", "mail"},
 	"policy/dkim/keys":  {"policy/dkim", "policy/dmarc", "internal/durable", "message", "mail"},
 	"policy/dmarc":      {"message", "mail"},
-	"policy/authres":    {},
+	"policy/authres":    {"mail"},
 	"policy/rate":       {"internal/peer"},
 	"policy/arc":        {"policy/dkim", "policy/authres", "message"},
 	"policy/milter":     {"message", "mail"},

@@ -18,6 +18,7 @@ import (
 	"gomaild/internal/listener"
 	"gomaild/mail"
 	"gomaild/managesieve"
+	"gomaild/message"
 	"gomaild/policy"
 	"gomaild/policy/dkim/keys"
 	"gomaild/pop3"
@@ -43,13 +44,17 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	if err != nil {
 		return nil, c.At("storage.root", err, "mend or remove the file below %s/%s", c.Storage.Root, KeysDir)
 	}
+	seal, err := d.sealer(c, ring)
+	if err != nil {
+		return nil, err
+	}
 	db, err := postfixadmin.Open(d.base, pc)
 	if err != nil {
 		return nil, c.At("accounts", err, "mend the table [accounts]")
 	}
 	g := newGeneration(c, db)
 	p := d.parts(c, d.accountsOf(c, db), db)
-	p.policy, p.keys = judge, ring
+	p.policy, p.keys, p.seal = judge, ring, seal
 	g.policy, g.last = judge, d.flushUsage
 	d.mail.ledger.domains.Store(c.Quota.Domains)
 	g.own = p.receiveConfig()
@@ -67,8 +72,9 @@ type parts struct {
 	auth   *auth.Auth
 	router *routing.Router
 	local  *local.Agent
-	policy *policy.Policy // nil: nobody is judged
-	keys   *keys.Ring     // nil: nothing is signed
+	policy *policy.Policy                        // nil: nobody is judged
+	keys   *keys.Ring                            // nil: nothing is signed
+	seal   func(message.Content) ([]byte, error) // nil: nothing is sealed
 }
 
 func (d *Daemon) parts(c *config.Config, db accountSource, away accounts.Vacations) *parts {
@@ -223,6 +229,7 @@ func (p *parts) receiveConfig() receive.Config {
 		Delimiter:   delimiter(p.c),
 		Policy:      p.policy,
 		JunkFolder:  p.c.Policy.JunkFolder,
+		Seal:        p.seal,
 		Fence:       p.d.mail.fence,
 		MaxReceived: p.c.Limits.Hops,
 		Logger:      p.d.log,

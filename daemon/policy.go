@@ -14,8 +14,11 @@ import (
 	"gomaild/internal/config"
 	"gomaild/internal/dns"
 	"gomaild/internal/durable"
+	"gomaild/message"
 	"gomaild/policy"
+	"gomaild/policy/arc"
 	"gomaild/policy/delegation"
+	"gomaild/policy/dkim/keys"
 	"gomaild/policy/greylist"
 	"gomaild/policy/rate"
 )
@@ -52,6 +55,7 @@ func policyConfig(c *config.Config, d *Daemon) policy.Config {
 		DNSBLThreshold: c.Policy.DNSBLThreshold,
 		Greylist:       d.greylist,
 		GreylistDelay:  time.Duration(c.Policy.GreylistDelay),
+		ARCTrusted:     c.Policy.ARCTrusted,
 		Logger:         d.log,
 
 		ServiceFailOpen: c.Policy.ServiceFailure == config.AcceptOnFailure,
@@ -117,6 +121,21 @@ func (d *Daemon) openGreylist() error {
 	d.undo.push("save the greylist", func(context.Context) error { return list.Close() })
 	return nil
 }
+
+// sealer seals what is forwarded, nil if that is off.
+func (d *Daemon) sealer(c *config.Config, ring *keys.Ring) (func(message.Content) ([]byte, error), error) {
+	if c.Policy.ARCDomain == "" {
+		return nil, nil
+	}
+	signer := ring.Signer(c.Policy.ARCDomain)
+	if signer == nil {
+		return nil, c.At("policy.arc_domain", errNoKey, "make one: gomaild dkim generate %s", c.Policy.ARCDomain)
+	}
+	s := &arc.Sealer{Signer: *signer}
+	return func(m message.Content) ([]byte, error) { return s.Forward(m, d.hostname) }, nil
+}
+
+var errNoKey = errors.New("there is no key")
 
 // resolver asks the servers of the configuration, or the system's.
 func resolver(c *config.Config) (dns.Resolver, error) {

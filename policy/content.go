@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"gomaild/mail"
 	"gomaild/message"
@@ -49,10 +51,11 @@ func (p *Policy) spfFail(ctx context.Context, j *Judge) error {
 	return nil
 }
 
-// Filter reads a stranger's message without the Authentication-Results that
-// claim to be ours: they must not reach who believes us (RFC 8601 section 5).
-func (j *Judge) Filter(r io.Reader) io.Reader {
-	return message.RemoveFields(r, authres.FieldName, func(text string) bool { return authres.Claims(text, j.p.cfg.Hostname) })
+// Filter reads a message of a stranger or a user without the
+// Authentication-Results that claim to be ours: they must not reach who believes
+// us (RFC 8601 section 5).
+func (p *Policy) Filter(r io.Reader) io.Reader {
+	return message.RemoveFields(r, authres.FieldName, func(text string) bool { return authres.Claims(text, p.cfg.Hostname) })
 }
 
 // Content makes the checks of the content. A Refusal refuses the
@@ -74,20 +77,22 @@ func (j *Judge) Content(ctx context.Context, c message.Content) (Verdict, error)
 		signatures = found
 		methods = append(methods, dkimMethods(found)...)
 	}
+	var chain arc.Verdict
 	if p.has("arc") {
-		m, err := p.chain(ctx, c)
+		found, err := p.chain(ctx, c)
 		if err != nil {
 			return v, err
 		}
-		methods = append(methods, m)
+		chain = found
+		methods = append(methods, arcMethods(found)...)
 	}
 	if wantsDMARC {
-		e, err := p.evaluate(ctx, j, c, signatures)
+		e, sealer, err := p.evaluate(ctx, j, c, signatures, &chain)
 		if err != nil {
 			return v, err
 		}
-		methods = append(methods, dmarcMethod(e))
-		v.Junk = e.Action != dmarc.Deliver
+		methods = append(methods, dmarcMethod(e, sealer))
+		v.Junk = sealer == "" && e.Action != dmarc.Deliver
 	}
 	if methods != nil {
 		v.Field = authres.Format(p.cfg.Hostname, methods)
@@ -107,42 +112,75 @@ func (p *Policy) verify(ctx context.Context, c message.Content) ([]dkim.Verifica
 	return found, nil
 }
 
-// chain verifies the ARC chain, for the field alone: nobody is believed more or
-// less for it.
-func (p *Policy) chain(ctx context.Context, c message.Content) (authres.Method, error) {
+// chain verifies the ARC chain.
+func (p *Policy) chain(ctx context.Context, c message.Content) (arc.Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.DNSTimeout)
 	defer cancel()
 	verifier := arc.Verifier{Resolver: p.cfg.Resolver, Now: p.cfg.Now}
 	found, err := verifier.Verify(ctx, c)
 	if err != nil {
-		return authres.Method{}, fmt.Errorf("verify chain: %w", err)
+		return found, fmt.Errorf("verify chain: %w", err)
 	}
-	return authres.Method{Name: "arc", Result: string(found.Result), Reason: found.Reason}, nil
+	return found, nil
+}
+
+// arcMethods is what the field says of a chain: nothing where it could not be
+// verified for now, so that it is not sealed.
+func arcMethods(found arc.Verdict) []authres.Method {
+	if found.Temporary {
+		return nil
+	}
+	return []authres.Method{{Name: "arc", Result: string(found.Result), Reason: found.Reason}}
 }
 
 // evaluate judges by the domain in From. A message that has no such domain, or
-// several, could be anybody's: it is refused where a failure is.
-func (p *Policy) evaluate(ctx context.Context, j *Judge, c message.Content, signatures []dkim.Verification) (dmarc.Evaluation, error) {
+// several, could be anybody's: it is refused where a failure is. sealer is who
+// is believed that the message passed before it changed it, "" for nobody: then
+// nothing is done to it.
+func (p *Policy) evaluate(ctx context.Context, j *Judge, c message.Content, signatures []dkim.Verification, chain *arc.Verdict) (e dmarc.Evaluation, sealer string, err error) {
 	domain, err := dmarc.AuthorDomain(c)
 	if errors.Is(err, dmarc.ErrFrom) {
 		if p.has("reject_dmarc") {
-			return dmarc.Evaluation{}, &Refusal{"reject_dmarc", errFrom}
+			return e, "", &Refusal{"reject_dmarc", errFrom}
 		}
-		return dmarc.Evaluation{Result: dmarc.PermError, Action: dmarc.Deliver}, nil
+		return dmarc.Evaluation{Result: dmarc.PermError, Action: dmarc.Deliver}, "", nil
 	}
 	if err != nil {
-		return dmarc.Evaluation{}, fmt.Errorf("read From: %w", err)
+		return e, "", fmt.Errorf("read From: %w", err)
 	}
 	if j.spf == nil {
 		_ = check{run: (*Policy).spf}.within(ctx, j) // never an error
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.DNSTimeout)
 	defer cancel()
-	e := dmarc.Evaluate(ctx, p.cfg.Resolver, facts(domain, j.spf, signatures), p.cfg.Sample())
-	if e.Action == dmarc.Reject && p.has("reject_dmarc") {
-		return e, &Refusal{"reject_dmarc", errDMARC}
+	e = dmarc.Evaluate(ctx, p.cfg.Resolver, facts(domain, j.spf, signatures), p.cfg.Sample())
+	if e.Result == dmarc.Fail {
+		sealer = p.believed(chain, e.From)
 	}
-	return e, nil
+	if e.Action == dmarc.Reject && sealer == "" && p.has("reject_dmarc") {
+		return e, "", &Refusal{"reject_dmarc", errDMARC}
+	}
+	return e, sealer, nil
+}
+
+// believed is the sealer of a chain that saw the message of domain pass DMARC
+// (RFC 8617 section 7.2.1), if it and all who sealed after it are trusted; ""
+// without one.
+func (p *Policy) believed(chain *arc.Verdict, domain string) string {
+	if chain.Result != arc.Pass {
+		return ""
+	}
+	for _, l := range chain.Links() {
+		if !slices.ContainsFunc(p.cfg.ARCTrusted, func(t string) bool { return strings.EqualFold(t, l.Sealer) }) {
+			return ""
+		}
+		for _, m := range l.Results {
+			if m.Name == "dmarc" && m.Result == string(dmarc.Pass) && strings.EqualFold(m.Property("header.from"), domain) {
+				return l.Sealer
+			}
+		}
+	}
+	return ""
 }
 
 func facts(domain string, s *spf.Verdict, signatures []dkim.Verification) dmarc.Facts {
@@ -185,8 +223,12 @@ func dkimMethods(found []dkim.Verification) []authres.Method {
 	return all
 }
 
-func dmarcMethod(e dmarc.Evaluation) authres.Method {
-	return authres.Method{Name: "dmarc", Result: string(e.Result), Properties: []authres.Property{
+func dmarcMethod(e dmarc.Evaluation, sealer string) authres.Method {
+	m := authres.Method{Name: "dmarc", Result: string(e.Result), Properties: []authres.Property{
 		{Name: "header.from", Value: e.From}, {Name: "policy.dmarc", Value: string(e.Policy)},
 	}}
+	if sealer != "" {
+		m.Reason = "passed at " + sealer + ", which is trusted (ARC)"
+	}
+	return m
 }

@@ -49,6 +49,11 @@ type Config struct {
 	Services        []Service // for check_policy_service, asked in order
 	ServiceFailOpen bool      // one that does not answer has nothing against it
 
+	// ARCTrusted are the domains of forwarders that are believed about what a
+	// message was before they changed it: DMARC that failed refuses nothing where
+	// one of them saw it pass. It needs the check arc.
+	ARCTrusted []string
+
 	Rates     Rates       // counted before Checks, as far as there are limits
 	RateTable *rate.Table // what was counted; a new one if nil
 

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"gomaild/internal/dns/dnstest"
 	"gomaild/internal/durable/crashfs"
 	"gomaild/mail"
+	"gomaild/policy/arc"
+	"gomaild/policy/authres"
 	"gomaild/policy/dkim"
 	"gomaild/policy/greylist"
 )
@@ -251,6 +254,74 @@ func TestContent(t *testing.T) {
 			if !bytes.Contains(v.Field, []byte(want)) {
 				t.Errorf("%s: no %s in %s", tt.rule, want, v.Field)
 			}
+		}
+	}
+}
+
+// TestTrustedChain holds when a forwarder is believed that a message passed DMARC
+// before it was changed.
+func TestTrustedChain(t *testing.T) {
+	t.Parallel()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := dkim.Record(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := dnstest.Zone{Records: map[string][]string{}, Fail: zone.Fail}
+	for name, records := range zone.Records {
+		keys.Records[name] = records
+	}
+	for _, d := range []string{"list.test", "odd.test", "late.test"} {
+		keys.Records["sel._domainkey."+d] = []string{`TXT "` + record + `"`}
+	}
+	seal := func(domain, from, dmarc, text string) string {
+		verifier := arc.Verifier{Resolver: dns.Net{Resolver: keys}}
+		found, err := verifier.Verify(t.Context(), strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := authres.Format(domain, []authres.Method{{Name: "dmarc", Result: dmarc, Properties: []authres.Property{{Name: "header.from", Value: from}}}})
+		s := arc.Sealer{Signer: dkim.Signer{Domain: domain, Selector: "sel", Key: key}}
+		fields, err := s.Seal(strings.NewReader(text), found, results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(fields) + text
+	}
+	text := "From: a@example.org\r\nSubject: [list] x\r\n\r\nbody\r\n"
+	passed := seal("list.test", "example.org", "pass", text)
+	keys.Fail = append(slices.Clone(keys.Fail), "sel._domainkey.late.test")
+	for _, tt := range []struct {
+		rule, text string
+		trusted    []string
+		believed   bool
+	}{
+		{"a trusted forwarder saw it pass", passed, []string{"LIST.test"}, true},
+		{"nobody is trusted", passed, nil, false},
+		{"another is trusted", passed, []string{"odd.test"}, false},
+		{"it saw it fail", seal("list.test", "example.org", "fail", text), []string{"list.test"}, false},
+		{"it saw another author", seal("list.test", "soft.test", "pass", text), []string{"list.test"}, false},
+		{"changed since", strings.Replace(passed, "body", "bodies", 1), []string{"list.test"}, false},
+		{"sealed again by one who is trusted", seal("odd.test", "example.org", "fail", passed), []string{"list.test", "odd.test"}, true},
+		{"sealed again by one who is not", seal("odd.test", "example.org", "fail", passed), []string{"list.test"}, false},
+		{"no chain", text, []string{"list.test"}, false},
+		{"no key now", strings.ReplaceAll(passed, "d=list.test", "d=late.test"), []string{"late.test"}, false},
+	} {
+		p := newPolicy(t, Config{Checks: []string{"arc", "reject_dmarc"}, ARCTrusted: tt.trusted})
+		p.cfg.Resolver = dns.Net{Resolver: keys}
+		j, err := p.Begin(t.Context(), Query{Client: netip.MustParseAddr("192.0.2.1"), Helo: "x", From: address(t, "b@onlya.test")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := j.Content(t.Context(), strings.NewReader(tt.text))
+		if (err == nil) != tt.believed || v.Junk {
+			t.Errorf("%s: %+v, %v", tt.rule, v, err)
+		}
+		if tt.believed && !bytes.Contains(v.Field, []byte(`dmarc=fail reason="passed at list.test, which is trusted (ARC)"`)) {
+			t.Errorf("%s: %s", tt.rule, v.Field)
 		}
 	}
 }

@@ -114,9 +114,23 @@ func (t *transaction) owe(ctx context.Context, c message.Content, attempts []*at
 	if len(to) == 0 {
 		return nil
 	}
-	id, err := t.r.Owe(ctx, t.from, to, c)
+	id, err := t.r.Owe(ctx, t.from, to, t.sealed(c))
 	t.queueID = id
 	return err
+}
+
+// sealed is the message with the seal of a forwarder above it, where it gets
+// one.
+func (t *transaction) sealed(c message.Content) message.Content {
+	if t.r.Seal == nil || !t.r.seals {
+		return c
+	}
+	fields, err := t.r.Seal(c)
+	if err != nil {
+		t.log.Warn("message not sealed", "error", err)
+		return c
+	}
+	return message.Joined{Head: fields, Tail: c}
 }
 
 // putOff owes the message to the mailboxes here that cannot take it now, where

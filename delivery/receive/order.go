@@ -29,7 +29,7 @@ func Deliver(ctx context.Context, c Config, o Order) error {
 // and answers of Sieve scripts, notifications. It is routed and gets its trace
 // fields, and recipients elsewhere are owed.
 func DeliverOwn(ctx context.Context, c Config, o Order) error {
-	return deliver(ctx, c, way{name: "own", addsTrace: true, relays: true, perRecipient: true}, o)
+	return deliver(ctx, c, way{name: "own", addsTrace: true, relays: true, seals: true, perRecipient: true}, o)
 }
 
 // Redeliver is Deliver for a mailbox that was put off (Owed.Here).

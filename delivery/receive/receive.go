@@ -115,6 +115,10 @@ type Config struct {
 	// Sign makes the DKIM-Signature fields for a message of our users, none for
 	// a domain without a key; nil signs nothing.
 	Sign func(c message.Content) ([]byte, error)
+	// Seal makes the fields (ARC) to stand above a stranger's message that goes on
+	// to somebody elsewhere, c with its trace; nil seals nothing. With an error the
+	// message goes without.
+	Seal func(c message.Content) ([]byte, error)
 	// JunkFolder gets what Policy calls junk; "" for INBOX.
 	JunkFolder string
 
@@ -150,6 +154,7 @@ type way struct {
 	isFinal      bool // the MTA before us has expanded aliases
 	strangers    bool // who comes is judged
 	relays       bool // recipients elsewhere are taken, where they can be owed
+	seals        bool // what goes on to others is sealed
 	perRecipient bool // one reply for each recipient
 	addsTrace    bool // Return-Path, Delivered-To, Received
 	completes    bool // adds Date and Message-ID where they are missing, takes Bcc away
@@ -159,7 +164,7 @@ type way struct {
 
 // NewMX takes mail from strangers for recipients of ours.
 func NewMX(c Config) smtp.Receiver {
-	return newReceiver(c, way{name: "mx", addsTrace: true, strangers: true})
+	return newReceiver(c, way{name: "mx", addsTrace: true, strangers: true, seals: true})
 }
 
 // NewSubmission takes mail from our users (RFC 6409): only after a login (or

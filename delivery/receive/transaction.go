@@ -153,8 +153,8 @@ func (t *transaction) spool(content io.Reader) (Content, error) {
 	case t.r.addsTrace:
 		content = message.EditHeader(content, nil, "Return-Path")
 	}
-	if t.judge != nil {
-		content = t.judge.Filter(content)
+	if t.r.Policy != nil && (t.r.strangers || t.r.completes) {
+		content = t.r.Policy.Filter(content)
 	}
 	return t.keep(content)
 }

@@ -274,6 +274,17 @@ type Policy struct {
 	// The folder for mail that its domain wants in quarantine (DMARC), made when
 	// it is missing. Empty: INBOX.
 	JunkFolder string `toml:"junk_folder"`
+	// The domain in whose name what is forwarded to other hosts is sealed (ARC, RFC
+	// 8617), so that they can see what was found out about it here. It needs the
+	// check arc and a key, as `gomaild dkim generate` makes it. What comes by lmtp
+	// is believed to have no Authentication-Results of ours that is forged. Empty:
+	// nothing is sealed.
+	ARCDomain string `toml:"arc_domain"`
+	// The domains of forwarders, such as mailing lists, whose seals (ARC) are
+	// believed: mail that fails DMARC is taken all the same where one of them saw
+	// it pass, and it and all who sealed after it are named here. It needs the
+	// check arc.
+	ARCTrusted []string `toml:"arc_trusted"`
 	// How long mx waits with its banner for clients that talk before it, which
 	// no mail server does (RFC 5321 section 3.1): they are sent away. "0s": it
 	// does not wait.

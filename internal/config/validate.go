@@ -249,6 +249,9 @@ func (v *validator) policy() {
 	v.unless(!strings.ContainsAny(p.JunkFolder, "\x00\n"), "policy.junk_folder", "%q cannot be the name of a folder; write one such as %q", p.JunkFolder, "Junk")
 	v.unless(p.ServiceTimeout >= Duration(100*time.Millisecond), "policy.service_timeout", "%q is too short; write %q or more", p.ServiceTimeout, "100ms")
 	v.services("policy.services", p.Services)
+	verifies := slices.Contains(p.Checks, "arc")
+	v.unless(p.ARCDomain == "" || verifies, "policy.arc_domain", "nothing can be sealed that was not looked at; add %q to policy.checks", "arc")
+	v.unless(len(p.ARCTrusted) == 0 || verifies, "policy.arc_trusted", "no seals are looked at; add %q to policy.checks", "arc")
 	for i, l := range p.DNSBL {
 		at := index("policy.dnsbl", i)
 		v.unless(isDomain(l.Domain), at+".domain", "%q is not a domain; write that of the list, such as %q", l.Domain, "bl.example.org")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gomaild/message"
+	"gomaild/policy/authres"
 	"gomaild/policy/dkim"
 )
 
@@ -100,6 +101,29 @@ func (v *Verifier) Verify(ctx context.Context, c message.Content) (Verdict, erro
 		}
 	}
 	return out, nil
+}
+
+// Link is one set of a chain: who sealed it, and what it says was found out when
+// the message came to it.
+type Link struct {
+	Sealer  string
+	Results []authres.Method
+}
+
+// Links are the sets of a chain, the newest first, down to one whose results
+// cannot be read. They are proven with Pass only.
+func (v *Verdict) Links() []Link {
+	var links []Link
+	for i := len(v.sets) - 1; i >= 0 && i < len(v.Sealers); i-- {
+		_, value, _ := strings.Cut(string(v.sets[i].results), ":")
+		_, value, _ = strings.Cut(value, ";") // the instance
+		_, methods, err := authres.Parse(value)
+		if err != nil {
+			break
+		}
+		links = append(links, Link{v.Sealers[i], methods})
+	}
+	return links
 }
 
 func (v Verdict) failed(r dkim.Result, reason string) Verdict {

@@ -185,6 +185,46 @@ func TestLongest(t *testing.T) {
 	}
 }
 
+// TestForward holds what is sealed on the word of our own results, whatever has
+// become of the message since.
+func TestForward(t *testing.T) {
+	t.Parallel()
+	all, z := sealers(t)
+	results := func(id, arc string) string {
+		m := []authres.Method{{Name: "spf", Result: "pass"}}
+		if arc != "" {
+			m = append(m, authres.Method{Name: "arc", Result: arc})
+		}
+		return string(authres.Format(id, m))
+	}
+	one := chain(t, all[:1], z)
+	changed := strings.Replace(one, "hello", "hallo", 1)
+	broken := strings.Replace(one, "ARC-Seal: i=1", "ARC-Seal: i=7", 1)
+	for _, tt := range []struct{ rule, text, want string }{
+		{"no chain yet", results("us.test", "none") + plain, "ARC-Seal: i=1; a=ed25519-sha256; cv=none;"},
+		{"a chain that passed", results("us.test", "pass") + one, "ARC-Seal: i=2; a=ed25519-sha256; cv=pass;"},
+		{"a chain that passed, and we changed the message", results("us.test", "pass") + changed, "ARC-Seal: i=2; a=ed25519-sha256; cv=pass;"},
+		{"a chain that had failed", results("us.test", "fail") + one, "ARC-Seal: i=2; a=ed25519-sha256; cv=fail;"},
+		{"the topmost of ours counts", results("other.test", "none") + results("US.test", "fail") + results("us.test", "pass") + one, "cv=fail;"},
+		{"nobody looked at the chain", results("us.test", "") + one, ""},
+		{"results of others", results("other.test", "pass") + one, ""},
+		{"no results", one, ""},
+		{"results that do not fit the chain", results("us.test", "none") + one, ""},
+		{"results that do not fit the lack of one", results("us.test", "pass") + plain, ""},
+		{"a chain that is over", results("us.test", "fail") + broken, ""},
+	} {
+		fields, err := all[1].Forward(strings.NewReader(tt.text), "us.test")
+		if err != nil || (fields == nil) != (tt.want == "") || !strings.Contains(string(fields), tt.want) {
+			t.Errorf("%s: %v\n%s", tt.rule, err, fields)
+		}
+		if strings.Contains(tt.want, "pass") || strings.Contains(tt.want, "none") {
+			if got := verdict(t, z, string(fields)+tt.text); got.Result != Pass || got.Links()[0].Sealer != "s2.test" || got.Links()[0].Results[0].Name != "spf" {
+				t.Errorf("%s: the next finds %+v", tt.rule, got)
+			}
+		}
+	}
+}
+
 // peer runs dkimpy: the message on its input, a result on its output.
 const peer = `
 import sys, dkim

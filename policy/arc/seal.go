@@ -3,6 +3,8 @@ package arc
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"gomaild/message"
@@ -14,6 +16,51 @@ import (
 type Sealer struct {
 	Signer dkim.Signer
 	Now    func() time.Time // default time.Now
+}
+
+// Forward makes the set of fields for a message that came with id's own
+// Authentication-Results field and goes on to somebody else. What that field
+// says of the chain is believed: since then the message may have been changed,
+// which is what chains are for. nil where nothing may be added, and where there
+// is no such field or none that says what the chain was.
+func (s *Sealer) Forward(c message.Content, id string) ([]byte, error) {
+	h, ok, err := dkim.ReadHeader(c)
+	if err != nil {
+		return nil, fmt.Errorf("read header: %w", err)
+	}
+	if !ok {
+		return nil, nil
+	}
+	results, state := ownResults(h, id)
+	found := collect(h)
+	switch {
+	case state == "":
+		return nil, nil
+	case state == Fail && found.Result != None:
+		found.Result = Fail
+	case state != found.Result:
+		return nil, nil
+	}
+	return s.Seal(c, found, results)
+}
+
+// ownResults is the topmost field of results that is id's, and what it says of
+// the chain, "" for nothing.
+func ownResults(h *dkim.Header, id string) (field []byte, state Result) {
+	for _, raw := range slices.Backward(h.Named(authres.FieldName)) {
+		_, value, _ := bytes.Cut(raw, []byte(":"))
+		who, methods, err := authres.Parse(string(value))
+		if err != nil || !strings.EqualFold(who, id) {
+			continue
+		}
+		for _, m := range methods {
+			if r := Result(m.Result); m.Name == "arc" && (r == None || r == Pass || r == Fail) {
+				state = r
+			}
+		}
+		return raw, state
+	}
+	return nil, ""
 }
 
 // Seal makes the set of fields for a message that goes on to somebody else, to

@@ -214,6 +214,18 @@ func (r *Ring) Sign(c message.Content) ([]byte, error) {
 	return fields.Bytes(), nil
 }
 
+// Signer is the key of exactly this domain with which chains are sealed, nil
+// without one: an RSA key where there is one, for not everybody verifies others.
+func (r *Ring) Signer(domain string) *dkim.Signer {
+	var found *dkim.Signer
+	for _, k := range r.domains[mail.FoldASCII(domain)] {
+		if a, err := k.signer.Algorithm(); found == nil || err == nil && a == dkim.RSASHA256 {
+			found = k.signer
+		}
+	}
+	return found
+}
+
 func (r *Ring) keysFor(domain string) []Key {
 	for domain != "" {
 		if list := r.domains[domain]; list != nil {
