@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"gomaild/accounts"
 	"gomaild/auth"
 	"gomaild/internal/config"
 	"gomaild/managesieve"
@@ -41,7 +42,7 @@ func (p *parts) openScripts(ctx context.Context, id auth.Identity, engine *sieve
 	if err != nil {
 		return nil, err
 	}
-	owner := storage.Owner{Address: m.Address, Maildir: m.Maildir}
+	owner := p.owner(m)
 	account, err := p.d.mail.store.Account(ctx, owner)
 	if err != nil {
 		return nil, err
@@ -57,5 +58,23 @@ func (p *parts) openScripts(ctx context.Context, id auth.Identity, engine *sieve
 	return scripts.New(scripts.Config{
 		FS: fs, Path: filepath.Join(p.c.Storage.Root, home),
 		UID: p.c.Storage.UID, GID: p.c.Storage.GID, Engine: engine,
+		Room: func(more int64) error { return p.scriptRoom(ctx, m, more) },
 	}), nil
+}
+
+// scriptRoom says whether a mailbox's account has room for so many octets of
+// scripts. They are not counted, but an account that is full takes none.
+func (p *parts) scriptRoom(ctx context.Context, m accounts.Mailbox, more int64) error {
+	account, err := p.d.mail.store.Account(ctx, p.owner(m))
+	if err != nil {
+		return err
+	}
+	q, err := account.Quota(ctx)
+	if err = errors.Join(err, account.Close()); err != nil {
+		return err
+	}
+	if !q.Allows(q.Used, storage.Usage{Bytes: more}, false) {
+		return scripts.ErrFull
+	}
+	return nil
 }

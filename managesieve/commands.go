@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,6 +88,9 @@ func (s *session) capabilities() {
 	}
 	write("MAXREDIRECTS", strconv.Itoa(cfg.Redirects))
 	write("NOTIFY", "mailto")
+	if slices.Contains(cfg.Extensions, "extlists") {
+		write("EXTLISTS", "urn") // of urn:ietf:params:sieve:addrbook (RFC 6134 section 2.7)
+	}
 	if s.scripts != nil {
 		write("OWNER", s.identity.Account.String())
 	}
@@ -212,7 +216,8 @@ func (s *session) refused(err error) error {
 	}
 	for known, code := range map[error]string{
 		scripts.ErrNoScript: "NONEXISTENT", scripts.ErrExists: "ALREADYEXISTS", scripts.ErrActive: "ACTIVE",
-		scripts.ErrQuota: "QUOTA/MAXSCRIPTS", scripts.ErrSize: "QUOTA/MAXSIZE", scripts.ErrName: "",
+		scripts.ErrQuota: "QUOTA/MAXSCRIPTS", scripts.ErrSize: "QUOTA/MAXSIZE", scripts.ErrFull: "QUOTA",
+		scripts.ErrName: "",
 	} {
 		if errors.Is(err, known) {
 			return no(code, err.Error())

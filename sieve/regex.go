@@ -3,6 +3,7 @@ package sieve
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ import (
 // any character, no back references.
 type pattern struct {
 	re   *regexp.Regexp
-	size int
+	size int // see steps
 }
 
 // regex is the :regex match type.
@@ -21,7 +22,7 @@ func (x *matching) regex(v string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if err := x.m.spend(x.pos, 1+len(v)*p.size/128); err != nil {
+		if err := x.m.spend(x.pos, 1+len(v)*p.size/64); err != nil {
 			return false, err
 		}
 		if !x.capture {
@@ -99,12 +100,43 @@ func newPattern(key string, cmp *comparator, limit int) (*pattern, error) {
 	if cmp.fold != nil {
 		flags = "(?si)"
 	}
+	tree, err := syntax.Parse(flags+expr, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	size := steps(tree)
+	if size > maxSteps {
+		return nil, fmt.Errorf("too complex, its repeats multiply to more than %d steps", maxSteps)
+	}
 	re, err := regexp.Compile(flags + expr)
 	if err != nil {
 		return nil, err
 	}
 	re.Longest()
-	return &pattern{re: re, size: len(key)}, nil
+	return &pattern{re: re, size: size}, nil
+}
+
+// maxSteps is how large the program of an expression may become. A few octets
+// with repeats in repeats would make one of millions.
+const maxSteps = 5000
+
+// steps is the size of the program that an expression becomes, about: what one
+// octet of a value costs at worst. Above maxSteps it is no more exact.
+func steps(re *syntax.Regexp) int {
+	n := 1
+	switch re.Op {
+	case syntax.OpLiteral, syntax.OpCharClass:
+		n += len(re.Rune)
+	}
+	for _, sub := range re.Sub {
+		if n += steps(sub); n > maxSteps {
+			return n
+		}
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(1, re.Min+1, re.Max)
+	}
+	return n
 }
 
 // translate writes a POSIX extended expression as Go's parser reads it.

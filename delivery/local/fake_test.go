@@ -144,3 +144,5 @@ func (s *fakeStore) count(n int) {
 	s.now += n
 	s.most = max(s.most, s.now)
 }
+
+func (a *fakeAccount) Admits(context.Context, int64) error { return nil }

@@ -64,16 +64,42 @@ func (a *Agent) filtered(ctx context.Context, log *slog.Logger, account storage.
 	if v.Close != nil {
 		defer v.Close()
 	}
-	for _, s := range v.Stores {
-		if s.Content == nil {
-			s.Content = c
+	for i := range v.Stores {
+		if v.Stores[i].Content == nil {
+			v.Stores[i].Content = c
 		}
-		if err := a.store1(ctx, log, account, r, s); err != nil {
-			return err
-		}
+	}
+	if err := a.storeAll(ctx, log, account, r, v.Stores); err != nil {
+		return err
 	}
 	if v.Done != nil {
 		v.Done(ctx)
+	}
+	return nil
+}
+
+// storeAll writes every copy. There is room for all of them or none is written.
+// Once one is durable the message is safe and the sender has done its part: what
+// goes wrong with the others is logged, as another try of the sender would bring
+// the first copy once more.
+func (a *Agent) storeAll(ctx context.Context, log *slog.Logger, account storage.Account, r Recipient, stores []Store) error {
+	if len(stores) > 1 {
+		var size int64
+		for _, s := range stores {
+			size += s.Content.Size()
+		}
+		if err := account.Admits(ctx, size); err != nil {
+			return err
+		}
+	}
+	for i, s := range stores {
+		err := a.store1(ctx, log, account, r, s)
+		switch {
+		case err != nil && i == 0:
+			return err
+		case err != nil:
+			log.ErrorContext(ctx, "one of several copies was not stored", "folder", s.Folder, "error", err)
+		}
 	}
 	return nil
 }

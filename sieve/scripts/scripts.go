@@ -43,6 +43,7 @@ var (
 	ErrName     = errors.New("not a name for a script")
 	ErrQuota    = errors.New("no room for more scripts")
 	ErrSize     = errors.New("script is too large")
+	ErrFull     = errors.New("the mailbox is full")
 )
 
 // Limits bound what an account may keep. Zero fields stand for defaults.
@@ -72,6 +73,9 @@ type Config struct {
 	UID, GID int        // owner of what is made; -1 for the process's
 	Engine   *sieve.Engine
 	Limits   Limits
+	// Room says whether the account may hold so many octets more: ErrFull if not,
+	// other errors are faults for now. nil: it may.
+	Room func(more int64) error
 }
 
 // Store is the scripts of one account. Sessions of one account may each have
@@ -172,7 +176,7 @@ func (s *Store) Get(name string) ([]byte, error) {
 }
 
 // HaveSpace reports whether a script of so many octets could be put. ErrName,
-// ErrSize, ErrQuota.
+// ErrSize, ErrQuota, ErrFull.
 func (s *Store) HaveSpace(name string, size int64) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -184,17 +188,22 @@ func (s *Store) HaveSpace(name string, size int64) error {
 	if err != nil {
 		return err
 	}
-	count, total := 1, size
+	count, total, more := 1, size, size
 	for _, one := range list {
-		if one.Name != name {
-			count++
-			total += one.size
+		if one.Name == name {
+			more -= one.size
+			continue
 		}
+		count++
+		total += one.size
 	}
 	if count > s.Limits.Scripts || total > s.Limits.Total {
 		return fmt.Errorf("%w: at most %d scripts and %d octets", ErrQuota, s.Limits.Scripts, s.Limits.Total)
 	}
-	return nil
+	if s.Room == nil || more <= 0 {
+		return nil
+	}
+	return s.Room(more)
 }
 
 // Check compiles a text and returns its warnings. A sieve.CompileError says

@@ -168,6 +168,37 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestFullAccount holds that an account which is full takes no more octets of
+// scripts, and lets go of some.
+func TestFullAccount(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t, Limits{})
+	put(t, s, "a")
+	room := int64(2)
+	s.Room = func(more int64) error {
+		if more > room {
+			return ErrFull
+		}
+		return nil
+	}
+	for _, tt := range []struct {
+		name, text string
+		want       error
+	}{
+		{"b", keep, ErrFull},
+		{"a", keep + "#23", ErrFull},
+		{"a", keep + "#2", nil},
+		{"a", "stop;", nil},
+	} {
+		if err := s.HaveSpace(tt.name, int64(len(tt.text))); !errors.Is(err, tt.want) {
+			t.Errorf("HAVESPACE %s %q: %v, want %v", tt.name, tt.text, err, tt.want)
+		}
+		if _, err := s.Put(tt.name, []byte(tt.text)); !errors.Is(err, tt.want) {
+			t.Errorf("PUTSCRIPT %s %q: %v, want %v", tt.name, tt.text, err, tt.want)
+		}
+	}
+}
+
 // TestPowerCut cuts the power after every operation of an activation and of a
 // rename of the active script: one of them is active at any time, and it can be
 // read.
