@@ -79,23 +79,7 @@ func TestQuota(t *testing.T) {
 func TestUsageInDatabase(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	sql := func(statement string, into ...any) {
-		t.Helper()
-		db, err := sql.Open("sqlite", "file:"+w.path("accounts.sqlite"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if len(into) > 0 {
-			err = db.QueryRowContext(t.Context(), statement).Scan(into...)
-		} else {
-			_, err = db.ExecContext(t.Context(), statement)
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
-	sql("UPDATE domain SET quota = 100 WHERE domain = 'example.test'")
+	w.sql(t, "UPDATE domain SET quota = 100 WHERE domain = 'example.test'")
 	d, err := New(w.config(t, "quota.enabled = true\nquota.messages = 5\nquota.domains = true\nquota.domain_unit = \"1kB\"\nquota.warnings = [40]\n", listeners), Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -126,14 +110,32 @@ func TestUsageInDatabase(t *testing.T) {
 		t.Error(err)
 	}
 	var octets, messages int64
-	sql("SELECT bytes, messages FROM quota2 WHERE username = 'alice@example.test'", &octets, &messages)
+	w.sql(t, "SELECT bytes, messages FROM quota2 WHERE username = 'alice@example.test'", &octets, &messages)
 	if messages != 3 || octets < 300 {
 		t.Errorf("quota2 says %d octets, %d messages", octets, messages)
 	}
 
-	sql("UPDATE domain SET quota = 1 WHERE domain = 'example.test'")
+	w.sql(t, "UPDATE domain SET quota = 1 WHERE domain = 'example.test'")
 	w.start(t)
 	if err := send("domain is full " + strings.Repeat("x", 600)); err == nil || !strings.Contains(err.Error(), "Quota exceeded") {
 		t.Errorf("over the domain's quota: %v", err)
+	}
+}
+
+// sql runs a statement on the world's database, or reads one row of a query.
+func (w *world) sql(t *testing.T, statement string, into ...any) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+w.path("accounts.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if len(into) > 0 {
+		err = db.QueryRowContext(t.Context(), statement).Scan(into...)
+	} else {
+		_, err = db.ExecContext(t.Context(), statement)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
 	}
 }
