@@ -61,7 +61,8 @@ func utf16Bytes(s string) []byte {
 
 // DecodeUTF7 turns modified UTF-7 into UTF-8. It is strict, so that a mailbox
 // has one name on the wire: what EncodeUTF7 would write otherwise is ErrUTF7,
-// and so are control characters and unpaired surrogates. Names already in
+// and so are control characters and unpaired surrogates; DEL may be shifted, as
+// in names that Dovecot makes. Names already in
 // UTF-8, which RFC 3501 does not allow, pass as they are: clients that send
 // them mean what they say.
 func DecodeUTF7(s string) (string, error) {
@@ -113,7 +114,7 @@ func decodeShifted(code string) (string, bool) {
 	}
 	runes := utf16.Decode(units)
 	for _, r := range runes {
-		if r < ' ' || r == 0x7F || r == utf8.RuneError {
+		if r < ' ' || r == utf8.RuneError {
 			return "", false
 		}
 	}

@@ -10,6 +10,7 @@ func TestUTF7(t *testing.T) {
 		{"RFC 3501's own example", "~peter/mail/&U,BTFw-/&ZeVnLIqe-", "~peter/mail/台北/日本語"},
 		{"beyond 16 bits", "&2D3eAA-", "😀"},
 		{"shifted runs are joined", "&AOQA9gD8-", "äöü"},
+		{"DEL, which Dovecot makes", "ctl&AH8-", "ctl\x7f"},
 		{"nothing", "", ""},
 	}
 	for _, tt := range tests {
