@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"internal/spool":               {"internal/durable"},
 	"internal/peer":                {},
 	"internal/gate":                {},
+	"internal/tables":              {"mail"},
 	"internal/inflate":             {},
 	"internal/metrics":             {"mail"},
 	"internal/maillog":             {"mail"},
