@@ -18,7 +18,7 @@ var arrows = map[string][]string{
 	".":    {},
 	"mail": {},
 
-	"internal/config":              {},
+	"internal/config":              {"internal/tables", "mail"},
 	"internal/durable":             {},
 	"internal/durable/crashfs":     {"internal/durable"},
 	"internal/durable/durabletest": {"internal/durable"},
@@ -89,7 +89,7 @@ var arrows = map[string][]string{
 	"deploy":    {},
 	"e2e/drill": {"internal/durable"},
 
-	"delivery/routing":       {"accounts", "mail"},
+	"delivery/routing":       {"accounts", "internal/tables", "mail"},
 	"delivery/local":         {"storage", "accounts", "message", "mail"},
 	"delivery/filter":        {"accounts", "delivery/local", "sieve", "storage", "internal/durable", "message", "mail"},
 	"delivery/bounce":        {"delivery/queue", "message", "mail"},

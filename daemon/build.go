@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -16,7 +17,6 @@ import (
 	"gomaild/imap"
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
-	"gomaild/mail"
 	"gomaild/managesieve"
 	"gomaild/message"
 	"gomaild/policy"
@@ -53,11 +53,14 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 		return nil, c.At("accounts", err, "mend the table [accounts]")
 	}
 	g := newGeneration(c, db)
-	p := d.parts(c, d.accountsOf(c, db), db)
+	p, err := d.parts(c, d.accountsOf(c, db), db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	p.policy, p.keys, p.seal = judge, ring, seal
 	g.policy, g.last = judge, d.flushUsage
 	d.mail.ledger.domains.Store(c.Quota.Domains)
-	g.own = p.receiveConfig()
+	g.own, g.router = p.receiveConfig(), p.router
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)
 	}
@@ -77,14 +80,18 @@ type parts struct {
 	seal   func(message.Content) ([]byte, error) // nil: nothing is sealed
 }
 
-func (d *Daemon) parts(c *config.Config, db accountSource, away accounts.Vacations) *parts {
+func (d *Daemon) parts(c *config.Config, db accountSource, away accounts.Vacations) (*parts, error) {
 	p := &parts{d: d, c: c, db: db}
+	rc, err := routingConfig(c, db, d.hostname, d.log)
+	if err != nil {
+		return nil, err
+	}
 	p.auth = auth.New(p.authConfig())
-	p.router = routing.New(routingConfig(c, db, d.hostname))
+	p.router = routing.New(rc)
 	p.local = local.New(local.Config{
 		Store: d.mail.store, Detail: detailFolder(c), Filter: d.filter(c, away), Owner: p.owner, FullDefers: c.Quota.Defer, Logger: d.log,
 	})
-	return p
+	return p, nil
 }
 
 func (p *parts) authConfig() auth.Config {
@@ -113,25 +120,6 @@ func trustedNetworks(c *config.Config) []netip.Prefix {
 		all = append(all, l.TrustedNetworks...)
 	}
 	return slices.Clip(all)
-}
-
-func routingConfig(c *config.Config, db accounts.Lookup, hostname string) routing.Config {
-	r := &c.Routing
-	rc := routing.Config{
-		Lookup:         db,
-		Delimiter:      delimiter(c),
-		Deployed:       c.Accounts.DeployedAnswers,
-		Origin:         r.Origin,
-		SystemDomains:  []string{hostname},
-		VacationDomain: r.VacationDomain,
-	}
-	if rc.Origin == "" {
-		rc.Origin = hostname
-	}
-	if a, err := mail.ParseAddress(r.Postmaster); err == nil {
-		rc.Postmaster = a
-	}
-	return rc
 }
 
 // detailFolder is what local delivery does with a +detail.

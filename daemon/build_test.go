@@ -62,8 +62,15 @@ trusted_networks = ["10.1.0.0/16"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := w.parts(c, w.current.Load().db, w.current.Load().db)
-	login, route, received := p.authConfig(), routingConfig(c, nil, "mail.example.test"), p.receiveConfig()
+	p, err := w.parts(c, w.current.Load().db, w.current.Load().db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	route, err := routingConfig(c, nil, "mail.example.test", w.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	login, received := p.authConfig(), p.receiveConfig()
 	submission, reading := p.smtpConfig(&c.Listeners[0]), p.imapConfig(&c.Listeners[1])
 	for key, ok := range map[string]bool{
 		"accounts":         db.AppPasswords && db.Deployed,

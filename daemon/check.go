@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -40,7 +41,9 @@ func Check(ctx context.Context, c *config.Config, running bool) Report {
 	k.certificates(name)
 	k.database(ctx, name)
 	k.scheme()
-	_, err := uniqueIDs(c)
+	_, err := routingConfig(c, nil, name, slog.New(slog.DiscardHandler))
+	k.found(err)
+	_, err = uniqueIDs(c)
 	k.found(err)
 	if !running {
 		k.listeners(ctx)
@@ -215,7 +218,9 @@ func (k *checker) database(ctx context.Context, hostname string) {
 		k.warn("hostname", "%q is also a domain of the database: of its addresses only postmaster and abuse get mail, as with Postfix's mydestination; name this host otherwise, such as %q",
 			hostname, "mail."+hostname)
 	}
-	k.postmaster(ctx, routing.New(routingConfig(k.c, db, hostname)))
+	if rc, err := routingConfig(k.c, db, hostname, slog.New(slog.DiscardHandler)); err == nil { // lookupTables has told
+		k.postmaster(ctx, routing.New(rc))
+	}
 }
 
 func databasePath(c *config.Config) string {

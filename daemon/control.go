@@ -63,6 +63,7 @@ func (d *Daemon) controlHandler() http.Handler {
 		_ = json.NewEncoder(w).Encode(d.Status()) // a client that went is no matter
 	})
 	mux.HandleFunc("POST "+control.PathQueue, d.tellQueue)
+	mux.HandleFunc("GET "+control.PathRoute, d.tellRoute)
 	return mux
 }
 

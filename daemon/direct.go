@@ -35,5 +35,9 @@ func DeliverDirect(ctx context.Context, c *config.Config, o receive.Order) (err 
 	}
 	defer func() { err = errors.Join(err, store.close()) }()
 	d := &Daemon{log: log, hostname: name, mail: store}
-	return receive.Deliver(ctx, d.parts(c, db, db).receiveConfig(), o)
+	p, err := d.parts(c, db, db)
+	if err != nil {
+		return err
+	}
+	return receive.Deliver(ctx, p.receiveConfig(), o)
 }

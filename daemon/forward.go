@@ -61,11 +61,7 @@ func (f forwarding) Resolve(ctx context.Context, to mail.Address) ([]routing.Des
 	case err != nil:
 		return nil, &mail.Status{Code: 550, Enhanced: "5.1.1", Text: "<" + to.String() + ">: Recipient address rejected: User unknown", Cause: err}
 	}
-	list, err := f.Router.Resolve(ctx, origin)
-	if errors.Is(err, routing.ErrNotLocal) {
-		return []routing.Destination{{Class: routing.Remote, Address: origin}}, nil
-	}
-	return list, err
+	return f.Router.Relay(ctx, origin)
 }
 
 // owe is outgoing.owe with the reverse-path that others see.

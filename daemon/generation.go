@@ -9,6 +9,7 @@ import (
 
 	"gomaild/accounts/postfixadmin"
 	"gomaild/delivery/receive"
+	"gomaild/delivery/routing"
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
 	"gomaild/policy"
@@ -23,8 +24,9 @@ type generation struct {
 	db       *postfixadmin.DB
 	policy   *policy.Policy              // may be nil
 	handlers map[string]listener.Handler // by the key of the door
-	own      receive.Config              // for mail that this server itself sends
-	last     func(context.Context)       // is done with the database when the last session has ended
+	router   *routing.Router
+	own      receive.Config        // for mail that this server itself sends
+	last     func(context.Context) // is done with the database when the last session has ended
 
 	drain chan struct{} // closed: no new work
 	empty chan struct{} // closed when draining and the last session has ended

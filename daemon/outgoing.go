@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"gomaild/delivery/queue"
 	"gomaild/delivery/receive"
 	"gomaild/delivery/remote"
+	"gomaild/delivery/routing"
 	"gomaild/delivery/srs"
 	"gomaild/internal/config"
 	"gomaild/internal/durable"
@@ -30,6 +32,7 @@ const (
 	transportLMTP    = "lmtp"
 	transportLocal   = "local"   // to be routed here
 	transportMailbox = "mailbox" // a mailbox here that was put off
+	transportError   = "error"   // refused or put off: Host is the status
 )
 
 // outgoing is mail that waits and mail for others. It lives as long as the mail
@@ -115,6 +118,8 @@ func (o *outgoing) Deliver(ctx context.Context, job queue.Job) []queue.Result {
 		return o.deliverHere(ctx, job, receive.DeliverOwn)
 	case job.Destination.Transport == transportMailbox:
 		return o.deliverHere(ctx, job, receive.Redeliver)
+	case job.Destination.Transport == transportError:
+		return failed(job, failing(job.Destination.Host))
 	case o.remote == nil:
 		return failed(job, &mail.Status{Code: 451, Enhanced: "4.3.5", Text: "Sending to other hosts is switched off (remote.enabled)"})
 	}
@@ -152,7 +157,7 @@ func (o *outgoing) owe(_ context.Context, from mail.ReversePath, to []receive.Ow
 	for _, r := range to {
 		to := queue.Destination{Transport: transportMailbox, Folder: r.Folder}
 		if !r.Here {
-			to = destination(r.Address.Domain, r.Transport)
+			to = destination(r.Address, r.Transport)
 		}
 		e.To = append(e.To, queue.Recipient{Recipient: r.Recipient, Destination: to})
 	}
@@ -163,30 +168,33 @@ func (o *outgoing) owe(_ context.Context, from mail.ReversePath, to []receive.Ow
 	return id, nil
 }
 
-// destination is where the mail of a domain goes: by its mail exchangers, or as
-// the transport of a relay domain of ours says. One that names no host we can
-// read leaves it to the domain.
-func destination(domain, transport string) queue.Destination {
-	d := queue.Destination{Transport: transportSMTP, Host: strings.ToLower(domain)}
-	name, next, _ := strings.Cut(transport, ":")
-	switch name {
-	case "smtp", "relay", "lmtp":
-	default:
-		return d
+// destination is where mail for an address goes: by the mail exchangers of its
+// domain, or as its transport says.
+func destination(a mail.Address, t routing.Transport) queue.Destination {
+	d := queue.Destination{Transport: transportSMTP, Host: strings.ToLower(a.Domain), Direct: t.Kind == routing.BySMTP}
+	switch {
+	case t.Kind == routing.Failing:
+		return queue.Destination{Transport: transportError, Host: t.Status.Error()}
+	case t.Socket != "":
+		return queue.Destination{Transport: transportLMTP, Host: t.Socket}
+	case t.Hop.Host != "":
+		d.Host, d.NoMX, d.Port, d.Direct = t.Hop.Host, t.Hop.NoMX, t.Hop.Port, true
 	}
-	if path, ok := strings.CutPrefix(next, "unix:"); ok && name == "lmtp" {
-		return queue.Destination{Transport: transportLMTP, Host: path}
-	}
-	next = strings.TrimPrefix(next, "inet:")
-	hop, port, err := config.SplitNextHop(next)
-	if err != nil {
-		return d
-	}
-	d.Host, d.NoMX, d.Port = hop.Host, hop.NoMX, port
-	if name == "lmtp" {
-		d.Transport = transportLMTP
+	if t.Kind == routing.ByLMTP {
+		d.Transport, d.Direct = transportLMTP, false
 	}
 	return d
+}
+
+// failing is the status of the transport error.
+func failing(text string) error {
+	code, rest, _ := strings.Cut(text, " ")
+	enhanced, said, _ := strings.Cut(rest, " ")
+	n, err := strconv.Atoi(code)
+	if err != nil || n < 400 || n > 599 {
+		return fmt.Errorf("the transport error says %q", text)
+	}
+	return &mail.Status{Code: n, Enhanced: enhanced, Text: said}
 }
 
 // submit queues a message of this server itself, to be routed when its turn

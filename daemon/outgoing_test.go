@@ -15,7 +15,9 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 
 	"gomaild/delivery/queue"
+	"gomaild/delivery/routing"
 	"gomaild/internal/config"
+	"gomaild/mail"
 )
 
 // sink is another host's SMTP server. It takes everything but recipients that
@@ -253,18 +255,25 @@ func TestDestination(t *testing.T) {
 		transport string
 		want      queue.Destination
 	}{
-		{"", queue.Destination{Transport: "smtp", Host: "far.test"}},
-		{"virtual", queue.Destination{Transport: "smtp", Host: "far.test"}},
-		{"relay:", queue.Destination{Transport: "smtp", Host: "far.test"}},
-		{"smtp:[192.0.2.1]:2525", queue.Destination{Transport: "smtp", Host: "192.0.2.1", Port: 2525, NoMX: true}},
-		{"relay:Hub.test", queue.Destination{Transport: "smtp", Host: "hub.test"}},
+		{":", queue.Destination{Transport: "smtp", Host: "far.test"}},
+		{"relay:", queue.Destination{Transport: "smtp", Host: "far.test", Direct: true}},
+		{":[hop.test]", queue.Destination{Transport: "smtp", Host: "hop.test", NoMX: true, Direct: true}},
+		{"smtp:[192.0.2.1]:2525", queue.Destination{Transport: "smtp", Host: "192.0.2.1", Port: 2525, NoMX: true, Direct: true}},
+		{"relay:Hub.test", queue.Destination{Transport: "smtp", Host: "hub.test", Direct: true}},
+		{"error:5.7.1 go away", queue.Destination{Transport: "error", Host: "550 5.7.1 go away"}},
 		{"lmtp:inet:[10.0.0.1]:24", queue.Destination{Transport: "lmtp", Host: "10.0.0.1", Port: 24, NoMX: true}},
 		{"lmtp:unix:/run/lmtp", queue.Destination{Transport: "lmtp", Host: "/run/lmtp"}},
-		{"smtp:[broken", queue.Destination{Transport: "smtp", Host: "far.test"}},
 	} {
-		if got := destination("FAR.test", tt.transport); got != tt.want {
+		transport, err := routing.ParseTransport(tt.transport)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := destination(mail.Address{Local: "a", Domain: "FAR.test"}, transport); got != tt.want {
 			t.Errorf("%q: %+v", tt.transport, got)
 		}
+	}
+	if s := mail.StatusOf(failing("451 4.7.1 not now")); s.Code != 451 || s.Enhanced != "4.7.1" || s.Text != "not now" {
+		t.Errorf("%+v", s)
 	}
 }
 
@@ -280,4 +289,52 @@ func TestReadLogin(t *testing.T) {
 			t.Errorf("%q: %+v, %v", text, login, err)
 		}
 	}
+}
+
+// TestTablesWhileRunning: a transport map counts for what comes next without a
+// restart, a bad one keeps the old, and BCC maps copy.
+func TestTablesWhileRunning(t *testing.T) {
+	t.Parallel()
+	s, addr := newSink(t)
+	w := newWorld(t)
+	put := func(text string) {
+		if err := os.WriteFile(w.path("transport"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		past := time.Now().Add(-time.Minute) // a change that nobody is in the middle of
+		if err := os.Chtimes(w.path("transport"), past, past.Add(time.Duration(len(text))*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	host, port, _ := net.SplitHostPort(addr)
+	put("far.test error:5.7.1 not yet\n")
+	head := fmt.Sprintf("dns.servers = [\"127.0.0.1:1\"]\nrouting.transport_maps = [%q]\nrouting.recipient_bcc_maps = [\"inline:{@far.test=alice@example.test}\"]\n", "hash:"+w.path("transport"))
+	d, err := New(w.config(t, head, listeners), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Daemon = d
+	w.start(t)
+	if err := w.submitTo(t, "x@far.test", "too early"); err == nil || !strings.Contains(err.Error(), "not yet") {
+		t.Errorf("the old map: %v", err)
+	}
+	put(fmt.Sprintf("far.test smtp:[%s]:%s\n", host, port))
+	limit := time.Now().Add(20 * time.Second)
+	for {
+		if err = w.submitTo(t, "x@far.test", "in time"); err == nil || time.Now().After(limit) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("the new map: %v", err)
+	}
+	put("far.test what is this\n")
+	if got := s.await(t, 1)[0]; !strings.Contains(got, "> x@far.test\n") || !strings.Contains(got, "Subject: in time") {
+		t.Errorf("the other host got %s", got)
+	}
+	w.awaitFile(t, "alice", "", "Subject: in time")
+	if err := w.submitTo(t, "x@far.test", "with the last good map"); err != nil {
+		t.Errorf("a bad map: %v", err)
+	}
+	s.await(t, 2)
 }

@@ -43,13 +43,13 @@ func relayThrough(c *config.Config, rc *remote.Config) error {
 	if c.Remote.RelayHost == "" {
 		return nil
 	}
-	hop, port, err := config.SplitNextHop(c.Remote.RelayHost)
+	hop, err := mail.ParseNextHop(c.Remote.RelayHost)
 	if err != nil {
 		return c.At("remote.relay_host", err, "write a host such as %q", "[smtp.example.org]:587")
 	}
-	to := queue.Destination{Transport: transportSMTP, Host: hop.Host, Port: port, NoMX: hop.NoMX}
+	to := queue.Destination{Transport: transportSMTP, Host: hop.Host, Port: hop.Port, NoMX: hop.NoMX, Direct: true}
 	rc.Relay = func(d queue.Destination, _ mail.ReversePath) queue.Destination {
-		if d.NoMX || d.Transport != transportSMTP {
+		if d.Direct || d.NoMX || d.Transport != transportSMTP {
 			return d // a transport names its host itself
 		}
 		return to

@@ -21,6 +21,7 @@ const (
 	PathStatus        = "/status"         // Status as JSON
 	PathProbeDisk     = "/probe/disk"     // a synced write to the mail root; waits as long as the disk does
 	PathProbeDatabase = "/probe/database" // the database of the accounts answers
+	PathRoute         = "/route"          // ?to=ADDRESS&from=ADDRESS: the way of mail, as JSON
 	PathQueue         = "/queue"          // POST: what a person does to messages in the queue
 )
 

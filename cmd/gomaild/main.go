@@ -134,6 +134,7 @@ To set up your own:
 		a.deliverCommand(),
 		a.ocfCommand(),
 		a.queueCommand(),
+		a.routeCommand(),
 		a.dkimCommand(),
 		a.sieveCommand(),
 		a.statusCommand(),

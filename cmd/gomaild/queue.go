@@ -114,25 +114,13 @@ func printQueued(w io.Writer, e *queue.Envelope) error {
 	}
 	_, err := fmt.Fprintf(w, "%s  %s  %d octets  from %s%s\n", e.ID, e.Arrived.Format(time.DateTime), e.Size, e.From, held)
 	for _, r := range e.To {
-		fmt.Fprintf(w, "    to <%s> by %s", r.Address, nextHop(r.Destination))
+		fmt.Fprintf(w, "    to <%s> by %s", r.Address, r.Destination)
 		if r.Attempts > 0 {
 			fmt.Fprintf(w, ", %d attempts, next %s\n        %s", r.Attempts, r.Next.Format(time.DateTime), r.Last)
 		}
 		_, err = fmt.Fprintln(w)
 	}
 	return err
-}
-
-// nextHop is a destination as transports are written.
-func nextHop(d queue.Destination) string {
-	host := d.Host
-	if d.NoMX {
-		host = "[" + host + "]"
-	}
-	if d.Port != 0 {
-		host += fmt.Sprintf(":%d", d.Port)
-	}
-	return d.Transport + ":" + host
 }
 
 // queued and owed are what --json prints: names that stay.
@@ -156,7 +144,7 @@ type owed struct {
 func queuedJSON(e *queue.Envelope) queued {
 	q := queued{ID: e.ID, From: e.From.Address.String(), Arrived: e.Arrived, Size: e.Size, Held: e.Held}
 	for _, r := range e.To {
-		q.Recipients = append(q.Recipients, owed{r.Address.String(), nextHop(r.Destination), r.Attempts, r.Next, r.Last})
+		q.Recipients = append(q.Recipients, owed{r.Address.String(), r.Destination.String(), r.Attempts, r.Next, r.Last})
 	}
 	return q
 }

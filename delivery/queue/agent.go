@@ -2,6 +2,8 @@ package queue
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"gomaild/mail"
@@ -15,7 +17,25 @@ type Destination struct {
 	Host      string // domain, host name or address literal, in lower case; path of the socket for lmtp on a unix socket; "" for local and mailbox
 	Port      uint16 // 0: the transport's own
 	NoMX      bool   // Host is a host, not a mail domain: Postfix's [host]
+	Direct    bool   `json:",omitempty"` // a transport map names the way: no relay host for all
 	Folder    string `json:",omitempty"` // of a mailbox; "" for INBOX
+}
+
+// String is the destination as transport maps are written.
+func (d Destination) String() string {
+	host := d.Host
+	switch {
+	case d.Transport == "error":
+		return d.Transport + ":" + host
+	case strings.HasPrefix(host, "/"):
+		return d.Transport + ":unix:" + host
+	case d.NoMX:
+		host = "[" + host + "]"
+	}
+	if d.Port != 0 {
+		host += ":" + strconv.Itoa(int(d.Port))
+	}
+	return d.Transport + ":" + host
 }
 
 // Job is one attempt: one message for recipients that share a Destination.

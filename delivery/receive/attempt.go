@@ -19,6 +19,7 @@ type attempt struct {
 	to     local.Recipient // of a mailbox
 	owing  Owed
 	isOwed bool // by the queue: elsewhere, or put off
+	isGone bool // thrown away, as its transport says
 	err    error
 }
 
@@ -29,11 +30,12 @@ type place struct {
 	elsewhere bool
 }
 
-// attempts are the distinct places, and for each recipient those it leads to.
+// attempts are the distinct places, and for each recipient, then for each copy,
+// those it leads to.
 func (t *transaction) attempts(head message.Trace) (all []*attempt, of [][]*attempt) {
 	met := make(map[place]*attempt)
-	of = make([][]*attempt, len(t.to))
-	for i, rcpt := range t.to {
+	of = make([][]*attempt, len(t.to)+len(t.copies))
+	for i, rcpt := range slices.Concat(t.to, t.copies) {
 		for _, d := range rcpt.leadsTo {
 			p := placeOf(d)
 			a := met[p]
@@ -67,6 +69,9 @@ func (t *transaction) attempt(p place, rcpt accepted, d routing.Destination) *at
 		to.ORcpt = "rfc822;" + to.Address.String()
 	}
 	to.Address = d.Address
+	if d.Class == routing.Discard {
+		return &attempt{place: p, owing: Owed{Recipient: to}, isGone: true}
+	}
 	if p.elsewhere {
 		return &attempt{place: p, owing: Owed{Recipient: to, Relay: d.Class == routing.Relay, Transport: d.Transport}, isOwed: true}
 	}
@@ -172,7 +177,7 @@ func (t *transaction) run(ctx context.Context, m local.Message, attempts []*atte
 	var open []*attempt
 	var to []local.Recipient
 	for _, a := range attempts {
-		if a.err == nil && !a.isOwed {
+		if a.err == nil && !a.isOwed && !a.isGone {
 			open = append(open, a)
 			to = append(to, a.to)
 		}

@@ -65,7 +65,7 @@ func (t *transaction) logResults(ctx context.Context, c Content, results []error
 		}
 		event := mail.EventDelivered
 		switch {
-		case t.isDiscarded:
+		case t.isDiscarded, t.to[i].isGone:
 			event = mail.EventDiscarded
 		case t.to[i].waits:
 			event = mail.EventQueued

@@ -48,6 +48,8 @@ import (
 // Router is the part of routing.Router that is needed here.
 type Router interface {
 	Resolve(ctx context.Context, to mail.Address) ([]routing.Destination, error)
+	Relay(ctx context.Context, to mail.Address) ([]routing.Destination, error)
+	Copies(from mail.Address, to []mail.Address) ([]mail.Address, error)
 	MaySendAs(ctx context.Context, login, from mail.Address) (bool, error)
 }
 
@@ -135,8 +137,8 @@ type Config struct {
 // Owed is a recipient who gets the message later.
 type Owed struct {
 	mail.Recipient
-	Relay     bool   // of a relay domain of ours
-	Transport string // of that domain, as the account database has it; "" where the recipient's own domain decides
+	Relay     bool              // of a domain of ours
+	Transport routing.Transport // how it goes on; zero where the recipient's domain decides
 
 	Here   bool   // a mailbox here, to be brought to by Redeliver
 	Folder string // of that mailbox, as in an Order
@@ -157,6 +159,7 @@ type way struct {
 	seals        bool // what goes on to others is sealed
 	perRecipient bool // one reply for each recipient
 	addsTrace    bool // Return-Path, Delivered-To, Received
+	copies       bool // BCC maps count: who brings it is the first of our hosts to have it
 	completes    bool // adds Date and Message-ID where they are missing, takes Bcc away
 	isAgain      bool // was put off: the trace is there but for Return-Path and Delivered-To
 	isLMTP       bool // Received and Delivered-To as Dovecot's LMTP writes them
@@ -164,7 +167,7 @@ type way struct {
 
 // NewMX takes mail from strangers for recipients of ours.
 func NewMX(c Config) smtp.Receiver {
-	return newReceiver(c, way{name: "mx", addsTrace: true, strangers: true, seals: true})
+	return newReceiver(c, way{name: "mx", addsTrace: true, copies: true, strangers: true, seals: true})
 }
 
 // NewSubmission takes mail from our users (RFC 6409): only after a login (or
@@ -172,7 +175,7 @@ func NewMX(c Config) smtp.Receiver {
 // reverse-path is allowed, as Postfix allows it: receipts (RFC 8098 section 3)
 // are sent with it.
 func NewSubmission(c Config) smtp.Receiver {
-	return newReceiver(c, way{name: "submission", needsLogin: !c.Trusted, addsTrace: true, completes: true, relays: true})
+	return newReceiver(c, way{name: "submission", needsLogin: !c.Trusted, addsTrace: true, copies: true, completes: true, relays: true})
 }
 
 // NewLMTP takes mail from an MTA that is responsible for it until each

@@ -32,6 +32,7 @@ type world struct {
 	mailboxes map[string]bool     // active mailboxes
 	aliases   map[string][]string // address to destinations
 	owns      map[string]string   // sender address to login
+	copies    map[string]string   // sender or recipient to who gets a copy
 	down      bool                // the database
 
 	mu       sync.Mutex // guards the fields below
@@ -49,6 +50,8 @@ func newWorld() *world {
 			"out@example.org":   {"alice@example.org", "x@far.test"},
 			"left@example.org":  {"alice@example.org", "gone@example.org"},
 			"gone@example.org":  {},
+			"lost@example.org":  {"drop@far.test"},
+			"half@example.org":  {"drop@far.test", "bob@example.org"},
 			"alice@example.org": {"alice@example.org", "bob@example.org"},
 		},
 		owns:  map[string]string{"sales@example.org": "alice@example.org", "alice@example.org": "alice@example.org"},
@@ -83,6 +86,8 @@ func (w *world) Resolve(_ context.Context, to mail.Address) ([]routing.Destinati
 		base, detail, _ := a.CutDetail('+')
 		d := routing.Destination{Class: routing.Remote, Address: a}
 		switch {
+		case a.Local == "drop":
+			d.Class = routing.Discard
 		case w.mailboxes[base.String()]:
 			d = routing.Destination{Class: routing.Local, Address: a, Mailbox: accounts.Mailbox{Address: base}, Detail: detail}
 		case a.Domain == "example.org":
@@ -91,6 +96,23 @@ func (w *world) Resolve(_ context.Context, to mail.Address) ([]routing.Destinati
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+func (w *world) Relay(ctx context.Context, to mail.Address) ([]routing.Destination, error) {
+	list, err := w.Resolve(ctx, to)
+	if errors.Is(err, routing.ErrNotLocal) {
+		return []routing.Destination{{Class: routing.Remote, Address: to}}, nil
+	}
+	return list, err
+}
+
+func (w *world) Copies(from mail.Address, to []mail.Address) (list []mail.Address, err error) {
+	for _, a := range append([]mail.Address{from}, to...) {
+		if c := w.copies[a.String()]; c != "" {
+			list = append(list, address(c))
+		}
+	}
+	return list, nil
 }
 
 func (w *world) MaySendAs(_ context.Context, login, from mail.Address) (bool, error) {

@@ -26,7 +26,9 @@ func (r *receiver) resolve(ctx context.Context, to mail.Address) ([]routing.Dest
 	case errors.Is(err, routing.ErrNotLocal) && r.relays && !r.Elsewhere:
 		return nil, noRelay(to)
 	case errors.Is(err, routing.ErrNotLocal) && r.relays:
-		return []routing.Destination{{Class: routing.Remote, Address: to}}, nil
+		if list, err = r.Router.Relay(ctx, to); err != nil {
+			return nil, lookupFault(err)
+		}
 	case err != nil:
 		return nil, lookupFault(err)
 	}
@@ -54,7 +56,7 @@ func (r *receiver) served(to mail.Address, list []routing.Destination) ([]routin
 	var kept []routing.Destination
 	for _, d := range list {
 		switch d.Class {
-		case routing.Local:
+		case routing.Local, routing.Discard:
 			kept = append(kept, d)
 		case routing.NoUser:
 			r.Logger.Warn("alias leads to nobody", "recipient", to.String(), "member", d.Address.String())

@@ -24,6 +24,7 @@ type transaction struct {
 	client smtp.Client
 	from   mail.ReversePath
 	to     []accepted
+	copies []accepted // by the BCC maps: nobody hears of them
 	log    *slog.Logger
 
 	begun       time.Time
@@ -41,6 +42,7 @@ type accepted struct {
 	mail.Recipient // as the client wrote it
 	leadsTo        []routing.Destination
 	waits          bool // after Commit: nothing of it is in a mailbox yet
+	isGone         bool // after Commit: all of it was thrown away
 }
 
 // errMoved is what everybody hears whom this server may not answer for any more;
@@ -85,11 +87,12 @@ func (t *transaction) hasRoom(ctx context.Context, list []routing.Destination) e
 	}
 	var full error
 	for _, d := range list {
-		if d.Class == routing.Remote || d.Class == routing.Relay {
-			return nil
-		}
-		if d.Class != routing.Local {
+		switch d.Class {
+		case routing.Local:
+		case routing.NoUser:
 			continue
+		default:
+			return nil
 		}
 		err := t.r.Room(ctx, d.Mailbox, t.from.Size/2)
 		if err == nil {
@@ -199,6 +202,9 @@ func (t *transaction) inspect(c Content) (message.Trace, error) {
 // deliver brings the message into every mailbox that the recipients lead to,
 // once into each, and returns a result for each recipient.
 func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace) []error {
+	if err := t.copy(ctx); err != nil {
+		return slices.Repeat([]error{err}, len(t.to))
+	}
 	attempts, of := t.attempts(head)
 	trace, err := t.signed(t.trace(head), c)
 	if err != nil {
@@ -214,14 +220,16 @@ func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace
 		replies = of
 	}
 	t.putOff(ctx, whole, replies)
+	t.logCopies(of[len(t.to):])
 	results := make([]error, len(t.to))
-	for i, list := range of {
+	for i, list := range of[:len(t.to)] {
 		for _, a := range list {
 			if isWorse(a.err, results[i]) {
 				results[i] = a.err
 			}
 		}
 		t.to[i].waits = !slices.ContainsFunc(list, func(a *attempt) bool { return !a.isOwed })
+		t.to[i].isGone = !slices.ContainsFunc(list, func(a *attempt) bool { return !a.isGone })
 	}
 	return results
 }

@@ -94,6 +94,12 @@ func (a *Agent) Close() { a.pool.close() }
 
 // Deliver implements queue.Agent.
 func (a *Agent) Deliver(ctx context.Context, job queue.Job) []queue.Result {
+	t := a.newAttempt(job)
+	t.run(ctx)
+	return t.results
+}
+
+func (a *Agent) newAttempt(job queue.Job) *attempt {
 	t := &attempt{Agent: a, job: job, to: job.Destination, results: make([]queue.Result, len(job.To))}
 	for i := range job.To {
 		t.open = append(t.open, i)
@@ -101,8 +107,7 @@ func (a *Agent) Deliver(ctx context.Context, job queue.Job) []queue.Result {
 	if a.cfg.Relay != nil {
 		t.to = a.cfg.Relay(t.to, job.From)
 	}
-	t.run(ctx)
-	return t.results
+	return t
 }
 
 // attempt is one Deliver.
@@ -140,8 +145,8 @@ func (t *attempt) run(ctx context.Context) {
 	t.tryHosts(ctx, hosts)
 }
 
-// prepare finds the login and the policy.
-func (t *attempt) prepare() error {
+// choose finds the login and the policy of the destination.
+func (t *attempt) choose() {
 	if t.cfg.Login != nil {
 		t.login, _ = t.cfg.Login(t.to.Host, t.job.From)
 	}
@@ -151,6 +156,11 @@ func (t *attempt) prepare() error {
 	if t.login != (Login{}) && t.policy.Level <= May {
 		t.policy.Level = Encrypt
 	}
+}
+
+// prepare is choose, with what the message itself wants.
+func (t *attempt) prepare() error {
+	t.choose()
 	if t.job.RequireTLS {
 		t.policy.Level = max(t.policy.Level, Verify)
 		return nil

@@ -20,13 +20,34 @@ import (
 // itself by way of others is a loop.
 func (r *Router) Expand(ctx context.Context, a mail.Address) ([]Destination, error) {
 	e := expansion{r: r, met: make(map[mail.Address]progress), final: make(map[mail.Address]bool)}
-	if err := e.visit(ctx, r.qualify(a), 0); err != nil {
+	return e.run(ctx, a)
+}
+
+func (e *expansion) run(ctx context.Context, a mail.Address) ([]Destination, error) {
+	if err := e.visit(ctx, e.r.qualify(a), 0); err != nil {
 		return nil, fmt.Errorf("expand %s: %w", a, err)
 	}
 	for i := range e.list {
 		e.list[i].Vacation = e.away[e.list[i].Mailbox.Address.Fold()]
 	}
 	return e.list, nil
+}
+
+// Step is an alias on the way of an address.
+type Step struct {
+	Address mail.Address
+	LeadsTo []mail.Address
+}
+
+// Explain is Expand with the aliases that were followed, in the order in which
+// they were met, also where it ends in an error.
+func (r *Router) Explain(ctx context.Context, a mail.Address) ([]Step, []Destination, error) {
+	if a.IsPostmaster() || r.isSystem(a.Domain) && isRole(a) {
+		a = r.config.Postmaster
+	}
+	e := expansion{r: r, met: make(map[mail.Address]progress), final: make(map[mail.Address]bool), steps: new([]Step)}
+	list, err := e.run(ctx, a)
+	return *e.steps, list, err
 }
 
 // qualify gives an address without a domain the origin's (myorigin).
@@ -52,6 +73,7 @@ type expansion struct {
 	final map[mail.Address]bool
 	list  []Destination
 	away  map[mail.Address]bool // whose vacation is asked for
+	steps *[]Step               // nil: nobody asks
 }
 
 func (e *expansion) visit(ctx context.Context, a mail.Address, depth int) error {
@@ -66,6 +88,9 @@ func (e *expansion) visit(ctx context.Context, a mail.Address, depth int) error 
 	next, err := e.next(ctx, a)
 	if err != nil {
 		return err
+	}
+	if e.steps != nil && next != nil {
+		*e.steps = append(*e.steps, Step{a, next})
 	}
 	if next == nil || contains(next, key) {
 		e.met[key] = done // before the others, which may lead back here
@@ -149,16 +174,30 @@ func (r *Router) destination(ctx context.Context, a mail.Address) (Destination, 
 		return Destination{Class: NoUser, Address: a}, nil
 	}
 	domain, err := r.lookup.Domain(ctx, a.Domain)
-	switch {
-	case errors.Is(err, accounts.ErrNotFound):
-		return Destination{Class: Remote, Address: a}, nil
-	case err != nil:
+	if err != nil && !errors.Is(err, accounts.ErrNotFound) {
 		return Destination{}, err
-	case domain.Class == accounts.StrayAlias:
-		return Destination{Class: Remote, Address: a}, nil
-	case domain.Class == accounts.Relay:
-		return Destination{Class: Relay, Address: a, Transport: domain.Transport}, nil
 	}
+	d := Destination{Class: Remote, Address: a}
+	switch {
+	case err != nil || domain.Class == accounts.StrayAlias:
+	case domain.Class == accounts.Relay:
+		if d.Class, err = r.relayed(ctx, a); err != nil || d.Class == NoUser {
+			return d, err
+		}
+	default:
+		if d, err = r.housed(ctx, a); err != nil || d.Class == NoUser {
+			return d, err
+		}
+	}
+	t, err := r.transport(a, domain)
+	if err != nil {
+		return Destination{}, err
+	}
+	return carried(d, t), nil
+}
+
+// housed is the destination of an address in a domain of ours.
+func (r *Router) housed(ctx context.Context, a mail.Address) (Destination, error) {
 	box, detail, err := r.rules.deliverTo(ctx, a)
 	switch {
 	case errors.Is(err, accounts.ErrNotFound):
@@ -167,6 +206,25 @@ func (r *Router) destination(ctx context.Context, a mail.Address) (Destination, 
 		return Destination{}, err
 	}
 	return Destination{Class: Local, Address: a, Mailbox: box, Detail: detail}, nil
+}
+
+// relayed says whether an address exists in a relay domain, as far as a list is
+// known: the table, and alias rows, which lead to the address itself by now.
+func (r *Router) relayed(ctx context.Context, a mail.Address) (Class, error) {
+	if r.config.RelayRecipients == nil {
+		return Relay, nil
+	}
+	if _, ok := r.config.RelayRecipients.Find(r.addressKeys(a)...); ok {
+		return Relay, nil
+	}
+	row, err := r.rules.next(ctx, a)
+	if err != nil {
+		return NoUser, err
+	}
+	if row != nil {
+		return Relay, nil
+	}
+	return NoUser, nil
 }
 
 func contains(list []mail.Address, key mail.Address) bool {

@@ -19,6 +19,8 @@ import (
 //	           local part asks us to relay (user%other.example)
 //	550 5.1.1  nobody has the address
 //	451 4.6.0  its aliases go round in a circle or exceed a limit
+//	451 4.3.5  a table says what cannot be read
+//	any        what the transport error: says
 //
 // or, without a status, a fault of the account database: mail waits. NoUser
 // destinations are in the result only beside others (a list with a member who
@@ -41,13 +43,48 @@ func (r *Router) Resolve(ctx context.Context, to mail.Address) ([]Destination, e
 		return r.Expand(ctx, to)
 	}
 	list, err := r.Expand(ctx, to)
-	if err != nil || !leadsNowhere(list) {
-		return list, err
+	if err != nil {
+		return nil, err
+	}
+	if !leadsNowhere(list) {
+		return list, refusal(to, list)
 	}
 	if isRole(to) && !r.config.Postmaster.IsZero() {
 		return r.postmaster(ctx, to)
 	}
+	if domain, err := r.lookup.Domain(ctx, to.Domain); err == nil && domain.Class == accounts.Relay {
+		return nil, unknownUser(to, relayTable)
+	}
 	return nil, unknownUser(to, virtualTable)
+}
+
+// Relay is Resolve for who may send to other hosts too: an address elsewhere
+// leads there.
+func (r *Router) Relay(ctx context.Context, to mail.Address) ([]Destination, error) {
+	list, err := r.Resolve(ctx, to)
+	if !errors.Is(err, ErrNotLocal) {
+		return list, err
+	}
+	if list, err = r.Expand(ctx, to); err != nil {
+		return nil, err
+	}
+	return list, refusal(to, list)
+}
+
+// refusal is the reply where everything that a recipient leads to is refused by
+// its transport, the first of them; nil else.
+func refusal(to mail.Address, list []Destination) error {
+	for _, d := range list {
+		if d.Class != Refused && d.Class != NoUser {
+			return nil
+		}
+	}
+	for _, d := range list {
+		if s := d.Transport.Status; s != nil {
+			return &mail.Status{Code: s.Code, Enhanced: s.Enhanced, Text: "<" + typed(to) + ">: Recipient address rejected: " + s.Text}
+		}
+	}
+	return nil
 }
 
 // Verify is the answer to RCPT alone, with the errors of Resolve. They differ
@@ -65,6 +102,7 @@ func (r *Router) Verify(ctx context.Context, to mail.Address) error {
 const (
 	virtualTable = "virtual mailbox"
 	localTable   = "local recipient"
+	relayTable   = "relay recipient"
 )
 
 // admit makes the checks that stand before any look-up of the address: it is
@@ -93,14 +131,18 @@ func (r *Router) admit(ctx context.Context, to mail.Address) error {
 func isRouted(a mail.Address) bool { return strings.ContainsAny(a.Local, "%!@") }
 
 // exists is the deployment's whole question at RCPT: some alias or mailbox
-// row, wherever it leads. All of a relay domain exists.
+// row, wherever it leads. All of a relay domain exists where no list is known.
 func (r *Router) exists(ctx context.Context, to mail.Address) error {
 	domain, err := r.lookup.Domain(ctx, to.Domain)
 	if err != nil {
 		return fmt.Errorf("route %s: %w", to, err)
 	}
 	if domain.Class == accounts.Relay {
-		return nil
+		class, err := r.relayed(ctx, to)
+		if err == nil && class == NoUser {
+			return unknownUser(to, relayTable)
+		}
+		return err
 	}
 	next, err := r.rules.next(ctx, to)
 	if err != nil || len(next) > 0 {

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"gomaild/accounts"
+	"gomaild/internal/tables"
 	"gomaild/mail"
 )
 
@@ -23,10 +24,12 @@ type Class int
 
 // The classes of a destination.
 const (
-	Local  Class = iota // an active mailbox here
-	Remote              // some other host's mail
-	Relay               // a relay domain (backupmx) of ours
-	NoUser              // an address of ours that nobody has: 550 5.1.1
+	Local   Class = iota // an active mailbox here
+	Remote               // some other host's mail
+	Relay                // a relay domain (backupmx) of ours
+	NoUser               // an address of ours that nobody has: 550 5.1.1
+	Discard              // taken and thrown away, as its transport says
+	Refused              // refused or put off, as its transport says: Transport.Status
 )
 
 // Destination is one place that a recipient's mail goes to.
@@ -36,9 +39,10 @@ type Destination struct {
 	Mailbox accounts.Mailbox // for Local
 	Detail  string           // the +detail, for Local
 
-	// Transport is domain.transport of the account database, for Relay: where
-	// the mail of the domain goes ("smtp:[host]:port"), often "".
-	Transport string
+	// Transport is how mail goes on, by a transport map or domain.transport of
+	// the account database; zero for Local, and where the domain's own mail
+	// exchangers are meant.
+	Transport Transport
 	// Vacation says, for Local, that an alias on the way named the mailbox at
 	// Config.VacationDomain: its user may be away.
 	Vacation bool
@@ -66,6 +70,18 @@ type Config struct {
 	// entries there ("bob#example.com@autoreply...") are no destinations: they
 	// make the mailbox bob@example.com one with Vacation.
 	VacationDomain string
+
+	// Transports are transport maps (transport(5)): how mail for an address or a
+	// domain goes on, whether it is here or elsewhere.
+	Transports *tables.List
+	// DomainTransport lets domain.transport of the account database count for
+	// domains with mailboxes here too; for relay domains it always does.
+	DomainTransport bool
+	// RelayRecipients, where it is not nil, are the addresses that exist in relay
+	// domains (relay_recipient_maps), beside those with an alias row of their own.
+	RelayRecipients *tables.List
+	// SenderCopies and RecipientCopies are BCC maps.
+	SenderCopies, RecipientCopies *tables.List
 
 	MaxExpansion int // addresses that one recipient may lead to; default 1000
 	MaxDepth     int // aliases behind one another; default 100

@@ -33,7 +33,7 @@ func Default() *Config {
 			SnapshotAge:   Duration(24 * time.Hour),
 			DefaultScheme: "MD5-CRYPT",
 		},
-		Routing: Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting},
+		Routing: Routing{RecipientDelimiter: "+", DetailFolder: DetailExisting, DomainTransport: true},
 		Queue: Queue{
 			Schedule: []Duration{
 				Duration(5 * time.Minute), Duration(15 * time.Minute), Duration(30 * time.Minute),

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"gomaild/internal/tables"
 )
 
 // maxFile bounds what Load reads: a file that is larger is not ours.
@@ -95,6 +97,14 @@ func (c *Config) resolvePaths(dir string) {
 	abs(&c.Accounts.PasswordFile)
 	abs(&c.Accounts.Snapshot)
 	abs(&c.Remote.RelayLoginFile)
+	for _, m := range c.maps() {
+		for i, spec := range *m.list {
+			if path := tables.Path(spec); path != "" {
+				abs(&path)
+				(*m.list)[i] = tables.WithPath(spec, path)
+			}
+		}
+	}
 	for i := range c.TLS.Certificates {
 		abs(&c.TLS.Certificates[i].Cert)
 		abs(&c.TLS.Certificates[i].Key)
@@ -104,6 +114,22 @@ func (c *Config) resolvePaths(dir string) {
 			abs(&path)
 			c.Listeners[i].Address = unixPrefix + path
 		}
+	}
+}
+
+// lookupMaps is a key whose value is lookup tables.
+type lookupMaps struct {
+	path string
+	list *[]string
+}
+
+// maps are all keys with lookup tables.
+func (c *Config) maps() []lookupMaps {
+	return []lookupMaps{
+		{"routing.transport_maps", &c.Routing.TransportMaps},
+		{"routing.relay_recipient_maps", &c.Routing.RelayRecipientMaps},
+		{"routing.sender_bcc_maps", &c.Routing.SenderBCCMaps},
+		{"routing.recipient_bcc_maps", &c.Routing.RecipientBCCMaps},
 	}
 }
 

@@ -191,6 +191,26 @@ type Routing struct {
 	// user's vacation, set in postfixadmin; vacation.pl is not needed. Empty:
 	// there is none, and such entries are mail for another host.
 	VacationDomain string `toml:"vacation_domain"`
+	// Transport maps in Postfix's text syntax (docs/routing.md): how mail for an
+	// address or a domain goes on. Each is `hash:/path` (the text that postmap
+	// reads), `regexp:/path`, `pcre:/path`, `inline:{key=value, ...}` or
+	// `static:value`; they are asked in order. Values are `smtp:[host]:port`,
+	// `relay:`, `lmtp:unix:/path`, `local:`, `discard:`, `error:5.7.1 text`,
+	// `retry:4.7.1 text` or `:`. A file that changes is read again at once; one
+	// with a fault is told to the log, and what it said before goes on to count.
+	TransportMaps []string `toml:"transport_maps"`
+	// Let domain.transport of the database count, where it names a host, for
+	// domains whose mailboxes are here too; for backup-MX domains it always does.
+	DomainTransport bool `toml:"domain_transport"`
+	// The recipients of backup-MX domains, as relay_recipient_maps in Postfix:
+	// who is in no table, and has no alias row, is refused. Empty: all are taken.
+	RelayRecipientMaps []string `toml:"relay_recipient_maps"`
+	// Who gets a copy of all mail from an address or `@domain`, as
+	// sender_bcc_maps in Postfix.
+	SenderBCCMaps []string `toml:"sender_bcc_maps"`
+	// Who gets a copy of all mail to an address or `@domain`, as the client named
+	// it, as recipient_bcc_maps in Postfix.
+	RecipientBCCMaps []string `toml:"recipient_bcc_maps"`
 }
 
 // Queue is the table [queue]. A change of it needs a restart.

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"golang.org/x/net/idna"
+
+	"gomaild/internal/tables"
+	"gomaild/mail"
 )
 
 // unixPrefix marks the address of a unix socket.
@@ -43,6 +46,7 @@ func (c *Config) validate(failed func(path string) bool) Errors {
 	v.sieve()
 	v.accounts()
 	v.routing()
+	v.lookupTables()
 	v.remote()
 	v.dns()
 	v.policy()
@@ -183,6 +187,16 @@ func (v *validator) routing() {
 	}
 }
 
+// lookupTables checks the names of lookup tables; their files are the daemon's to read.
+func (v *validator) lookupTables() {
+	for _, m := range v.c.maps() {
+		for i, spec := range *m.list {
+			err := tables.CheckSpec(spec)
+			v.unless(err == nil, index(m.path, i), "%v", err)
+		}
+	}
+}
+
 // ranges checks numbers that only have a least value.
 func (v *validator) ranges() {
 	l, a := &v.c.Limits, &v.c.Auth
@@ -225,7 +239,7 @@ func (v *validator) remote() {
 	v.unless(r.HELO == "" || isDomain(r.HELO), "remote.helo", "%q is not a host name; write one such as %q", r.HELO, "mail.example.org")
 	_, err := netip.ParseAddr(r.Source)
 	v.unless(r.Source == "" || err == nil, "remote.source", "%q is not an address; write one of this host, or nothing", r.Source)
-	_, _, err = SplitNextHop(r.RelayHost)
+	_, err = mail.ParseNextHop(r.RelayHost)
 	v.unless(r.RelayHost == "" || err == nil, "remote.relay_host", "%q is not a host; write one such as %q", r.RelayHost, "[smtp.example.org]:587")
 	v.unless(r.SRSDomain == "" || isDomain(r.SRSDomain), "remote.srs_domain", "%q is not a domain; write one such as %q", r.SRSDomain, "srs.example.org")
 	v.unless(r.RelayLoginFile == "" || r.RelayHost != "", "remote.relay_login_file", "is for relay_host; name that host too")

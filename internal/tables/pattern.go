@@ -55,6 +55,14 @@ func (t patterns) find(key, _ string, whole bool) (string, bool) {
 	return "", false
 }
 
+func (t patterns) values(yield func(string) bool) {
+	for _, r := range t {
+		if r.kind == aValue && !yield(r.value) {
+			return
+		}
+	}
+}
+
 // dialect is what tells regexp: from pcre:.
 type dialect struct {
 	longest   bool

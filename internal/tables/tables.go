@@ -23,12 +23,15 @@ type table interface {
 	// find looks a key up; whole is false for a part of an address, of which
 	// patterns know nothing.
 	find(key, folded string, whole bool) (string, bool)
+	// values calls yield with each value, until it returns false.
+	values(yield func(string) bool)
 }
 
 // always is static:value.
 type always string
 
 func (t always) find(_, _ string, _ bool) (string, bool) { return string(t), true }
+func (t always) values(yield func(string) bool)          { yield(string(t)) }
 
 // List is tables that are asked in order. It is safe for concurrent use.
 type List struct {
@@ -41,6 +44,7 @@ type source struct {
 	path  string // "" for one without a file
 	parse func(string) (table, error)
 	log   *slog.Logger
+	check func(string) error
 
 	now atomic.Pointer[table]
 
@@ -57,15 +61,22 @@ type stamp struct {
 	mtime time.Time
 }
 
-// Open reads tables. Errors name the table, and the line; ErrSpec. The log gets
-// faults of later readings; nil is none.
-func Open(specs []string, log *slog.Logger) (*List, error) {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+// Options of a List. The zero Options are good.
+type Options struct {
+	Logger *slog.Logger // gets faults of later readings; nil is none
+	// Check tells what is wrong with a value; a table with such a value is not
+	// read. A value of a pattern may have groups in it ("${1}"). nil: all are good.
+	Check func(value string) error
+}
+
+// Open reads tables. Errors name the table, and the line; ErrSpec.
+func Open(specs []string, o Options) (*List, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	l := &List{}
 	for _, spec := range specs {
-		s, err := open(spec, log)
+		s, err := open(spec, o)
 		if err != nil {
 			return nil, err
 		}
@@ -130,13 +141,16 @@ func CheckSpec(spec string) error {
 	return err
 }
 
-func open(spec string, log *slog.Logger) (*source, error) {
+func open(spec string, o Options) (*source, error) {
 	s, err := parseSpec(spec)
 	if err != nil {
 		return nil, err
 	}
-	s.log = log
+	s.log, s.check = o.Logger, o.Check
 	if s.path == "" {
+		if err := s.checked(*s.now.Load()); err != nil {
+			return nil, fmt.Errorf("%q: %w", spec, err)
+		}
 		return s, nil
 	}
 	s.asked = time.Now()
@@ -153,11 +167,27 @@ func (s *source) read() error {
 		return err
 	}
 	t, err := s.parse(text)
+	if err == nil {
+		err = s.checked(t)
+	}
 	if err != nil {
 		return err
 	}
 	s.now.Store(&t)
 	s.seen, s.fresh = seen, time.Since(seen.mtime) < quiet
+	return nil
+}
+
+// checked tells of a value that is not good.
+func (s *source) checked(t table) error {
+	if s.check == nil {
+		return nil
+	}
+	for v := range t.values {
+		if err := s.check(v); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -68,7 +68,7 @@ func write(t *testing.T, text string) string {
 func TestFind(t *testing.T) {
 	t.Parallel()
 	for _, tt := range tableTests {
-		l, err := Open([]string{tt.kind + ":" + write(t, tt.text)}, nil)
+		l, err := Open([]string{tt.kind + ":" + write(t, tt.text)}, Options{})
 		if err != nil {
 			t.Errorf("%s: %v", tt.rule, err)
 			continue
@@ -118,7 +118,7 @@ func TestFindAsPostmap(t *testing.T) {
 // before the next.
 func TestParts(t *testing.T) {
 	t.Parallel()
-	l, err := Open([]string{"inline:{ @x.test=one, {b@x.test = two words} }", "regexp:" + write(t, "/x/ pattern\n"), "static:rest"}, nil)
+	l, err := Open([]string{"inline:{ @x.test=one, {b@x.test = two words} }", "regexp:" + write(t, "/x/ pattern\n"), "static:rest"}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestBadTables(t *testing.T) {
 		{"pcre", "/a(?=b)/ v\n", "no look-around"},
 		{"pcre", `/(a)\1/ v` + "\n", "no back-references"},
 	} {
-		_, err := Open([]string{tt.kind + ":" + write(t, tt.text)}, nil)
+		_, err := Open([]string{tt.kind + ":" + write(t, tt.text)}, Options{})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%.40q: %v, want %q", tt.text, err, tt.want)
 		}
@@ -174,7 +174,7 @@ func TestBadTables(t *testing.T) {
 			t.Errorf("%q is taken for a table", spec)
 		}
 	}
-	if _, err := Open([]string{"hash:" + t.TempDir()}, nil); err == nil {
+	if _, err := Open([]string{"hash:" + t.TempDir()}, Options{}); err == nil {
 		t.Error("a directory is taken for a table")
 	}
 }
@@ -195,7 +195,7 @@ func TestReadAgain(t *testing.T) {
 		}
 		put("a one\n")
 		var log bytes.Buffer
-		l, err := Open([]string{"hash:" + path}, slog.New(slog.NewTextHandler(&log, nil)))
+		l, err := Open([]string{"hash:" + path}, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,6 +234,26 @@ func TestReadAgain(t *testing.T) {
 			t.Errorf("the log says\n%s", log.String())
 		}
 	})
+}
+
+// TestCheck: a value that is not good is a fault of the table.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	no := errors.New("not this")
+	check := Options{Check: func(v string) error {
+		if strings.Contains(v, "bad") {
+			return no
+		}
+		return nil
+	}}
+	for _, spec := range []string{"hash:" + write(t, "a good\nb bad\n"), "regexp:" + write(t, "/a/ bad\n"), "static:bad", "inline:{a=bad}"} {
+		if _, err := Open([]string{spec}, check); !errors.Is(err, no) {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
+	if _, err := Open([]string{"static:good"}, check); err != nil {
+		t.Error(err)
+	}
 }
 
 // FuzzParse holds that no text breaks the parsers, and that what is read can be

@@ -71,6 +71,14 @@ func (t fixed) find(key, folded string, whole bool) (string, bool) {
 	return v, ok
 }
 
+func (t fixed) values(yield func(string) bool) {
+	for _, v := range t {
+		if !yield(v) {
+			return
+		}
+	}
+}
+
 // parseFixed reads the text of a hash: table.
 func parseFixed(text string) (table, error) {
 	lines, err := logicalLines(text)
