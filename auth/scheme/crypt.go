@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -81,6 +82,9 @@ func decoded(a attempt, decode func(string) (algorithm.Digest, error)) (bool, er
 
 func md5Crypt(a attempt) (bool, error) {
 	if !bytes.HasPrefix(a.text, []byte("$1$")) {
+		if a.text[0] == '$' {
+			return false, fmt.Errorf("%w: of another kind of crypt(3), which accounts.default_scheme = \"CRYPT\" reads", ErrMalformed)
+		}
 		return false, ErrMalformed
 	}
 	return decoded(a, md5crypt.Decode)
