@@ -96,6 +96,10 @@ type FlagEdit struct {
 	Op       FlagOp
 	Flags    SystemFlag
 	Keywords []string
+	// Keep are system flags that ReplaceFlags leaves as they are, and
+	// KeepKeywords says that it does so with all keywords.
+	Keep         SystemFlag
+	KeepKeywords bool
 }
 
 // ChangeKind is the kind of a Change.

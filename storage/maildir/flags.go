@@ -57,10 +57,13 @@ type flagEdit struct {
 	op       storage.FlagOp
 	system   storage.SystemFlag
 	keywords storage.KeywordSet
+
+	keep         storage.SystemFlag // of ReplaceFlags
+	keepKeywords bool
 }
 
 func (m *mailbox) newFlagEdit(ctx context.Context, e storage.FlagEdit) (flagEdit, error) {
-	edit := flagEdit{op: e.Op, system: e.Flags}
+	edit := flagEdit{op: e.Op, system: e.Flags, keep: e.Keep, keepKeywords: e.KeepKeywords}
 	if e.Op == storage.RemoveFlags {
 		edit.keywords = m.disk.keys.find(e.Keywords)
 		return edit, nil
@@ -79,7 +82,10 @@ func (e flagEdit) apply(f fileFlags) fileFlags {
 		f.system &^= e.system
 		f.keywords &^= e.keywords
 	case storage.ReplaceFlags:
-		f.system, f.keywords = e.system, e.keywords
+		f.system = e.system&^e.keep | f.system&e.keep
+		if !e.keepKeywords {
+			f.keywords = e.keywords
+		}
 	}
 	return f
 }

@@ -72,8 +72,9 @@ func (s *subscriptions) name(line string) (string, bool) {
 	return name, ok && name != ""
 }
 
-// set adds name or takes it away; false if nothing changed. name must be
-// possible: version 1 cannot hold a dot within a level.
+// set adds name or takes it away; false if nothing changed. Version 1 cannot
+// hold a dot within a level, which only names of other accounts have: with one
+// of them the file becomes one of version 2.
 func (s *subscriptions) set(name string, on bool) bool {
 	i := slices.IndexFunc(s.lines, func(line string) bool {
 		known, ok := s.name(line)
@@ -81,6 +82,12 @@ func (s *subscriptions) set(name string, on bool) bool {
 	})
 	switch {
 	case on && i < 0:
+		if !s.v2 && strings.Contains(name, ".") {
+			s.v2 = true
+			for n, line := range s.lines {
+				s.lines[n] = strings.ReplaceAll(line, ".", s.separator())
+			}
+		}
 		s.lines = append(s.lines, strings.ReplaceAll(encodeUTF7(name), separator, s.separator()))
 	case !on && i >= 0:
 		s.lines = slices.Delete(s.lines, i, i+1)

@@ -31,6 +31,7 @@ type box struct {
 	view       *storage.View
 	history    storage.History
 	notes      storage.Annotations
+	acl        []storage.Grant
 	pending    []delivery // delivered, and not numbered yet
 	contents   map[storage.UID]*stored
 	changed    chan struct{} // closed and replaced with each change
@@ -311,7 +312,14 @@ func (h *handle) SetFlags(_ context.Context, uids []storage.UID, e storage.FlagE
 			conflicts = append(conflicts, uid)
 			continue
 		}
+		old := m
 		m.Flags, m.Keywords = apply(e.Op, m.Flags, e.Flags), apply(e.Op, m.Keywords, keywords)
+		if e.Op == storage.ReplaceFlags {
+			m.Flags = m.Flags&^e.Keep | old.Flags&e.Keep
+			if e.KeepKeywords {
+				m.Keywords = old.Keywords
+			}
+		}
 		if m != v.Messages[i] {
 			m.ModSeq = v.HighestModSeq
 			v.Messages[i] = m

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"fmt"
 	"maps"
 
 	"gomaild/storage"
@@ -56,13 +55,9 @@ func (a *account) notesOf(mailbox string) (*storage.Annotations, error) {
 	if mailbox == "" {
 		return &a.notes, nil
 	}
-	name, err := cleanName(mailbox)
+	b, err := a.find(mailbox)
 	if err != nil {
 		return nil, err
-	}
-	b := a.boxes[name]
-	if b == nil {
-		return nil, fmt.Errorf("mailbox %q: %w", name, storage.ErrNoMailbox)
 	}
 	return &b.notes, nil
 }
