@@ -96,7 +96,7 @@ func (r appendMessages) run(ctx context.Context, s *session) (reply, error) {
 	}
 	view, err := mailbox.View(ctx)
 	if err != nil {
-		s.warn("look at mailbox", err)
+		s.warnUnless(isUnread(err), "look at mailbox", err)
 		return reply{}, nil // it is stored; only APPENDUID cannot be said
 	}
 	return reply{code: appendUID(view.UIDValidity, uids)}, nil

@@ -44,5 +44,9 @@ func (s *session) printCapabilities() {
 
 // capabilities are those that hold after login, and are told before it too.
 func (s *session) capabilities() string {
-	return "IMAP4rev1 IMAP4rev2 " + extensions + " APPENDLIMIT=" + strconv.FormatInt(s.limits.Message, 10)
+	lists := ""
+	if s.srv.cfg.AccessLists {
+		lists = " ACL RIGHTS=texk LIST-MYRIGHTS" // RFC 4314 section 6: those that RFC 2086 had not
+	}
+	return "IMAP4rev1 IMAP4rev2 " + extensions + lists + " APPENDLIMIT=" + strconv.FormatInt(s.limits.Message, 10)
 }

@@ -34,6 +34,7 @@ type grammar struct {
 	*wire.Decoder
 	limits  *Limits
 	enabled feature
+	lists   bool // there are access control lists
 }
 
 // request is a parsed command. run prints its untagged responses; the tagged
@@ -64,26 +65,31 @@ var commands = []command{
 	{"COPY", selectedState, true, parseCopy(false, false)},
 	{"CREATE", afterLogin, false, parseCreate},
 	{"DELETE", afterLogin, false, parseDelete},
+	{"DELETEACL", afterLogin, false, parseDeleteACL},
 	{"ENABLE", afterLogin, false, parseEnable},
 	{"EXAMINE", afterLogin, false, parseSelect(true)},
 	{"EXPUNGE", selectedState, false, bare(expunge{})},
 	{"FETCH", selectedState, true, parseFetch(false)},
+	{"GETACL", afterLogin, false, parseGetACL},
 	{"GETMETADATA", afterLogin, false, parseGetMetadata},
 	{"GETQUOTA", afterLogin, false, parseGetQuota},
 	{"GETQUOTAROOT", afterLogin, false, parseGetQuotaRoot},
 	{"ID", anyState, false, parseID},
 	{"IDLE", afterLogin, false, bare(idle{})},
 	{"LIST", afterLogin, false, parseList},
+	{"LISTRIGHTS", afterLogin, false, parseListRights},
 	{"LOGIN", notAuthenticated, false, parseLogin},
 	{"LOGOUT", anyState, false, bare(logout{})},
 	{"LSUB", afterLogin, false, parseLsub},
 	{"MOVE", selectedState, false, parseCopy(false, true)},
+	{"MYRIGHTS", afterLogin, false, parseMyRights},
 	{"NAMESPACE", afterLogin, false, bare(namespace{})},
 	{"NOOP", anyState, false, bare(noop{})},
 	{"RENAME", afterLogin, false, parseRename},
 	{"REPLACE", selectedState, false, parseReplace(false)},
 	{"SEARCH", selectedState, true, parseSearch(false)},
 	{"SELECT", afterLogin, false, parseSelect(false)},
+	{"SETACL", afterLogin, false, parseSetACL},
 	{"SETMETADATA", afterLogin, false, parseSetMetadata},
 	{"SETQUOTA", afterLogin, false, parseSetQuota},
 	{"SORT", selectedState, true, parseSort(false)},

@@ -54,7 +54,10 @@ func (r copyMessages) run(ctx context.Context, s *session) (reply, error) {
 	}
 	view, err := target.View(ctx)
 	if err != nil {
-		s.warn("look at mailbox", err)
+		s.warnUnless(isUnread(err), "look at mailbox", err)
+		if r.move {
+			return s.afterExpunge(ctx)
+		}
 		return reply{}, nil // it is done; only COPYUID cannot be said
 	}
 	code := copyUID(view.UIDValidity, from, to)

@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +21,8 @@ import (
 //	! no-plain    passwords are not allowed (at the top)
 //	! memory      needs what only the store in memory has (at the top)
 //	! quota N M   accounts may hold N octets and M messages (at the top)
+//	! acl         mailboxes have access control lists (at the top)
+//	! user N U    client N is the user U, not alice (at the top)
 //	! limit N     largest message of APPEND (at the top)
 //	! message M   the lines up to "! end" are a message in mailbox M
 //	C: text       the client sends a line; C2: is a second client
@@ -53,7 +56,7 @@ func TestDialogs(t *testing.T) {
 				if kind != "memory" && strings.Contains(string(text), "\n! memory\n") {
 					t.Skip("this dialog is for the store in memory")
 				}
-				d := &dialog{t: t, lines: strings.Split(string(text), "\n"), clients: map[string]*client{}, vars: map[string]string{}}
+				d := &dialog{t: t, lines: strings.Split(string(text), "\n"), clients: map[string]*client{}, vars: map[string]string{}, users: map[string]string{}}
 				d.run(open(t))
 			})
 		}
@@ -70,10 +73,11 @@ type dialog struct {
 	clients map[string]*client
 	vars    map[string]string // what groups matched
 	skip    bool              // after "S..."
+	users   map[string]string // of clients, alice where none is named
 }
 
 func (d *dialog) run(store storage.Store) {
-	store = limited(d.t, store, d.lines)
+	store = withLists(limited(d.t, store, d.lines), d.lines)
 	d.world = newWorldOn(d.t, store, func(c *Config) {
 		for d.option(c, d.lines[d.at]) {
 			d.at++
@@ -94,6 +98,11 @@ func (d *dialog) option(c *Config, line string) bool {
 	switch {
 	case strings.HasPrefix(line, "#"):
 	case verb == "memory" || verb == "quota":
+	case verb == "acl":
+		c.AccessLists = true
+	case verb == "user":
+		client, name, _ := strings.Cut(arg, " ")
+		d.users[client] = name
 	case verb == "raw":
 		d.raw = true
 	case verb == "no-plain":
@@ -149,7 +158,7 @@ func (d *dialog) client(verb string) *client {
 		if d.raw {
 			c = d.world.dial(d.address)
 		} else {
-			c = d.world.login(d.address)
+			c = d.world.loginAs(d.address, cmp.Or(d.users[name], "alice"))
 		}
 		d.clients[name] = c
 	}

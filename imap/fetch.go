@@ -206,7 +206,7 @@ func (r fetch) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err
 	}
 	told := s.box.known
-	if r.seen && !s.box.readOnly {
+	if r.seen && !s.box.readOnly && s.box.permanent(storage.Seen) {
 		if err := s.markSeen(ctx, where); err != nil {
 			return reply{}, err
 		}

@@ -106,12 +106,27 @@ func (s *session) printKeywords(old, now *storage.View) {
 		}
 	}
 	s.enc.Raw("* FLAGS (" + strings.Join(names, " ") + ")\r\n")
+	s.printPermanentFlags(now)
+}
+
+// printPermanentFlags tells which flags can be changed (RFC 3501 section 7.1,
+// RFC 4314 section 5.1).
+func (s *session) printPermanentFlags(v *storage.View) {
 	if s.box.readOnly {
 		s.printOK("PERMANENTFLAGS ()", "No flags can be changed here")
 		return
 	}
-	if now.MoreKeywords {
-		names = append(names, `\*`)
+	var names []string
+	for _, f := range systemFlags {
+		if s.box.permanent(f.flag) {
+			names = append(names, f.name)
+		}
+	}
+	if s.box.rights.Has(storage.RightWrite) {
+		names = append(names, slices.DeleteFunc(slices.Clone(v.Keywords), func(k string) bool { return k == "" })...)
+		if v.MoreKeywords {
+			names = append(names, `\*`)
+		}
 	}
 	s.printOK("PERMANENTFLAGS ("+strings.Join(names, " ")+")", "Flags that can be changed")
 }

@@ -48,7 +48,7 @@ func FuzzParse(f *testing.F) {
 	}
 	limits := Limits{}.withDefaults()
 	f.Fuzz(func(t *testing.T, input []byte) {
-		s := &session{limits: limits, state: selectedState}
+		s := &session{srv: New(Config{AccessLists: true}), limits: limits, state: selectedState}
 		s.dec = wire.NewDecoder(strings.NewReader(string(input)), limits.wire(), func() error { return nil })
 		if _, err := s.dec.Next(); err != nil {
 			return

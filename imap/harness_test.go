@@ -238,11 +238,13 @@ func (w *world) dial(address string) *client {
 }
 
 // login is a connection that alice has logged in on.
-func (w *world) login(address string) *client {
+func (w *world) login(address string) *client { return w.loginAs(address, "alice") }
+
+func (w *world) loginAs(address, user string) *client {
 	w.t.Helper()
 	c := w.dial(address)
 	c.line()
-	c.send("login LOGIN alice secret\r\n")
+	c.send("login LOGIN " + user + " secret\r\n")
 	if got := c.until("login"); !strings.HasPrefix(got[len(got)-1], "login OK") {
 		w.t.Fatalf("login: %q", got)
 	}

@@ -20,6 +20,7 @@ type list struct {
 	subscribed, recursive, special  bool // select these
 	returnSubscribed, returnSpecial bool
 	status                          []string
+	myRights                        bool // RFC 8440
 }
 
 func parseList(g *grammar) request {
@@ -87,6 +88,8 @@ func (r *list) parseReturn(g *grammar) {
 		case "CHILDREN": // told always
 		case "SPECIAL-USE":
 			r.returnSpecial = true
+		case "MYRIGHTS":
+			r.parseMyRightsOption(g)
 		case "STATUS":
 			g.SP()
 			r.status = parseStatusItems(g)
@@ -117,9 +120,12 @@ func (r list) run(ctx context.Context, s *session) (reply, error) {
 			continue
 		}
 		s.printMailbox("LIST", info.Name, r.attributes(info, tree), childInfo)
+		if r.myRights {
+			s.printListedRights(ctx, info)
+		}
 		if r.status != nil && !info.NoSelect {
 			if err := s.printStatus(ctx, info.Name, r.status); err != nil {
-				s.warn("status of "+info.Name, err) // RFC 5819 section 2: LIST goes on
+				s.warnUnless(isUnread(err), "status of "+info.Name, err) // RFC 5819 section 2: LIST goes on
 			}
 		}
 	}

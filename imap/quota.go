@@ -48,6 +48,15 @@ func (r getQuotaRoot) run(ctx context.Context, s *session) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if s.isOthers(r.mailbox) {
+		switch rights, err := s.rightsOf(ctx, r.mailbox); {
+		case err != nil:
+			return reply{}, err
+		case !rights.Has(storage.RightRead):
+			return reply{}, errNoPermission
+		}
+		q = storage.Quota{} // it counts against its owner's, which is told to nobody else
+	}
 	s.enc.Raw("* QUOTAROOT ")
 	s.enc.Mailbox(r.mailbox)
 	if q.Counted {

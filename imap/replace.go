@@ -62,7 +62,7 @@ func (r replace) run(ctx context.Context, s *session) (reply, error) {
 	}
 	view, err := target.View(ctx)
 	if err != nil {
-		s.warn("look at mailbox", err)
+		s.warnUnless(isUnread(err), "look at mailbox", err)
 	} else {
 		s.printOK(appendUID(view.UIDValidity, []storage.UID{uid}), "Replacement is stored") // before the EXPUNGE, section 3.3
 	}

@@ -50,8 +50,15 @@ func (r selectMailbox) run(ctx context.Context, s *session) (reply, error) {
 		s.warn("close mailbox", mailbox.Close())
 		return reply{}, err
 	}
+	rights, err := s.rightsOf(ctx, mailbox.Name())
+	if err != nil {
+		s.warn("close mailbox", mailbox.Close())
+		return reply{}, err
+	}
 	s.state = selectedState
-	s.box = &selected{mailbox: mailbox, readOnly: r.readOnly, known: view, base: view, recent: map[storage.UID]struct{}{}}
+	s.box = &selected{mailbox: mailbox, examined: r.readOnly, recent: map[storage.UID]struct{}{}}
+	s.setRights(rights)
+	s.box.known, s.box.base = view, view
 	s.claimRecent(ctx, view)
 	s.printSelected(view)
 	s.printSelectedName(mailbox.Name())
@@ -61,7 +68,7 @@ func (r selectMailbox) run(ctx context.Context, s *session) (reply, error) {
 			return reply{}, err
 		}
 	}
-	if r.readOnly {
+	if s.box.readOnly {
 		return reply{code: "READ-ONLY"}, nil
 	}
 	return reply{code: "READ-WRITE"}, nil
@@ -88,7 +95,7 @@ type closeMailbox struct {
 }
 
 func (r closeMailbox) run(ctx context.Context, s *session) (reply, error) {
-	if r.expunge && !s.box.readOnly {
+	if r.expunge && !s.box.readOnly && s.box.rights.Has(storage.RightExpunge) {
 		if _, err := s.expungeDeleted(ctx, nil); err != nil {
 			return reply{}, err
 		}

@@ -13,6 +13,8 @@ import (
 type selected struct {
 	mailbox  storage.Mailbox
 	readOnly bool
+	examined bool           // readOnly for good, by EXAMINE
+	rights   storage.Rights // the login's, when they were last asked for
 	// known is what the client was told; message numbers are positions in it.
 	known *storage.View
 	// base is the store's View that known was made from. They differ while
@@ -42,6 +44,8 @@ func (s *session) syncOrEnd(ctx context.Context, hold bool) (ok bool) {
 	switch {
 	case errors.Is(err, storage.ErrNoMailbox):
 		s.bye("Selected mailbox is gone")
+	case errors.Is(err, storage.ErrPermission):
+		s.bye("Selected mailbox may not be read any more")
 	case errors.Is(err, errRenumbered):
 		s.bye("Messages of the selected mailbox have new UIDs")
 	case err != nil:

@@ -28,6 +28,10 @@ type Config struct {
 	// Accounts opens the home of a login; the session closes it.
 	Accounts func(ctx context.Context, id auth.Identity) (storage.Account, error)
 
+	// AccessLists says that mailboxes have access control lists: Accounts returns
+	// storage.Guarded accounts, and ACL is among the capabilities.
+	AccessLists bool
+
 	// PlaintextAuth allows passwords on connections without TLS. Otherwise
 	// only clients in TrustedNetworks may log in there, and the others are
 	// told LOGINDISABLED (RFC 3501 section 6.2.3).

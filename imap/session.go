@@ -102,6 +102,13 @@ func (s *session) warn(what string, err error) {
 	}
 }
 
+// warnUnless is warn for an error that is only a fault if it is not expected.
+func (s *session) warnUnless(expected bool, what string, err error) {
+	if !expected {
+		s.warn(what, err)
+	}
+}
+
 // serve runs the session from greeting to end.
 func (s *session) serve(ctx context.Context) {
 	s.greet()
@@ -213,6 +220,9 @@ func (s *session) execute(ctx context.Context, tag string) error {
 	cmd, req, err := s.parse()
 	var rep reply
 	if err == nil {
+		err = s.allow(ctx, cmd)
+	}
+	if err == nil {
 		rep, err = req.run(ctx, s)
 	}
 	if s.enc.Err() != nil {
@@ -254,7 +264,7 @@ func (s *session) parse() (*command, request, error) {
 	if cmd.states&s.state == 0 {
 		return cmd, nil, &wire.SyntaxError{Text: cmd.name + " is not allowed " + s.state.when()}
 	}
-	req := cmd.parse(&grammar{Decoder: d, limits: &s.limits, enabled: s.enabled})
+	req := cmd.parse(&grammar{Decoder: d, limits: &s.limits, enabled: s.enabled, lists: s.srv.cfg.AccessLists})
 	return cmd, req, d.Err()
 }
 
