@@ -59,6 +59,8 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	}
 	p.policy, p.keys, p.seal = judge, ring, seal
 	g.policy, g.last = judge, d.flushUsage
+	find := p.sharer
+	d.mail.sharing.find.Store(&find)
 	d.mail.ledger.domains.Store(c.Quota.Domains)
 	g.own, g.router = p.receiveConfig(), p.router
 	for _, l := range places(c) {
@@ -234,6 +236,7 @@ func (p *parts) imapConfig(l *config.Listener) imap.Config {
 		Hostname:        p.d.hostname,
 		Auth:            p.auth,
 		Accounts:        p.openAccount,
+		AccessLists:     p.c.ACL.Enabled,
 		TrustedNetworks: l.TrustedNetworks,
 		Limits: imap.Limits{
 			Message:      int64(p.c.Limits.MessageSize),

@@ -17,6 +17,7 @@ import (
 	"gomaild/internal/durable/journal"
 	"gomaild/internal/spool"
 	"gomaild/storage"
+	"gomaild/storage/acl"
 	"gomaild/storage/maildir"
 )
 
@@ -31,6 +32,7 @@ type mailStore struct {
 	store   storage.Store
 	spool   *spool.Spool
 	ledger  ledger
+	sharing sharing
 }
 
 // ownDir is where gomaild keeps what is its own, below the mail root.
@@ -100,9 +102,16 @@ func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string,
 	if m.hold != nil {
 		mc.Epoch, mc.Alone = m.hold.Record().Epoch, m.hold.TookOver()
 	}
-	m.store, err = maildir.New(mc)
+	boxes, err := maildir.New(mc)
 	if err != nil {
 		return c.At("storage", err, "mend the table [storage]")
+	}
+	m.store = boxes
+	if c.ACL.Enabled {
+		m.store = acl.New(acl.Config{
+			Store: boxes, Owner: m.sharing.owner, Dictionary: boxes.SharedFile(c.ACL.Dictionary),
+			Prefix: c.ACL.Prefix, Anyone: c.ACL.Anyone, Logger: log,
+		})
 	}
 	return nil
 }

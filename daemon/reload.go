@@ -53,6 +53,7 @@ func (d *Daemon) needsRestart(next *config.Config) error {
 	changed := changedKeys("storage", reflect.ValueOf(d.cfg.Storage), reflect.ValueOf(next.Storage))
 	changed = append(changed, changedKeys("queue", reflect.ValueOf(d.cfg.Queue), reflect.ValueOf(next.Queue))...)
 	changed = append(changed, changedKeys("remote", reflect.ValueOf(d.cfg.Remote), reflect.ValueOf(next.Remote))...)
+	changed = append(changed, changedKeys("acl", reflect.ValueOf(d.cfg.ACL), reflect.ValueOf(next.ACL))...)
 	for _, path := range changed {
 		faults = append(faults, next.At(path, nil, how))
 	}

@@ -225,12 +225,18 @@ func dial(t *testing.T, network, address string) net.Conn {
 // login opens an IMAP session of alice over implicit TLS.
 func (w *world) login(t *testing.T) *imapclient.Client {
 	t.Helper()
+	return w.loginAs(t, "alice")
+}
+
+// loginAs is login for another user.
+func (w *world) loginAs(t *testing.T, user string) *imapclient.Client {
+	t.Helper()
 	c, err := imapclient.DialTLS(w.addr(t, config.IMAP, config.Implicit), &imapclient.Options{TLSConfig: trusting()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.Login("alice@example.test", password).Wait(); err != nil {
+	if err := c.Login(user+"@example.test", password).Wait(); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -34,7 +34,7 @@ const (
 	RightAdminister                    // a: SETACL and its kin
 
 	NoRights  Rights = 0
-	AllRights Rights = 1<<iota - 1
+	AllRights Rights = 1<<len(RightLetters) - 1
 )
 
 // RightLetters are the letters in the order of the bits.

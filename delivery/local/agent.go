@@ -200,8 +200,8 @@ func create(ctx context.Context, log *slog.Logger, account storage.Account, name
 	return account.Open(ctx, name)
 }
 
-// isNoName reports that no mailbox of that name can be opened, today or
+// isNoName reports that no mailbox of that name can be delivered to, today or
 // tomorrow, while nothing is wrong with the store.
 func isNoName(err error) bool {
-	return errors.Is(err, storage.ErrName) || errors.Is(err, storage.ErrNoSelect) || errors.Is(err, storage.ErrNoMailbox)
+	return errors.Is(err, storage.ErrName) || errors.Is(err, storage.ErrNoSelect) || errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrPermission)
 }

@@ -22,7 +22,7 @@ func (a *Agent) classify(err error) error {
 	case isAny(err, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG):
 		return &mail.Status{Code: 452, Enhanced: "4.3.1", Text: "Insufficient system storage", Cause: err}
 	case isAny(err, syscall.EROFS, syscall.ENOTDIR, syscall.ELOOP, fs.ErrPermission, fs.ErrNotExist,
-		storage.ErrReadOnly, storage.ErrNoMailbox, storage.ErrNoSelect, storage.ErrName):
+		storage.ErrReadOnly, storage.ErrPermission, storage.ErrNoMailbox, storage.ErrNoSelect, storage.ErrName):
 		return &mail.Status{Code: 451, Enhanced: "4.2.0", Text: "Mailbox cannot be written to now, try again later", Cause: err}
 	}
 	return err

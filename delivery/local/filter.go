@@ -120,5 +120,10 @@ func (a *Agent) store1(ctx context.Context, log *slog.Logger, account storage.Ac
 		log.InfoContext(ctx, "no room for keywords", "folder", box.Name(), "keywords", s.Keywords)
 		err = box.Deliver(ctx, storage.Draft{Content: reader(s.Content), Flags: s.Flags})
 	}
+	if isNoName(err) && box.Name() != inbox { // without the right to post, RFC 4314 section 2.1
+		log.InfoContext(ctx, "folder takes no deliveries, delivering to INBOX", "folder", box.Name(), "error", err)
+		s.Folder = inbox
+		return a.store1(ctx, log, account, r, s)
+	}
 	return err
 }

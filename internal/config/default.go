@@ -54,6 +54,7 @@ func Default() *Config {
 		},
 		TLS:   TLS{MinVersion: TLS12},
 		Quota: Quota{Grace: 10, DomainUnit: 1_024_000},
+		ACL:   ACL{Prefix: "Shared/", Dictionary: "shared-folders/shared-mailboxes.db"},
 		Sieve: Sieve{Enabled: true},
 		POP3:  POP3Options{UniqueIDs: "%08Xu%08Xv", MarkSeen: true},
 		Limits: Limits{

@@ -208,7 +208,7 @@ its default, in comments.
 After a change send SIGHUP: the file is read again, checked, and taken over without a break; when something is wrong with it the
 server goes on with the old one and logs why. Certificates are read again even when the file is the same. Where something did
 change, open sessions end as at a stop: idle ones at once, busy ones when they are done, at most ` + "`grace`" + ` later. The top-level
-` + "`hostname`, all of `[storage]` and `[metrics]`, and `format` and `destination` of `[log]`" + ` change with a restart only, and a file that
+` + "`hostname`, all of `[storage]`, `[acl]` and `[metrics]`, and `format` and `destination` of `[log]`" + ` change with a restart only, and a file that
 changes them is refused.
 `
 

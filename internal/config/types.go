@@ -43,6 +43,8 @@ type Config struct {
 	Limits Limits `toml:"limits"`
 	// How much an account may hold.
 	Quota Quota `toml:"quota"`
+	// Sharing mailboxes with other users.
+	ACL ACL `toml:"acl"`
 	// The users' mail filters.
 	Sieve Sieve `toml:"sieve"`
 	// What POP3 clients see.
@@ -480,6 +482,23 @@ type Quota struct {
 	OldTable bool `toml:"old_table"`
 	// Percentages at which a user gets a warning by mail, such as [80, 95].
 	Warnings []int `toml:"warnings"`
+}
+
+// ACL is the table [acl]. A change of it needs a restart.
+type ACL struct {
+	// Hold users to the access control lists of mailboxes, as Dovecot's plugins
+	// acl and imap_acl do: files dovecot-acl in the directories of mailboxes,
+	// which users change over IMAP. Without it everybody may do everything with
+	// his own mailboxes, and nobody sees others'.
+	Enabled bool `toml:"enabled"`
+	// What the names of other users' mailboxes begin with. "Shared/" makes them
+	// Shared/user@domain/Folder, as Dovecot's namespace Shared/%%u/ does.
+	Prefix string `toml:"prefix"`
+	// The file below storage.root that says who shares something with whom:
+	// Dovecot's acl_shared_dict without "file:" and the mail root.
+	Dictionary string `toml:"dictionary"`
+	// Let users share with everybody (Dovecot's acl_anyone = allow).
+	Anyone bool `toml:"anyone"`
 }
 
 // Sieve is the table [sieve].

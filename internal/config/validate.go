@@ -43,6 +43,7 @@ func (c *Config) validate(failed func(path string) bool) Errors {
 	v.hostname()
 	v.storage()
 	v.quota()
+	v.acl()
 	v.sieve()
 	v.accounts()
 	v.routing()
@@ -127,6 +128,13 @@ func (v *validator) quota() {
 		v.unless(w >= 1 && w <= 100, index("quota.warnings", i), "%d is not a percentage; write a number from 1 to 100", w)
 	}
 	v.unless(q.Grace >= 0 && q.Grace <= 100, "quota.grace", "%d is not a percentage; write a number from 0 to 100", q.Grace)
+}
+
+func (v *validator) acl() {
+	a := &v.c.ACL
+	v.unless(isInside(a.Dictionary), "acl.dictionary", "%q is not a path below storage.root; write one such as %q", a.Dictionary, "shared-folders/shared-mailboxes.db")
+	name, ended := strings.CutSuffix(a.Prefix, "/")
+	v.unless(ended && name != "" && !strings.ContainsAny(name, "/*%.") && !strings.EqualFold(name, "INBOX"), "acl.prefix", "%q is not one level of names and \"/\"; write one such as %q", a.Prefix, "Shared/")
 }
 
 func (v *validator) sieve() {

@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -77,6 +78,9 @@ func (a *account) Grants(ctx context.Context, mailbox string) ([]storage.Grant, 
 		return nil, err
 	}
 	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b storage.Grant) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
 	isBoth := false
 	for _, g := range list {
 		named := g.Kind == storage.GrantUser && g.Name == p.owner
