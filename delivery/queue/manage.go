@@ -79,9 +79,11 @@ func Apply(fsys durable.FS, a Action, s Selection) (n int, err error) {
 	return q.apply(a, s, true)
 }
 
-// Apply does a to the messages that s means. An attempt that is under way goes
-// on. n is how many there were, also with an error, which ends the work.
+// Apply does a to the messages that s means, once all that were there at the
+// start are read. An attempt that is under way goes on. n is how many there were,
+// also with an error, which ends the work.
 func (q *Queue) Apply(a Action, s Selection) (n int, err error) {
+	<-q.loaded
 	return q.apply(a, s, false)
 }
 

@@ -47,6 +47,7 @@ type Queue struct {
 	log    *slog.Logger
 	wake   chan struct{}
 	ended  chan struct{}
+	loaded chan struct{} // closed when what was there at the start is planned
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
@@ -84,8 +85,9 @@ type line struct {
 	limit   int
 }
 
-// Open reads the queue and starts. ctx is for all that the queue does until
-// Close. Envelopes that are damaged are logged and left alone.
+// Open lists the queue and starts; envelopes are read while attempts begin
+// already. ctx is for all that the queue does until Close. Envelopes that are
+// damaged are logged and left alone.
 func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	if len(cfg.Schedule) == 0 {
 		cfg.Schedule = []time.Duration{5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour}
@@ -104,35 +106,17 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	}
 	q := &Queue{
 		cfg: cfg, spool: spool{cfg.FS}, log: cfg.Logger,
-		wake: make(chan struct{}, 1), ended: make(chan struct{}), lines: make(map[Destination]*line),
+		wake: make(chan struct{}, 1), ended: make(chan struct{}), loaded: make(chan struct{}), lines: make(map[Destination]*line),
 		entries: make(map[string]*entry),
 	}
-	if err := q.load(); err != nil {
+	ids, err := q.spool.list()
+	if err != nil {
 		return nil, fmt.Errorf("load the queue: %w", err)
 	}
 	ctx, q.cancel = context.WithCancel(ctx)
+	q.work.Go(func() { q.load(ctx, ids) })
 	go q.run(ctx)
 	return q, nil
-}
-
-func (q *Queue) load() error {
-	ids, err := q.spool.list()
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		e, err := q.spool.read(id)
-		if errors.Is(err, ErrDamaged) {
-			q.log.Error("message left in the queue", "queue_id", id, "error", err)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		q.entries[id] = &entry{id: id}
-		q.plan(q.entries[id], e)
-	}
-	return nil
 }
 
 // Close ends the attempts and returns when no file is open. What was under way

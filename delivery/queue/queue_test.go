@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -285,5 +286,41 @@ func FuzzDecode(f *testing.F) {
 		if e, err := decode(data); (e == nil) == (err == nil) {
 			t.Errorf("decode: %v, %v", e, err)
 		}
+	})
+}
+
+// An envelope that the disk does not give at the start is owed all the same, and
+// holds nobody else; who changes the queue by hand finds all of it.
+func TestLoadFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		disk, w := crashfs.New(), &world{}
+		s := spool{disk}
+		for _, id := range []string{"7-x", "7-y", "7-z"} {
+			e := toHosts(id + ".test")
+			e.ID = id
+			if err := s.add(&e, content1("whole")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		disk.Inject(func(op crashfs.Op) error {
+			if op.Name == "7-y"+envelopeSuffix {
+				return syscall.EIO
+			}
+			return nil
+		})
+		q := mustOpen(t, w, disk)
+		synctest.Wait()
+		if slices.Sort(w.got); !slices.Equal(w.got, []string{"u@7-x.test whole", "u@7-z.test whole"}) {
+			t.Errorf("beside the fault: delivered %q", w.got)
+		}
+		disk.Inject(nil)
+		apply(t, q, Retry, Selection{}, 1)
+		time.Sleep(retryFault)
+		synctest.Wait()
+		if len(w.got) != 3 || len(q.entries) != 0 {
+			t.Errorf("delivered %q, %d left", w.got, len(q.entries))
+		}
+		q.Close()
 	})
 }

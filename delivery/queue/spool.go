@@ -128,8 +128,8 @@ func (s spool) open(e *Envelope) (content, error) {
 	return content{f, n}, nil
 }
 
-// list is the queue after a start: the IDs of all envelopes. What a crash left
-// half made or half removed goes.
+// list is the queue after a start: the IDs of all envelopes, in order of arrival.
+// What a crash left half made or half removed goes.
 func (s spool) list() ([]string, error) {
 	names, err := s.fs.ReadDirNames(".")
 	if err != nil {
@@ -148,6 +148,7 @@ func (s spool) list() ([]string, error) {
 			}
 		}
 	}
+	slices.SortFunc(ids, byArrival)
 	return ids, nil
 }
 
