@@ -19,17 +19,22 @@ import (
 // the process lives and takes it over at once when it does not.
 //
 // We take over a lock
-//   - of a process of this host that is gone;
+//   - of a process of this host that is gone, or had our own number before we were;
 //   - of another host, made before this store was opened: a mail root is
 //     mounted on one node at a time, so that node is dead or has stopped;
 //   - of anybody, made before this store was opened, if nobody else had the
 //     mail root open then (Config.Alone): after a power cut a lock may have
 //     lost its content;
+//   - of gomaild that is empty and was made before this store was opened: who made
+//     it was killed before it wrote into it, which is the next it does. Dovecot's
+//     locks may be empty while they are held, so ours can be told by their mode;
 //   - that did not change for staleAfter while we watched it (Dovecot's rule).
 const (
 	staleAfter  = 120 * time.Second
 	lockPause   = 20 * time.Millisecond // between two looks
 	refreshLock = 10 * time.Second      // a lock that is held longer is touched
+
+	lockMode fs.FileMode = 0o400 // nobody writes to it but who made it
 )
 
 // locker makes dotlocks.
@@ -72,7 +77,7 @@ func (l *locker) create(ctx context.Context, name string) (durable.File, error) 
 	w := watch{locker: l, name: name, since: l.now()}
 	begun := w.since
 	for {
-		f, err := l.fs.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+		f, err := l.fs.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, lockMode)
 		if err == nil {
 			return f, l.own(name)
 		}
@@ -152,7 +157,8 @@ func (w *watch) takeOver() (free bool, err error) {
 }
 
 func (w *watch) ownerIsGone(info fs.FileInfo) bool {
-	if w.alone && info.ModTime().Before(w.started) {
+	old := info.ModTime().Before(w.started)
+	if old && (w.alone || info.Size() == 0 && info.Mode().Perm() == lockMode) {
 		return true
 	}
 	data, err := durable.ReadFile(w.fs, w.name)
@@ -167,7 +173,10 @@ func (w *watch) ownerIsGone(info fs.FileInfo) bool {
 	if host != w.host {
 		return !info.ModTime().After(w.started)
 	}
-	return pid != w.pid && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	if pid == w.pid {
+		return old // in a container the server is always process 1
+	}
+	return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

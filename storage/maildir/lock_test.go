@@ -3,6 +3,7 @@ package maildir
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"testing"
@@ -62,7 +63,12 @@ func (b *box) append(subject string) storage.UID {
 
 func (b *box) write(name, data string) {
 	b.t.Helper()
-	f, err := b.fs.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	b.writeMode(name, data, 0o600)
+}
+
+func (b *box) writeMode(name, data string, mode fs.FileMode) {
+	b.t.Helper()
+	f, err := b.fs.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
 	if err == nil {
 		_, err = f.Write([]byte(data))
 		err = errors.Join(err, f.Close())
@@ -88,18 +94,22 @@ func TestStaleLocks(t *testing.T) {
 	for _, tt := range []struct {
 		rule    string
 		content string
+		mode    fs.FileMode
 		before  bool // the lock is older than the store
 		alone   bool
 		wait    time.Duration
 	}{
-		{"an empty lock, as Dovecot makes them", "", false, false, staleAfter},
-		{"an old empty lock is watched all the same", "", true, false, staleAfter},
-		{"an old empty lock when nobody else was there", "", true, true, 0},
-		{"a dead process of this host", dead + ":here", false, false, 0},
-		{"ourselves", strconv.Itoa(os.Getpid()) + ":here", false, false, staleAfter},
-		{"another host before us: it lost the mount", "1:there", true, false, 0},
-		{"another host after us", "1:there", false, false, staleAfter},
-		{"garbage", "x:here", false, false, staleAfter},
+		{"an empty lock, as Dovecot makes them", "", 0o600, false, false, staleAfter},
+		{"an old empty lock of Dovecot is watched all the same", "", 0o600, true, false, staleAfter},
+		{"an old empty lock when nobody else was there", "", 0o600, true, true, 0},
+		{"an old empty lock of gomaild: it was killed before it wrote", "", lockMode, true, false, 0},
+		{"an empty lock of gomaild that is new", "", lockMode, false, false, staleAfter},
+		{"a dead process of this host", dead + ":here", lockMode, false, false, 0},
+		{"ourselves", strconv.Itoa(os.Getpid()) + ":here", lockMode, false, false, staleAfter},
+		{"our number, in a life before", strconv.Itoa(os.Getpid()) + ":here", lockMode, true, false, 0},
+		{"another host before us: it lost the mount", "1:there", lockMode, true, false, 0},
+		{"another host after us", "1:there", lockMode, false, false, staleAfter},
+		{"garbage", "x:here", 0o600, false, false, staleAfter},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			t.Parallel()
@@ -108,7 +118,7 @@ func TestStaleLocks(t *testing.T) {
 				first := newBox(t, Config{FS: tree, Hostname: "here"})
 				first.append("a")
 				if tt.before {
-					first.write(aliceLock, tt.content)
+					first.writeMode(aliceLock, tt.content, tt.mode)
 				}
 				first.close()
 				time.Sleep(time.Hour)
@@ -116,7 +126,7 @@ func TestStaleLocks(t *testing.T) {
 				defer b.close()
 				time.Sleep(time.Hour)
 				if !tt.before {
-					b.write(aliceLock, tt.content)
+					b.writeMode(aliceLock, tt.content, tt.mode)
 				}
 				begun := time.Now()
 				b.append("b")
