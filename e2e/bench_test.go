@@ -16,29 +16,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
-
-	"gomaild/internal/peertest"
 )
 
 // mailboxes is how many the load is spread over.
 const mailboxes = 200
 
-// manyUsers makes a world with 200 mailboxes whose Maildirs are there. Their
-// password rows are copies: hashing is not what is measured.
+// manyUsers starts a world with 200 mailboxes.
 func manyUsers(b *testing.B) (*world, []string) {
 	w := newWorld(b, "")
-	hash := peertest.Run(b, "", peertest.Need(b, "sqlite3", "sqlite3"), filepath.Join(w.dir, "accounts.sqlite"),
-		"SELECT password FROM mailbox WHERE username='alice@example.test'")
-	var sql strings.Builder
-	users := make([]string, mailboxes)
-	sql.WriteString("BEGIN;")
-	for i := range users {
-		users[i] = fmt.Sprintf("user%d@example.test", i)
-		fmt.Fprintf(&sql, "INSERT INTO mailbox (username,password,name,maildir,quota,local_part,domain,active) VALUES ('%s','%s','','example.test/%s/',0,'user%d','example.test',1);", users[i], strings.TrimSpace(hash), users[i], i)
-		fmt.Fprintf(&sql, "INSERT INTO alias (address,goto,domain,active) VALUES ('%s','%s','example.test',1);", users[i], users[i])
-	}
-	sql.WriteString("COMMIT;")
-	peertest.Run(b, sql.String(), "sqlite3", filepath.Join(w.dir, "accounts.sqlite"))
+	users := w.addUsers(b, mailboxes)
 	w.start(b)
 	return w, users
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"strings"
 	"sync"
@@ -22,6 +23,8 @@ type counter struct {
 	times    map[string]int
 	came     chan struct{}
 	released chan struct{}
+	shy      int // every so manieth message is put off; 0: none
+	asked    int
 }
 
 const fast = 500 // messages that a counter takes at once
@@ -43,9 +46,9 @@ func (c counterSession) Data(r io.Reader) error {
 	if c.len() >= fast {
 		<-c.released
 	}
-	c.mu.Lock()
-	c.times[id]++
-	c.mu.Unlock()
+	if !c.take(id) {
+		return &gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 3, 0}, Message: "Not now"}
+	}
 	select {
 	case c.came <- struct{}{}:
 	default:
@@ -53,11 +56,23 @@ func (c counterSession) Data(r io.Reader) error {
 	return nil
 }
 
+// take counts a message, unless it is put off.
+func (c *counter) take(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked++; c.shy > 0 && c.asked%c.shy == 0 {
+		return false
+	}
+	c.times[id]++
+	return true
+}
+
 func newCounter(t *testing.T) (*counter, string) {
 	t.Helper()
 	c := &counter{times: map[string]int{}, came: make(chan struct{}, 1), released: make(chan struct{})}
 	server := gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) { return counterSession{c}, nil }))
 	server.Domain = "far.test"
+	server.ErrorLog = log.New(io.Discard, "", 0) // of connections that a kill has cut
 	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)

@@ -75,6 +75,7 @@ type world struct {
 	log   string // file
 	cmd   *exec.Cmd
 	ended chan error // one value when cmd has ended
+	watch sync.Once  // of the end of the test
 }
 
 // newWorld writes a configuration and a database with alice and bob. top is
@@ -142,6 +143,13 @@ func (w *world) addAccount(tb testing.TB, address string) {
 // a file: reading a pipe would cost processor time that belongs to the server.
 func (w *world) start(tb testing.TB) {
 	tb.Helper()
+	w.launch(tb)
+	w.awaitReady(tb)
+}
+
+// launch runs the server, which is stopped at the end of the test.
+func (w *world) launch(tb testing.TB) {
+	tb.Helper()
 	log, err := os.OpenFile(w.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		tb.Fatal(err)
@@ -154,13 +162,14 @@ func (w *world) start(tb testing.TB) {
 	}
 	w.ended = make(chan error, 1)
 	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(w.cmd, w.ended)
-	tb.Cleanup(func() {
-		w.stop(tb)
-		if tb.Failed() {
-			tb.Logf("log of gomaild:\n%.20000s", w.readLog(tb))
-		}
+	w.watch.Do(func() {
+		tb.Cleanup(func() {
+			w.stop(tb)
+			if tb.Failed() {
+				tb.Logf("log of gomaild:\n%.20000s", w.readLog(tb))
+			}
+		})
 	})
-	w.awaitReady(tb)
 }
 
 func (w *world) awaitReady(tb testing.TB) {
