@@ -100,6 +100,7 @@ func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string,
 		UsageChanged: m.ledger.changed, Shared: m.ledger.shared, Beside: m.hold == nil && cluster.Runs(holdConfig(c, m.fs)),
 	}
 	if m.hold != nil {
+		mc.Notify = m.root
 		mc.Epoch, mc.Alone = m.hold.Record().Epoch, m.hold.TookOver()
 	}
 	boxes, err := maildir.New(mc)

@@ -60,8 +60,12 @@ type Config struct {
 	// may hold the messages of the last minute, so they keep their names, and the
 	// indexes are left to it.
 	Beside bool
+	// Notify is the mail root as the kernel calls it, for inotify(7): what other
+	// programs do in mailboxes that somebody waits for is noticed at once. Default:
+	// they are polled.
+	Notify string
 	// PollInterval is how often mailboxes that somebody waits for are looked at
-	// for changes of other programs. Default 1 s.
+	// for changes of other programs, where nothing watches them. Default 1 s.
 	PollInterval time.Duration
 }
 

@@ -225,6 +225,9 @@ func (h *handle) Vanished(_ context.Context, v *storage.View, since storage.ModS
 // Changed implements storage.Mailbox.
 func (h *handle) Changed(v *storage.View) <-chan struct{} {
 	h.store.startPolling()
+	if !h.closed.Load() {
+		h.store.watcher.watch(h.mailbox)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.state == nil || h.state.view != v || h.gone.Load() {

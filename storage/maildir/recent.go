@@ -43,6 +43,7 @@ func (h *handle) ClaimRecent(_ context.Context, v *storage.View) ([]storage.UID,
 
 // retire keeps what outlives the last handle.
 func (m *mailbox) retire() {
+	m.store.watcher.forget(m)
 	m.keepIndex()
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -36,6 +36,7 @@ type Store struct {
 	keepers  sync.Pool // *keeper
 	poll     time.Duration
 	beside   bool
+	watcher  *watcher
 	tell     func(storage.UsageChange)
 	shared   func(context.Context, mail.Address, storage.Limits, storage.Usage, bool) error
 
@@ -72,6 +73,7 @@ func New(config Config) (*Store, error) {
 		names:    newNamer(c.Clock, c.Epoch, os.Getpid(), c.Hostname),
 		poll:     c.PollInterval,
 		beside:   c.Beside,
+		watcher:  newWatcher(c.Notify),
 		tell:     c.UsageChanged,
 		shared:   c.Shared,
 		stop:     make(chan struct{}),
@@ -199,8 +201,8 @@ func (s *Store) Close() error {
 	}
 	s.mu.Unlock()
 
+	errs := []error{s.watcher.close()}
 	s.work.Wait()
-	var errs []error
 	for _, c := range open {
 		errs = append(errs, c.Close())
 	}
