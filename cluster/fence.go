@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -70,42 +69,6 @@ func (h *Hold) unchanged() bool {
 	}
 	_, err := h.cached.ReadAt(h.block, 0)
 	return err == nil && bytes.Equal(h.block, h.known)
-}
-
-// watchEvery is how often Watch asks.
-const watchEvery = time.Second
-
-// Watch asks Fence and check each second, also while nobody else does, until ctx
-// ends, which is nil. An error means that the process has to end: a *StaleError,
-// which is returned at once whoever's question brought it up, or check's.
-func (h *Hold) Watch(ctx context.Context, check func() error) error {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-h.lost:
-			return h.Err()
-		case <-tick.C:
-			fault := h.Fence() // lost tells of a takeover; a fault of the disk fails the acts themselves
-			if err := check(); err != nil {
-				return err
-			}
-			if fault == nil {
-				h.look()
-			}
-		}
-	}
-}
-
-// Looked is when Watch last found everything in order; Take is the first time. It
-// falls behind while the disk hangs or fails.
-func (h *Hold) Looked() time.Time { return *h.looked.Load() }
-
-func (h *Hold) look() {
-	now := time.Now()
-	h.looked.Store(&now)
 }
 
 // Err is the *StaleError that Fence has found, else nil. It asks no disk.

@@ -61,6 +61,8 @@ func (c Config) withDefaults() (Config, error) {
 // concurrent use.
 type Hold struct {
 	now    func() time.Time
+	fs     durable.FS
+	dir    string
 	id     string
 	record Record
 	before Record
@@ -92,7 +94,7 @@ func Take(config Config) (*Hold, error) {
 	if err := makeDir(c.FS, c.Dir); err != nil {
 		return nil, err
 	}
-	h := &Hold{now: c.Now, lost: make(chan struct{}), block: alignedBlock(), known: make([]byte, blockSize)}
+	h := &Hold{now: c.Now, fs: c.FS, dir: c.Dir, lost: make(chan struct{}), block: alignedBlock(), known: make([]byte, blockSize)}
 	err = h.take(c)
 	if err != nil {
 		return nil, errors.Join(err, h.Release())

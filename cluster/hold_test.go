@@ -110,7 +110,7 @@ func TestFenceAfterTakeover(t *testing.T) {
 	if !ok || stale.Own.Node != "mail1" || stale.Now.Node != "mail2" || stale.Now.Epoch != 2 {
 		t.Fatalf("the old one hears %v", err)
 	}
-	if err := old.Watch(t.Context(), fine); !errors.Is(err, stale) {
+	if err := old.Watch(t.Context(), 0, fine); !errors.Is(err, stale) {
 		t.Errorf("Watch says %v", err)
 	}
 	// It is not forgotten, whatever the disk says later.
@@ -130,16 +130,52 @@ func TestWatchAsks(t *testing.T) {
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if err := old.Watch(ctx, fine); err != nil || time.Since(begun) != time.Hour {
+		if err := old.Watch(ctx, 0, fine); err != nil || time.Since(begun) != time.Hour {
 			t.Errorf("after %v: %v", time.Since(begun), err)
 		}
 		takeover(t, fsys)
 		begun = time.Now()
-		err := old.Watch(t.Context(), fine)
+		err := old.Watch(t.Context(), 0, fine)
 		if _, ok := errors.AsType[*StaleError](err); !ok || time.Since(begun) != watchEvery {
 			t.Errorf("after %v: %v", time.Since(begun), err)
 		}
 	})
+}
+
+// A disk that hangs ends the watch when its time is over, whether it hangs in
+// reading or in writing; one that is only slow does not.
+func TestWatchOfHungDisk(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		kind  string // of the operation
+		takes time.Duration
+		hung  bool
+	}{{"read", time.Hour, true}, {"sync", time.Hour, true}, {"read", 20 * time.Second, false}, {"sync", 20 * time.Second, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			fsys := crashfs.New()
+			c := on(fsys, "mail1")
+			c.Now = nil
+			h := take(t, c)
+			seen := false
+			fsys.Inject(func(op crashfs.Op) error {
+				if strings.HasPrefix(op.Kind, tt.kind) {
+					seen = true
+					time.Sleep(tt.takes)
+				}
+				return nil
+			})
+			begun := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			defer cancel()
+			err := h.Watch(ctx, 30*time.Second, fine)
+			took := time.Since(begun)
+			_, hung := errors.AsType[*HungError](err)
+			if !seen || hung != tt.hung || hung && (took < 30*time.Second || took > 33*time.Second) || !hung && err != nil {
+				t.Errorf("a %s of %v (seen: %t): %v after %v", tt.kind, tt.takes, seen, err, took)
+			}
+			time.Sleep(time.Hour) // the look ends
+		})
+	}
 }
 
 // Each question costs one read: of the page cache, or of the disk when the last

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"gomaild/cluster"
 	"gomaild/internal/config"
@@ -132,13 +133,14 @@ func (m *mailStore) end(err error) {
 	}
 }
 
-// watch looks after epoch and mount, also while no mail comes, until ctx ends.
+// watch looks after epoch, mount and disk, also while no mail comes, until ctx
+// ends.
 func (m *mailStore) watch(ctx context.Context) {
-	check := func() error { return nil }
+	check, patience := func() error { return nil }, time.Duration(0)
 	if m.mount != nil {
-		check = m.mount.Check
+		check, patience = m.mount.Check, m.patience
 	}
-	if err := m.hold.Watch(ctx, check); err != nil {
+	if err := m.hold.Watch(ctx, patience, check); err != nil {
 		m.end(err)
 	}
 }

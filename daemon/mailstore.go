@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"gomaild/cluster"
 	"gomaild/delivery/receive"
@@ -23,16 +24,17 @@ import (
 
 // mailStore is all that is open below the mail root.
 type mailStore struct {
-	root    string // its path, for people
-	fs      durable.FS
-	mount   *cluster.Mount // nil where the root needs to be none
-	hold    *cluster.Hold  // nil beside another program
-	ending  chan error     // why nothing may be done any more
-	journal *journal.Journal
-	store   storage.Store
-	spool   *spool.Spool
-	ledger  ledger
-	sharing sharing
+	root     string // its path, for people
+	fs       durable.FS
+	mount    *cluster.Mount // nil where the root needs to be none
+	patience time.Duration  // with a disk that does not answer
+	hold     *cluster.Hold  // nil beside another program
+	ending   chan error     // why nothing may be done any more
+	journal  *journal.Journal
+	store    storage.Store
+	spool    *spool.Spool
+	ledger   ledger
+	sharing  sharing
 }
 
 // ownDir is where gomaild keeps what is its own, below the mail root.
@@ -74,7 +76,7 @@ func openMailWith(ctx context.Context, c *config.Config, hostname string, log *s
 	if err != nil {
 		return nil, err
 	}
-	m := &mailStore{root: c.Storage.Root, fs: root, mount: mount, ending: make(chan error, 1)}
+	m := &mailStore{root: c.Storage.Root, fs: root, mount: mount, patience: time.Duration(c.Storage.DiskTimeout), ending: make(chan error, 1)}
 	err = own(m, c, log)
 	if err == nil {
 		err = m.open(ctx, c, hostname, log)

@@ -12,6 +12,7 @@ func Default() *Config {
 		RunDir: "/run/gomaild",
 		Grace:  Duration(20 * time.Second),
 		Storage: Storage{
+			DiskTimeout: Duration(30 * time.Second),
 			Root:        "/var/mail",
 			Path:        "{domain}/{address}",
 			UID:         -1,

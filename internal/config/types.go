@@ -72,6 +72,11 @@ type Storage struct {
 	// missing, and ends at once (exit status 74) when the disk fails, becomes
 	// read-only, or is unmounted. For the nodes of a cluster.
 	Mount bool `toml:"mount"`
+	// With mount: how long the disk may leave a read or a synced write unanswered,
+	// without an error, before gomaild ends (exit status 74). Longer than the disk
+	// may be held up on purpose, as by DRBD while it fences the other node. "0s":
+	// for ever.
+	DiskTimeout Duration `toml:"disk_timeout"`
 	// The kind of file system that must be mounted there, as `findmnt` calls it
 	// (`ext4`, `xfs`). Empty: any.
 	FileSystem string `toml:"file_system"`
