@@ -76,72 +76,95 @@ var emptyPart = Part{Type: "text", Subtype: "plain", Encoding: "7bit"}
 // AppendBodyStructure adds BODYSTRUCTURE (extended) or BODY of RFC 3501 section
 // 7.4.2 to dst. As with Envelope.Append the result may hold literals.
 func (p *Part) AppendBodyStructure(dst []byte, extended bool) []byte {
-	dst = append(dst, '(')
-	if p.IsMultipart() {
-		dst = p.appendMultipart(dst, extended)
-	} else {
-		dst = p.appendSingle(dst, extended)
-	}
-	if extended {
-		dst = p.appendExtension(dst)
-	}
-	return append(dst, ')')
+	w := structureWriter{dst: dst, extended: extended}
+	w.part(p)
+	return w.dst
 }
 
-func (p *Part) appendMultipart(dst []byte, extended bool) []byte {
+// structureWriter writes a structure and remembers where extension data lies in
+// it, so that BODY can be cut out of BODYSTRUCTURE.
+type structureWriter struct {
+	dst      []byte
+	extended bool
+	cuts     []cut
+}
+
+// cut is a range of extension data.
+type cut struct{ from, to int }
+
+func (w *structureWriter) part(p *Part) {
+	w.dst = append(w.dst, '(')
+	from := 0
+	if p.IsMultipart() {
+		from = w.multipart(p)
+	} else {
+		from = w.single(p)
+	}
+	if w.extended {
+		w.dst = p.appendExtension(w.dst)
+		w.cuts = append(w.cuts, cut{from, len(w.dst)})
+	}
+	w.dst = append(w.dst, ')')
+}
+
+// multipart returns where the extension data begins.
+func (w *structureWriter) multipart(p *Part) int {
 	for i := range p.Parts {
-		dst = p.Parts[i].AppendBodyStructure(dst, extended)
+		w.part(&p.Parts[i])
 	}
 	if len(p.Parts) == 0 {
-		dst = emptyPart.AppendBodyStructure(dst, extended)
+		w.part(&emptyPart)
 	}
-	dst = append(dst, ' ')
-	dst = appendString(dst, p.Subtype)
-	if extended {
-		dst = append(dst, ' ')
-		dst = appendParams(dst, p.Params)
+	w.dst = append(w.dst, ' ')
+	w.dst = appendString(w.dst, p.Subtype)
+	from := len(w.dst)
+	if w.extended {
+		w.dst = append(w.dst, ' ')
+		w.dst = appendParams(w.dst, p.Params)
 	}
-	return dst
+	return from
 }
 
-func (p *Part) appendSingle(dst []byte, extended bool) []byte {
+// single returns where the extension data begins.
+func (w *structureWriter) single(p *Part) int {
 	params := p.Params
 	isText := strings.EqualFold(p.Type, "text")
 	if isText && !hasParam(params, "charset") {
 		// RFC 2045 section 5.2: the default, said aloud as Dovecot does.
 		params = append(params[:len(params):len(params)], Param{"charset", "us-ascii"})
 	}
-	dst = appendString(dst, p.Type)
-	dst = append(dst, ' ')
-	dst = appendString(dst, p.Subtype)
-	dst = append(dst, ' ')
-	dst = appendParams(dst, params)
+	w.dst = appendString(w.dst, p.Type)
+	w.dst = append(w.dst, ' ')
+	w.dst = appendString(w.dst, p.Subtype)
+	w.dst = append(w.dst, ' ')
+	w.dst = appendParams(w.dst, params)
 	for _, s := range []string{p.ID, p.Description} {
-		dst = append(dst, ' ')
-		dst = appendNString(dst, s)
+		w.dst = append(w.dst, ' ')
+		w.dst = appendNString(w.dst, s)
 	}
-	dst = append(dst, ' ')
-	dst = appendString(dst, p.Encoding)
-	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, p.BodyWireSize, 10)
+	w.dst = append(w.dst, ' ')
+	w.dst = appendString(w.dst, p.Encoding)
+	w.dst = append(w.dst, ' ')
+	w.dst = strconv.AppendInt(w.dst, p.BodyWireSize, 10)
 	switch {
 	case isText:
-		dst = append(dst, ' ')
-		dst = strconv.AppendInt(dst, p.BodyLines, 10)
+		w.dst = append(w.dst, ' ')
+		w.dst = strconv.AppendInt(w.dst, p.BodyLines, 10)
 	case p.IsMessage():
-		dst = p.appendInner(dst, extended)
+		w.inner(p)
 	}
-	if extended {
-		dst = append(dst, ' ')
-		dst = appendNString(dst, p.MD5)
+	from := len(w.dst)
+	if w.extended {
+		w.dst = append(w.dst, ' ')
+		w.dst = appendNString(w.dst, p.MD5)
 	}
-	return dst
+	return from
 }
 
-// appendInner writes what a message/rfc822 has more: the envelope, structure
+// inner writes what a message/rfc822 has more: the envelope, structure
 // and lines of the message in it. Beyond the depth limit that message was not
 // taken apart and is shown as empty text.
-func (p *Part) appendInner(dst []byte, extended bool) []byte {
+func (w *structureWriter) inner(p *Part) {
 	inner := &emptyPart
 	if len(p.Parts) > 0 {
 		inner = &p.Parts[0]
@@ -150,12 +173,12 @@ func (p *Part) appendInner(dst []byte, extended bool) []byte {
 	if envelope == nil {
 		envelope = &Envelope{}
 	}
-	dst = append(dst, ' ')
-	dst = envelope.Append(dst)
-	dst = append(dst, ' ')
-	dst = inner.AppendBodyStructure(dst, extended)
-	dst = append(dst, ' ')
-	return strconv.AppendInt(dst, p.BodyLines, 10)
+	w.dst = append(w.dst, ' ')
+	w.dst = envelope.Append(w.dst)
+	w.dst = append(w.dst, ' ')
+	w.part(inner)
+	w.dst = append(w.dst, ' ')
+	w.dst = strconv.AppendInt(w.dst, p.BodyLines, 10)
 }
 
 func (p *Part) appendExtension(dst []byte) []byte {
