@@ -50,7 +50,7 @@ func (m *fetched) decoded(path []uint32) (open func() io.Reader, ok bool, err er
 	if len(path) == 0 {
 		return func() io.Reader { return message.NewWireReader(m.content, span) }, true, nil
 	}
-	part, ok := lookUp(&m.summary.Root, path)
+	part, ok := lookUp(m.root, path)
 	if !ok {
 		return nil, false, nil
 	}

@@ -240,12 +240,18 @@ func (t *messageURL) find(ctx context.Context, mailbox storage.Mailbox) (content
 		return nil, 0, nil, storage.ErrExpunged
 	}
 	m := &fetched{msg: storage.Message{UID: t.uid}}
-	if err := (fetch{needs: needsInfo | needsSummary | needsContent}).gather(ctx, mailbox, m); err != nil {
-		return nil, 0, nil, err
+	known := mailbox.Reader()
+	err = (fetch{needs: needsFacts | needsStructure | needsContent}).gather(ctx, mailbox, known, m)
+	err = errors.Join(err, known.Close())
+	ok := false
+	if err == nil {
+		r, size, ok, err = t.section.extract(m)
 	}
-	r, size, ok, err := t.section.extract(m.content, m.summary, m.info)
+	if err != nil && m.content != nil {
+		err = errors.Join(err, m.content.Close())
+	}
 	if err != nil {
-		return nil, 0, nil, errors.Join(err, m.content.Close())
+		return nil, 0, nil, err
 	}
 	if !ok {
 		r = nil

@@ -83,11 +83,13 @@ func (l *liveSearch) update(ctx context.Context, s *session) error {
 			return err
 		}
 	}
+	kept := s.box.mailbox.Reader()
+	defer func() { s.warn("close what is kept of messages", kept.Close()) }()
 	for i, m := range known.Messages {
 		if m.ModSeq <= l.until {
 			continue
 		}
-		matches, err := l.search.matches(ctx, s, i)
+		matches, err := l.search.matches(ctx, s, kept, i)
 		if err != nil && !errors.Is(err, storage.ErrExpunged) {
 			return err // it is looked at again with the next change
 		}

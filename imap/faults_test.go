@@ -60,11 +60,18 @@ func (m faultyMailbox) Append(ctx context.Context, d storage.Draft) (storage.UID
 	return m.Mailbox.Append(ctx, d)
 }
 
-func (m faultyMailbox) Summary(ctx context.Context, uid storage.UID) (*message.Summary, error) {
-	if err := m.fault(); err != nil {
-		return nil, err
+func (m faultyMailbox) Reader() storage.Reader { return faultyReader{m.Mailbox.Reader(), m} }
+
+type faultyReader struct {
+	storage.Reader
+	mailbox faultyMailbox
+}
+
+func (r faultyReader) Digest(ctx context.Context, uid storage.UID) (message.Digest, storage.Facts, error) {
+	if err := r.mailbox.fault(); err != nil {
+		return message.Digest{}, storage.Facts{}, err
 	}
-	return m.Mailbox.Summary(ctx, uid)
+	return r.Reader.Digest(ctx, uid)
 }
 
 func (m faultyMailbox) Content(ctx context.Context, uid storage.UID) (storage.Content, error) {

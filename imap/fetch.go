@@ -31,8 +31,11 @@ type fetch struct {
 type fetchNeeds uint8
 
 const (
-	needsInfo fetchNeeds = 1 << iota
-	needsSummary
+	needsFacts fetchNeeds = 1 << iota
+	needsInfo
+	needsDigest
+	needsFields // of the header, which the digest may have
+	needsStructure
 	needsContent
 )
 
@@ -51,9 +54,12 @@ type fetched struct {
 	number  int
 	view    *storage.View // whose keywords msg has
 	msg     storage.Message
+	facts   storage.Facts
 	info    storage.Info
-	summary *message.Summary
+	digest  message.Digest
+	root    *message.Part // the structure
 	content storage.Content
+	text    []byte // a buffer
 	flagged bool // FLAGS has been printed
 	counted bool // MODSEQ has been printed
 }
@@ -69,11 +75,11 @@ var simpleItems = map[string]struct {
 	"EMAILID":       {needsInfo, func(s *session, m *fetched) { s.objectID("EMAILID", m.info.EmailID) }},
 	"THREADID":      {needsInfo, func(s *session, m *fetched) { s.objectID("THREADID", m.info.ThreadID) }},
 	"SAVEDATE":      {needsInfo, func(s *session, m *fetched) { s.printSaveDate(m) }},
-	"INTERNALDATE":  {needsInfo, func(s *session, m *fetched) { s.enc.Raw("INTERNALDATE "); s.enc.DateTime(m.info.InternalDate) }},
-	"RFC822.SIZE":   {needsInfo, func(s *session, m *fetched) { s.enc.Raw("RFC822.SIZE "); s.enc.Number(uint64(m.info.WireSize)) }},
-	"ENVELOPE":      {needsSummary, func(s *session, m *fetched) { s.enc.Raw("ENVELOPE "); s.enc.Append(m.summary.Root.Envelope.Append) }},
-	"BODY":          {needsSummary, func(s *session, m *fetched) { s.printStructure("BODY ", m, false) }},
-	"BODYSTRUCTURE": {needsSummary, func(s *session, m *fetched) { s.printStructure("BODYSTRUCTURE ", m, true) }},
+	"INTERNALDATE":  {needsFacts, func(s *session, m *fetched) { s.enc.Raw("INTERNALDATE "); s.enc.DateTime(m.facts.InternalDate) }},
+	"RFC822.SIZE":   {needsFacts, func(s *session, m *fetched) { s.enc.Raw("RFC822.SIZE "); s.enc.Number(uint64(m.facts.WireSize)) }},
+	"ENVELOPE":      {needsDigest, func(s *session, m *fetched) { s.enc.Raw("ENVELOPE "); s.enc.Octets(m.digest.Envelope()) }},
+	"BODY":          {needsDigest, func(s *session, m *fetched) { s.enc.Raw("BODY "); s.enc.Append(m.digest.AppendBody) }},
+	"BODYSTRUCTURE": {needsDigest, func(s *session, m *fetched) { s.enc.Raw("BODYSTRUCTURE "); s.enc.Octets(m.digest.BodyStructure()) }},
 }
 
 // olderItems are the names that RFC822 had for sections.
@@ -91,11 +97,6 @@ var macros = map[string][]string{
 	"FAST": {"FLAGS", "INTERNALDATE", "RFC822.SIZE"},
 	"ALL":  {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"},
 	"FULL": {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY"},
-}
-
-func (s *session) printStructure(name string, m *fetched, extended bool) {
-	s.enc.Raw(name)
-	s.enc.Append(func(dst []byte) []byte { return m.summary.Root.AppendBodyStructure(dst, extended) })
 }
 
 func parseFetch(byUID bool) func(*grammar) request {
@@ -174,7 +175,7 @@ func (r *fetch) addBinary(g *grammar, word string) {
 	}
 	sec := parseBinary(g, name == "BINARY")
 	r.items = append(r.items, fetchItem{name: name, section: &sec, printSection: print})
-	r.needs |= needsContent | needsSummary
+	r.needs |= needsContent | needsStructure
 	r.seen = r.seen || word == "BINARY"
 }
 
@@ -193,9 +194,13 @@ func (r *fetch) addSimple(name string) bool {
 
 func (r *fetch) addSection(name string, sec section, peek bool) {
 	r.items = append(r.items, fetchItem{name: name, section: &sec})
-	r.needs |= needsContent | needsInfo
-	if sec.needsStructure() {
-		r.needs |= needsSummary
+	switch {
+	case sec.kept != 0:
+		r.needs |= needsFields
+	case sec.needsStructure():
+		r.needs |= needsContent | needsStructure
+	default:
+		r.needs |= needsContent | needsFacts
 	}
 	r.seen = r.seen || !peek
 }
@@ -213,10 +218,12 @@ func (r fetch) run(ctx context.Context, s *session) (reply, error) {
 	}
 	var failed error
 	m := new(fetched)
+	known := s.box.mailbox.Reader()
+	defer func() { s.warn("close what is kept of messages", known.Close()) }()
 	for i := range where.all() {
-		*m = fetched{number: i + 1, view: s.box.known, msg: s.box.known.Messages[i]}
+		*m = fetched{number: i + 1, view: s.box.known, msg: s.box.known.Messages[i], text: m.text}
 		changed := m.msg.Flags != told.Messages[i].Flags
-		if err := r.message(ctx, s, m, changed); err != nil {
+		if err := r.message(ctx, s, known, m, changed); err != nil {
 			if failed == nil || !errors.Is(err, storage.ErrExpunged) {
 				failed = err
 			}
@@ -261,12 +268,13 @@ func (s *session) markSeen(ctx context.Context, where positions) error {
 // message prints the FETCH response of one message. What can fail is asked of
 // the store first; a response that was begun and cannot be finished is taken
 // back.
-func (r fetch) message(ctx context.Context, s *session, m *fetched, tellFlags bool) error {
-	if err := r.gather(ctx, s.box.mailbox, m); err != nil {
-		return err
-	}
+func (r fetch) message(ctx context.Context, s *session, known storage.Reader, m *fetched, tellFlags bool) error {
+	err := r.gather(ctx, s.box.mailbox, known, m)
 	if m.content != nil {
 		defer func() { s.warn("close message", m.content.Close()) }()
+	}
+	if err != nil {
+		return err
 	}
 	mark := s.enc.Mark()
 	s.enc.Raw("* ")
@@ -296,20 +304,54 @@ func (r fetch) message(ctx context.Context, s *session, m *fetched, tellFlags bo
 }
 
 // gather asks the store for what the items need.
-func (r fetch) gather(ctx context.Context, mailbox storage.Mailbox, m *fetched) (err error) {
+func (r fetch) gather(ctx context.Context, mailbox storage.Mailbox, known storage.Reader, m *fetched) (err error) {
 	uid := m.msg.UID
 	if r.needs&needsInfo != 0 {
 		if m.info, err = mailbox.Info(ctx, uid); err != nil {
 			return err
 		}
 	}
-	if r.needs&needsSummary != 0 {
-		if m.summary, err = mailbox.Summary(ctx, uid); err != nil {
+	switch {
+	case r.needs&(needsDigest|needsFields|needsStructure) != 0:
+		m.digest, m.facts, err = known.Digest(ctx, uid)
+	case r.needs&needsFacts != 0:
+		m.facts, err = known.Facts(ctx, uid)
+	}
+	if err != nil {
+		return err
+	}
+	fields := r.needs&needsFields == 0 || m.digest.HasFields()
+	if r.needs&needsStructure != 0 || !fields {
+		if m.root, err = m.digest.Structure(); err != nil {
 			return err
 		}
 	}
-	if r.needs&needsContent != 0 {
-		m.content, err = mailbox.Content(ctx, uid)
+	if r.needs&needsContent == 0 && fields {
+		return nil
+	}
+	if m.content, err = mailbox.Content(ctx, uid); err != nil {
+		return err
+	}
+	if m.content.Size() != m.facts.StoredSize && r.needs&(needsFacts|needsStructure) != 0 {
+		return r.again(ctx, mailbox, m)
+	}
+	return nil
+}
+
+// again looks at a message whose file is not what was kept of it: somebody
+// wrote over it.
+func (r fetch) again(ctx context.Context, mailbox storage.Mailbox, m *fetched) error {
+	info, err := mailbox.Info(ctx, m.msg.UID)
+	if err != nil {
+		return err
+	}
+	m.facts = info.Facts
+	if r.needs&needsStructure == 0 {
+		return nil
+	}
+	summary, err := message.Parse(m.content)
+	if err == nil {
+		m.root = &summary.Root
 	}
 	return err
 }
@@ -322,7 +364,11 @@ func (item fetchItem) printTo(s *session, m *fetched) error {
 	if item.printSection != nil {
 		return item.printSection(s, item.section, m)
 	}
-	r, size, ok, err := item.section.extract(m.content, m.summary, m.info)
+	if item.section.kept != 0 && m.digest.HasFields() {
+		s.printKept(item, m)
+		return nil
+	}
+	r, size, ok, err := item.section.extract(m)
 	if err != nil {
 		return err
 	}

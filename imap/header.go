@@ -25,7 +25,10 @@ const (
 	fieldCount
 )
 
-var fieldNames = [fieldCount]string{"Date", "Subject", "From", "To", "Cc", "Message-ID", "In-Reply-To", "References"}
+var keptFields = [fieldCount]message.KeptField{
+	message.KeptDate, message.KeptSubject, message.KeptFrom, message.KeptTo, message.KeptCc,
+	message.KeptMessageID, message.KeptInReplyTo, message.KeptReferences,
+}
 
 // fieldMask is a set of them.
 type fieldMask uint
@@ -36,16 +39,19 @@ func (f headerField) set() fieldMask { return 1 << f }
 // field of each name that was asked for. Of a message that is gone meanwhile
 // nothing is known.
 type header struct {
-	info storage.Info
-	text [fieldCount]string // unfolded, not decoded
+	facts storage.Facts
+	date  time.Time          // of the Date field, where it is asked for
+	text  [fieldCount]string // unfolded, not decoded
 }
 
 // readHeaders reads what is wanted of messages, in their order.
 func (s *session) readHeaders(ctx context.Context, hits []int, wanted fieldMask, each func(*header)) error {
 	progress := s.newProgress(len(hits))
+	known := s.box.mailbox.Reader()
+	defer func() { s.warn("close what is kept of messages", known.Close()) }()
 	for n, i := range hits {
 		progress.at(n)
-		h, err := s.readHeader(ctx, s.box.known.Messages[i].UID, wanted)
+		h, err := s.readHeader(ctx, known, s.box.known.Messages[i].UID, wanted)
 		if err != nil && !errors.Is(err, storage.ErrExpunged) {
 			return err
 		}
@@ -58,10 +64,27 @@ func (s *session) readHeaders(ctx context.Context, hits []int, wanted fieldMask,
 }
 
 // readHeader returns what could be read also with an error.
-func (s *session) readHeader(ctx context.Context, uid storage.UID, wanted fieldMask) (h *header, err error) {
+func (s *session) readHeader(ctx context.Context, known storage.Reader, uid storage.UID, wanted fieldMask) (h *header, err error) {
 	h = new(header)
-	if h.info, err = s.box.mailbox.Info(ctx, uid); err != nil || wanted == 0 {
+	if wanted == 0 {
+		h.facts, err = known.Facts(ctx, uid)
 		return h, err
+	}
+	digest, facts, err := known.Digest(ctx, uid)
+	h.facts = facts
+	if err != nil {
+		return h, err
+	}
+	if wanted&fieldDate.set() != 0 {
+		h.date = digest.Sent()
+	}
+	if wanted &^= fieldDate.set(); digest.HasFields() {
+		for f := range fieldCount {
+			if wanted&f.set() != 0 {
+				h.text[f], _ = digest.Field(keptFields[f])
+			}
+		}
+		return h, nil
 	}
 	content, err := s.box.mailbox.Content(ctx, uid)
 	if err != nil {
@@ -81,11 +104,11 @@ func (s *session) readHeader(ctx context.Context, uid storage.UID, wanted fieldM
 
 // take keeps a field that is wanted and returns which it is.
 func (h *header) take(f message.Field, wanted fieldMask) fieldMask {
-	for i, name := range fieldNames {
-		which := headerField(i).set()
-		if wanted&which != 0 && f.Is(name) {
+	kept := message.Kept(f.Name)
+	for i := range fieldCount {
+		if wanted&i.set() != 0 && kept == keptFields[i] {
 			h.text[i] = f.Text()
-			return which
+			return i.set()
 		}
 	}
 	return 0
@@ -94,11 +117,10 @@ func (h *header) take(f message.Field, wanted fieldMask) fieldMask {
 // sent is the date of RFC 5256 section 2.2: that of the Date field, or
 // INTERNALDATE.
 func (h *header) sent() time.Time {
-	t, err := message.ParseDate(h.text[fieldDate])
-	if err != nil {
-		return h.info.InternalDate
+	if h.date.IsZero() {
+		return h.facts.InternalDate
 	}
-	return t
+	return h.date
 }
 
 // baseSubject is the base subject of RFC 5256 section 2.1, folded.

@@ -18,7 +18,7 @@ const (
 
 // preview is PREVIEW: the beginning of what a person would read.
 func (m *fetched) preview() (string, error) {
-	part := firstText(&m.summary.Root)
+	part := firstText(m.root)
 	if part == nil {
 		return "", nil
 	}
@@ -98,5 +98,5 @@ func (s *session) printPreview(_ *section, m *fetched) error {
 func (r *fetch) addPreview(g *grammar) {
 	g.AcceptFold(" (LAZY)")
 	r.items = append(r.items, fetchItem{name: "PREVIEW", section: &section{}, printSection: (*session).printPreview})
-	r.needs |= needsContent | needsSummary
+	r.needs |= needsContent | needsStructure
 }

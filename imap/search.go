@@ -97,10 +97,12 @@ func (r *search) find(ctx context.Context, s *session) ([]int, error) {
 		return nil, no("BADCHARSET (US-ASCII UTF-8)", "charset is not known")
 	}
 	var hits []int
+	known := s.box.mailbox.Reader()
+	defer func() { s.warn("close what is kept of messages", known.Close()) }()
 	progress := s.newProgress(len(s.box.known.Messages))
 	for i := range s.box.known.Messages {
 		progress.at(i)
-		ok, err := r.matches(ctx, s, i)
+		ok, err := r.matches(ctx, s, known, i)
 		switch {
 		case errors.Is(err, storage.ErrExpunged): // gone while we looked: it matches nothing
 		case err != nil:
@@ -113,11 +115,11 @@ func (r *search) find(ctx context.Context, s *session) ([]int, error) {
 }
 
 // matches looks at one message; what is opened for it is closed again.
-func (r *search) matches(ctx context.Context, s *session, i int) (bool, error) {
+func (r *search) matches(ctx context.Context, s *session, known storage.Reader, i int) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	c := &candidate{box: s.box, index: i, msg: s.box.known.Messages[i]}
+	c := &candidate{box: s.box, index: i, msg: s.box.known.Messages[i], known: known}
 	ok, err := r.key.match(ctx, c)
 	s.warn("close message", c.close())
 	return ok, err

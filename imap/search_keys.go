@@ -15,8 +15,9 @@ import (
 // first.
 const (
 	costFlags  = iota // the View knows
-	costInfo          // the store knows without opening the message
-	costHeader        // the header is read
+	costFacts         // the store keeps it
+	costHeader        // so it does, in the digest, or the header is read
+	costInfo          // the store looks at the file
 	costBody          // the message is read
 )
 
@@ -32,11 +33,25 @@ var nothing = searchKey{costFlags, func(context.Context, *candidate) (bool, erro
 // candidate is a message being looked at. What is asked of the store is kept
 // for the next key.
 type candidate struct {
-	box     *selected
-	index   int
-	msg     storage.Message
-	opened  storage.Content
-	summary *message.Summary
+	box    *selected
+	index  int
+	msg    storage.Message
+	known  storage.Reader
+	digest message.Digest
+	facts  storage.Facts
+	read   bool // digest and facts are the message's
+	opened storage.Content
+}
+
+// kept is the digest.
+func (c *candidate) kept(ctx context.Context) (*message.Digest, error) {
+	if c.read {
+		return &c.digest, nil
+	}
+	var err error
+	c.digest, c.facts, err = c.known.Digest(ctx, c.msg.UID)
+	c.read = err == nil
+	return &c.digest, err
 }
 
 func (c *candidate) info(ctx context.Context) (storage.Info, error) {
@@ -55,11 +70,24 @@ func (c *candidate) content(ctx context.Context) (storage.Content, error) {
 	return content, nil
 }
 
-func (c *candidate) structure(ctx context.Context) (_ *message.Summary, err error) {
-	if c.summary == nil {
-		c.summary, err = c.box.mailbox.Summary(ctx, c.msg.UID)
+// structure is the MIME tree, of the file as it is now.
+func (c *candidate) structure(ctx context.Context) (*message.Part, error) {
+	content, err := c.content(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return c.summary, err
+	digest, err := c.kept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if content.Size() == c.facts.StoredSize {
+		return digest.Structure()
+	}
+	summary, err := message.Parse(content)
+	if err != nil {
+		return nil, err
+	}
+	return &summary.Root, nil
 }
 
 func (c *candidate) close() error {
@@ -136,6 +164,17 @@ func byInfo(cond func(info storage.Info) bool) searchKey {
 	}}
 }
 
+// byFacts is a condition on sizes and arrival.
+func byFacts(cond func(facts storage.Facts) bool) searchKey {
+	return searchKey{costFacts, func(ctx context.Context, c *candidate) (bool, error) {
+		if c.read {
+			return cond(c.facts), nil
+		}
+		facts, err := c.known.Facts(ctx, c.msg.UID)
+		return err == nil && cond(facts), err
+	}}
+}
+
 func flagKey(f storage.SystemFlag, set bool) searchKey {
 	return byFlags(func(c *candidate) bool { return c.msg.Flags&f != 0 == set })
 }
@@ -205,16 +244,22 @@ func (p *searchParser) keyParser(word string) (func() searchKey, bool) {
 		"HEADER":    func() searchKey { name := p.fieldName(); return headerKey(name, p.text()) },
 		"KEYWORD":   func() searchKey { return keywordKey(p.flag(), true) },
 		"UNKEYWORD": func() searchKey { return keywordKey(p.flag(), false) },
-		"LARGER":    func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize > n }) },
-		"SMALLER":   func() searchKey { n := p.number(); return byInfo(func(i storage.Info) bool { return i.WireSize < n }) },
-		"MODSEQ":    p.modSeqKey,
-		"EMAILID":   func() searchKey { return p.objectIDKey(func(i storage.Info) string { return i.EmailID }) },
-		"THREADID":  func() searchKey { return p.objectIDKey(func(i storage.Info) string { return i.ThreadID }) },
-		"OLDER":     func() searchKey { return p.within(func(age, n time.Duration) bool { return age >= n }) },
-		"YOUNGER":   func() searchKey { return p.within(func(age, n time.Duration) bool { return age <= n }) },
-		"NOT":       func() searchKey { p.g.SP(); return noneOf(p.key()) },
-		"OR":        p.or,
-		"UID":       func() searchKey { p.g.SP(); return p.set(p.g.NumSet(), true) },
+		"LARGER": func() searchKey {
+			n := p.number()
+			return byFacts(func(f storage.Facts) bool { return f.WireSize > n })
+		},
+		"SMALLER": func() searchKey {
+			n := p.number()
+			return byFacts(func(f storage.Facts) bool { return f.WireSize < n })
+		},
+		"MODSEQ":   p.modSeqKey,
+		"EMAILID":  func() searchKey { return p.objectIDKey(func(i storage.Info) string { return i.EmailID }) },
+		"THREADID": func() searchKey { return p.objectIDKey(func(i storage.Info) string { return i.ThreadID }) },
+		"OLDER":    func() searchKey { return p.within(func(age, n time.Duration) bool { return age >= n }) },
+		"YOUNGER":  func() searchKey { return p.within(func(age, n time.Duration) bool { return age <= n }) },
+		"NOT":      func() searchKey { p.g.SP(); return noneOf(p.key()) },
+		"OR":       p.or,
+		"UID":      func() searchKey { p.g.SP(); return p.set(p.g.NumSet(), true) },
 	}[word]
 	return parse, ok
 }
@@ -244,7 +289,7 @@ func (p *searchParser) within(holds func(age, n time.Duration) bool) searchKey {
 		p.g.Fail("interval of no seconds")
 	}
 	now := time.Now()
-	return byInfo(func(i storage.Info) bool { return holds(now.Sub(i.InternalDate), time.Duration(n)*time.Second) })
+	return byFacts(func(f storage.Facts) bool { return holds(now.Sub(f.InternalDate), time.Duration(n)*time.Second) })
 }
 
 // onDay reads a day and compares times with it.
@@ -262,7 +307,7 @@ func (p *searchParser) saved(signs []int) searchKey {
 func (p *searchParser) date(sent bool, signs []int) searchKey {
 	matches := p.onDay(signs)
 	if !sent {
-		return byInfo(func(i storage.Info) bool { return matches(i.InternalDate) })
+		return byFacts(func(f storage.Facts) bool { return matches(f.InternalDate) })
 	}
 	return searchKey{costHeader, func(ctx context.Context, c *candidate) (bool, error) {
 		t, err := c.sentDate(ctx)

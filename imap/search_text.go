@@ -100,7 +100,21 @@ func appendFolded(dst, raw []byte, ended bool) (_ []byte, used int) {
 // headerKey is HEADER and its short forms: a field whose decoded value
 // contains text. Without text the field must exist.
 func headerKey(name, text string) searchKey {
-	return searchKey{costHeader, func(ctx context.Context, c *candidate) (bool, error) {
+	kept := message.Kept(name)
+	return searchKey{costHeader, func(ctx context.Context, c *candidate) (found bool, err error) {
+		if kept != 0 {
+			digest, err := c.kept(ctx)
+			if err != nil {
+				return false, err
+			}
+			if digest.HasFields() {
+				digest.EachField(kept, func(value string) bool {
+					found = strings.Contains(fold(message.DecodeHeader(value)), text)
+					return !found
+				})
+				return found, nil
+			}
+		}
 		content, err := c.content(ctx)
 		if err != nil {
 			return false, err
@@ -119,39 +133,20 @@ func headerKey(name, text string) searchKey {
 
 // sentDate is the day of the Date field, zero without one.
 func (c *candidate) sentDate(ctx context.Context) (time.Time, error) {
-	content, err := c.content(ctx)
-	if err != nil {
-		return time.Time{}, err
-	}
-	for f, err := range message.Fields(content, message.Span{Len: content.Size()}) {
-		if err != nil {
-			return time.Time{}, err
-		}
-		if !f.Is("Date") {
-			continue
-		}
-		if t, err := message.ParseDate(f.Text()); err == nil {
-			return t, nil
-		}
-		return time.Time{}, nil // unreadable is as good as absent
-	}
-	return time.Time{}, nil
+	digest, err := c.kept(ctx)
+	return digest.Sent(), err
 }
 
 // textKey is BODY, and with header TEXT: decoded text of the message contains
 // text. Attachments that are no text are not searched.
 func textKey(text string, header bool) searchKey {
 	return searchKey{costBody, func(ctx context.Context, c *candidate) (bool, error) {
-		sum, err := c.structure(ctx)
+		root, err := c.structure(ctx)
 		if err != nil {
 			return false, err
 		}
-		content, err := c.content(ctx)
-		if err != nil {
-			return false, err
-		}
-		t := textSearch{content, text}
-		return t.part(&sum.Root, header)
+		t := textSearch{c.opened, text}
+		return t.part(root, header)
 	}}
 }
 

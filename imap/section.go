@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"gomaild/message"
-	"gomaild/storage"
 )
 
 // sectionText says what of an entity a section names (RFC 3501 section 6.4.5).
@@ -30,6 +29,7 @@ type section struct {
 	path   []uint32
 	text   sectionText
 	fields []string
+	kept   message.FieldSet // fields, if a digest has them all and the section is the whole of them; else 0
 
 	partial bool
 	offset  int64
@@ -82,6 +82,34 @@ func (sec *section) parseText(g *grammar) {
 			g.Fail("header field names expected")
 		}
 	}
+	if sec.text == headerFields && len(sec.path) == 0 {
+		sec.findKept()
+	}
+}
+
+// findKept sets kept.
+func (sec *section) findKept() {
+	for _, name := range sec.fields {
+		if !sec.kept.Add(name) {
+			sec.kept = 0
+			return
+		}
+	}
+}
+
+// printKept prints a section of header fields that the digest has.
+func (s *session) printKept(item fetchItem, m *fetched) {
+	sec := item.section
+	s.enc.Raw(item.name)
+	s.printSection(sec)
+	s.enc.Byte(' ')
+	m.text = m.digest.AppendFields(m.text[:0], sec.kept)
+	text := m.text
+	if sec.partial {
+		text = text[min(sec.offset, int64(len(text))):]
+		text = text[:min(sec.length, int64(len(text)))]
+	}
+	s.enc.LiteralOctets(text)
 }
 
 func (sec *section) finish(g *grammar) {
@@ -142,10 +170,11 @@ func (sec *section) needsStructure() bool { return len(sec.path) > 0 || sec.text
 
 // extract finds the octets of a section and their number. ok is false for a
 // part that does not exist.
-func (sec *section) extract(c storage.Content, sum *message.Summary, info storage.Info) (r io.Reader, size int64, ok bool, err error) {
-	span, wireSize := message.Span{Len: c.Size()}, info.WireSize
+func (sec *section) extract(m *fetched) (r io.Reader, size int64, ok bool, err error) {
+	c := m.content
+	span, wireSize := message.Span{Len: c.Size()}, m.facts.WireSize
 	if sec.needsStructure() {
-		if span, wireSize, ok = sec.find(&sum.Root); !ok {
+		if span, wireSize, ok = sec.find(m.root); !ok {
 			return nil, 0, false, nil
 		}
 	}

@@ -41,9 +41,9 @@ func (v sortValue) compare(w sortValue) int {
 
 // sortKeys: RFC 5256 section 3, RFC 5957 section 3.
 var sortKeys = map[string]sortKey{
-	"ARRIVAL":     {0, func(h *header) sortValue { return sortValue{number: h.info.InternalDate.UnixNano()} }},
+	"ARRIVAL":     {0, func(h *header) sortValue { return sortValue{number: h.facts.InternalDate.UnixNano()} }},
 	"DATE":        {fieldDate.set(), func(h *header) sortValue { return sortValue{number: h.sent().UnixNano()} }},
-	"SIZE":        {0, func(h *header) sortValue { return sortValue{number: h.info.WireSize} }},
+	"SIZE":        {0, func(h *header) sortValue { return sortValue{number: h.facts.WireSize} }},
 	"SUBJECT":     {fieldSubject.set(), sortSubject},
 	"FROM":        {fieldFrom.set(), func(h *header) sortValue { return h.localPart(fieldFrom) }},
 	"TO":          {fieldTo.set(), func(h *header) sortValue { return h.localPart(fieldTo) }},

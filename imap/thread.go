@@ -91,7 +91,7 @@ func (s *session) linkReferences(ctx context.Context, hits []int) (*thread.Build
 
 func (h *header) forThread() thread.Message {
 	base, reply := h.baseSubject()
-	return thread.Message{Subject: base, Reply: reply, Sent: h.sent(), Arrived: h.info.InternalDate}
+	return thread.Message{Subject: base, Reply: reply, Sent: h.sent(), Arrived: h.facts.InternalDate}
 }
 
 func (h *header) id() string {

@@ -159,8 +159,20 @@ type Mailbox interface {
 	Info(ctx context.Context, uid UID) (Info, error)
 	// Content opens a message; close it. ErrExpunged.
 	Content(ctx context.Context, uid UID) (Content, error)
-	// Summary is the parsed structure, kept for the next caller. ErrExpunged.
-	Summary(ctx context.Context, uid UID) (*message.Summary, error)
+	// Reader reads what is known of messages without opening them. Close it when
+	// the command is done: it holds files and memory.
+	Reader() Reader
+	Close() error
+}
+
+// Reader reads what is kept of messages, best in the order of their UIDs. It is
+// for one goroutine.
+type Reader interface {
+	// Facts are a message's sizes and arrival. ErrExpunged.
+	Facts(ctx context.Context, uid UID) (Facts, error)
+	// Digest is a message parsed, once for all who ask, and its facts. What it
+	// shows is valid until the next call. ErrExpunged.
+	Digest(ctx context.Context, uid UID) (message.Digest, Facts, error)
 	Close() error
 }
 
@@ -172,12 +184,17 @@ type Content interface {
 
 // Info is what is known of a message without parsing it.
 type Info struct {
+	Facts
+	SaveDate time.Time // RFC 8514
+	EmailID  string    // RFC 8474: the content's name, the same after MOVE
+	ThreadID string    // RFC 8474; "": not known, NIL
+}
+
+// Facts are a message's sizes and arrival.
+type Facts struct {
 	WireSize     int64 // RFC822.SIZE
 	StoredSize   int64 // octets of the file
 	InternalDate time.Time
-	SaveDate     time.Time // RFC 8514
-	EmailID      string    // RFC 8474: the content's name, the same after MOVE
-	ThreadID     string    // RFC 8474; "": not known, NIL
 }
 
 // MaildropEntry is what POP3 needs of a message before its content (RFC 1939).

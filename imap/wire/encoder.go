@@ -86,6 +86,17 @@ func (e *Encoder) Byte(c byte) { e.buf = append(e.buf, c) }
 // Append prints what f adds to the buffer.
 func (e *Encoder) Append(f func(dst []byte) []byte) { e.buf = f(e.buf) }
 
+// Octets prints octets as they are.
+func (e *Encoder) Octets(octets []byte) { e.buf = append(e.buf, octets...) }
+
+// LiteralOctets prints a literal.
+func (e *Encoder) LiteralOctets(octets []byte) {
+	e.buf = append(e.buf, '{')
+	e.buf = strconv.AppendInt(e.buf, int64(len(octets)), 10)
+	e.buf = append(e.buf, "}\r\n"...)
+	e.buf = append(e.buf, octets...)
+}
+
 // CRLF ends a response. Sending may happen here, and in Literal.
 func (e *Encoder) CRLF() {
 	e.buf = append(e.buf, '\r', '\n')

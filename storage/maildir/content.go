@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"gomaild/internal/durable"
-	"gomaild/message"
 	"gomaild/storage"
 )
 
 // content is an open message.
 type content struct {
 	durable.File
-	store *Store
-	size  int64
+	store   *Store
+	size    int64
+	modTime time.Time
 }
 
 // Size implements message.Content.
@@ -46,15 +46,19 @@ func (h *handle) Content(ctx context.Context, uid storage.UID) (storage.Content,
 
 func (h *handle) content(ctx context.Context, uid storage.UID) (*content, error) {
 	var c *content
-	err := h.withFile(ctx, uid, func(f file) error {
-		opened, err := h.store.fs.OpenFile(h.path(f.path()), syscall.O_RDONLY, 0)
-		if err != nil {
-			return err
-		}
-		c, err = h.store.newContent(opened)
+	err := h.withFile(ctx, uid, func(f file) (err error) {
+		c, err = h.openContent(f)
 		return err
 	})
 	return c, err
+}
+
+func (m *mailbox) openContent(f file) (*content, error) {
+	opened, err := m.store.fs.OpenFile(m.path(f.path()), syscall.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return m.store.newContent(opened)
 }
 
 func (s *Store) newContent(f durable.File) (*content, error) {
@@ -62,7 +66,7 @@ func (s *Store) newContent(f durable.File) (*content, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	c := &content{File: f, store: s, size: info.Size()}
+	c := &content{File: f, store: s, size: info.Size(), modTime: info.ModTime()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -126,11 +130,9 @@ func (h *handle) Info(ctx context.Context, uid storage.UID) (storage.Info, error
 			return err
 		}
 		info = storage.Info{
-			WireSize:     s.wire,
-			StoredSize:   s.stored,
-			InternalDate: st.ModTime(),
-			SaveDate:     f.saveDate(st),
-			EmailID:      f.emailID(),
+			Facts:    storage.Facts{WireSize: s.wire, StoredSize: s.stored, InternalDate: st.ModTime()},
+			SaveDate: f.saveDate(st),
+			EmailID:  f.emailID(),
 		}
 		return nil
 	})
@@ -176,41 +178,6 @@ func (m *mailbox) remember(uid storage.UID, s sizes) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.measured[uid] = s
-}
-
-// Summary implements storage.Mailbox.
-func (h *handle) Summary(ctx context.Context, uid storage.UID) (*message.Summary, error) {
-	if s := h.cachedSummary(uid); s != nil {
-		return s, nil
-	}
-	c, err := h.content(ctx, uid)
-	if err != nil {
-		return nil, h.wrap("read", err)
-	}
-	s, err := message.Parse(c)
-	if err = errors.Join(err, c.Close()); err != nil {
-		return nil, h.wrap("parse", err)
-	}
-	h.keepSummary(uid, s)
-	// What was counted is right even where a name says something else.
-	h.remember(uid, sizes{c.size, s.WireSize})
-	return s, nil
-}
-
-// cachedSummary does not answer for a message that is gone.
-func (h *handle) cachedSummary(uid storage.UID) *message.Summary {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, there := h.state.find(uid); !there || h.closed.Load() {
-		return nil
-	}
-	return h.summaries.get(uid)
-}
-
-func (m *mailbox) keepSummary(uid storage.UID, s *message.Summary) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.summaries.put(uid, s)
 }
 
 var _ io.ReaderAt = (*content)(nil)

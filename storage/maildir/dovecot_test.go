@@ -190,7 +190,7 @@ func describe(t *testing.T, m storage.Mailbox, v *storage.View, msg storage.Mess
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := m.Summary(t.Context(), msg.UID)
+	subject, err := storagetest.Subject(t.Context(), m, msg.UID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func describe(t *testing.T, m storage.Mailbox, v *storage.View, msg storage.Mess
 		strconv.FormatInt(info.WireSize, 10),
 		strconv.FormatInt(info.StoredSize, 10),
 		info.InternalDate.UTC().Format(time.DateTime),
-		s.Root.Envelope.Subject,
+		subject,
 	}
 }
 

@@ -25,15 +25,16 @@ type mailbox struct {
 	gate chan struct{}
 	disk onDisk // guarded by gate
 
-	mu        sync.Mutex
-	state     *state // nil: nobody looked yet
-	changed   chan struct{}
-	poked     bool // changed is closed, state is older than what was noticed
-	awaited   bool // somebody holds changed
-	recent    map[storage.UID]struct{}
-	measured  map[storage.UID]sizes
-	summaries summaryCache
-	history   storage.History
+	digests digests
+
+	mu       sync.Mutex
+	state    *state // nil: nobody looked yet
+	changed  chan struct{}
+	poked    bool // changed is closed, state is older than what was noticed
+	awaited  bool // somebody holds changed
+	recent   map[storage.UID]struct{}
+	measured map[storage.UID]sizes
+	history  storage.History
 }
 
 // place is where a mailbox is; renaming gives it another.

@@ -77,5 +77,4 @@ func (m *mailbox) forgetMessages() {
 	defer m.mu.Unlock()
 	clear(m.recent)
 	clear(m.measured)
-	m.summaries.clear()
 }

@@ -41,9 +41,9 @@ type box struct {
 
 // stored is a message; it does not change.
 type stored struct {
-	data    []byte
-	info    storage.Info
-	summary *message.Summary
+	data   []byte
+	info   storage.Info
+	digest message.Digest
 }
 
 // delivery is a message with the flags that it is to have.
@@ -59,7 +59,11 @@ func read(d storage.Draft) (delivery, error) {
 	if err != nil {
 		return delivery{}, err
 	}
-	summary, err := message.Parse(bytes.NewReader(data))
+	octets, err := message.Digested(bytes.NewReader(data))
+	if err != nil {
+		return delivery{}, err
+	}
+	digest, err := message.ParseDigest(octets)
 	if err != nil {
 		return delivery{}, err
 	}
@@ -67,9 +71,10 @@ func read(d storage.Draft) (delivery, error) {
 	if d.InternalDate.IsZero() {
 		d.InternalDate = now
 	}
-	info := storage.Info{WireSize: summary.WireSize, StoredSize: int64(len(data)), InternalDate: d.InternalDate, SaveDate: now}
+	facts := storage.Facts{WireSize: digest.WireSize(), StoredSize: int64(len(data)), InternalDate: d.InternalDate}
+	info := storage.Info{Facts: facts, SaveDate: now}
 	info.EmailID = "M" + strings.ToUpper(rand.Text())
-	return delivery{&stored{data, info, summary}, d.Flags, d.Keywords}, nil
+	return delivery{&stored{data, info, digest}, d.Flags, d.Keywords}, nil
 }
 
 // announce wakes those who wait for a change.
@@ -457,14 +462,32 @@ func (h *handle) Content(_ context.Context, uid storage.UID) (storage.Content, e
 	return content{bytes.NewReader(m.data)}, nil
 }
 
-// Summary implements storage.Mailbox.
-func (h *handle) Summary(_ context.Context, uid storage.UID) (*message.Summary, error) {
-	m, err := h.stored(uid)
+// Reader implements storage.Mailbox.
+func (h *handle) Reader() storage.Reader { return reader{h} }
+
+// reader is a storage.Reader.
+type reader struct{ h *handle }
+
+// Facts implements storage.Reader.
+func (r reader) Facts(_ context.Context, uid storage.UID) (storage.Facts, error) {
+	m, err := r.h.stored(uid)
 	if err != nil {
-		return nil, err
+		return storage.Facts{}, err
 	}
-	return m.summary, nil
+	return m.info.Facts, nil
 }
+
+// Digest implements storage.Reader.
+func (r reader) Digest(_ context.Context, uid storage.UID) (message.Digest, storage.Facts, error) {
+	m, err := r.h.stored(uid)
+	if err != nil {
+		return message.Digest{}, storage.Facts{}, err
+	}
+	return m.digest, m.info.Facts, nil
+}
+
+// Close implements storage.Reader.
+func (reader) Close() error { return nil }
 
 // Close implements storage.Mailbox.
 func (h *handle) Close() error {

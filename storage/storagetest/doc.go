@@ -4,6 +4,7 @@ package storagetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -47,13 +48,20 @@ func Check(t testing.TB, m storage.Mailbox) *storage.View {
 	if err := v.Check(); err != nil {
 		t.Errorf("%s: %v", m.Name(), err)
 	}
-	for _, msg := range v.Messages {
-		checkMessage(t, m, msg.UID)
+	for _, when := range []string{"parsed", "kept"} {
+		r := m.Reader()
+		for _, msg := range v.Messages {
+			checkMessage(t, m, r, msg.UID, when)
+		}
+		if err := r.Close(); err != nil {
+			t.Errorf("%s: %v", m.Name(), err)
+		}
 	}
 	return v
 }
 
-func checkMessage(t testing.TB, m storage.Mailbox, uid storage.UID) {
+// checkMessage holds that all that is known of a message is what it says.
+func checkMessage(t testing.TB, m storage.Mailbox, r storage.Reader, uid storage.UID, when string) {
 	t.Helper()
 	ctx := t.Context()
 	info, err := m.Info(ctx, uid)
@@ -67,12 +75,34 @@ func checkMessage(t testing.TB, m storage.Mailbox, uid storage.UID) {
 	if info.WireSize != int64(len(wire)) {
 		t.Errorf("%s: UID %d has %d octets on the wire, Info says %d", m.Name(), uid, len(wire), info.WireSize)
 	}
-	s, err := m.Summary(ctx, uid)
+	s, err := message.Parse(strings.NewReader(wire))
 	if err != nil {
-		t.Errorf("%s: summary of UID %d: %v", m.Name(), uid, err)
-	} else if s.WireSize != info.WireSize {
-		t.Errorf("%s: UID %d: summary counts %d octets, Info %d", m.Name(), uid, s.WireSize, info.WireSize)
+		t.Fatal(err)
 	}
+	want := s.Root.Envelope.Append(nil)
+	d, facts, err := r.Digest(ctx, uid)
+	switch {
+	case err != nil:
+		t.Errorf("%s: digest of UID %d, %s: %v", m.Name(), uid, when, err)
+	case facts.WireSize != info.WireSize || facts.StoredSize != info.StoredSize || facts.InternalDate.Sub(info.InternalDate).Abs() > time.Second:
+		t.Errorf("%s: UID %d, %s: facts %+v, Info %+v", m.Name(), uid, when, facts, info)
+	case !bytes.Equal(d.Envelope(), want):
+		t.Errorf("%s: UID %d, %s: envelope %q, want %q", m.Name(), uid, when, d.Envelope(), want)
+	}
+}
+
+// Digest is that of one message.
+func Digest(ctx context.Context, m storage.Mailbox, uid storage.UID) (message.Digest, storage.Facts, error) {
+	r := m.Reader()
+	d, facts, err := r.Digest(ctx, uid)
+	return d, facts, errors.Join(err, r.Close())
+}
+
+// Subject is that of one message, read from its digest.
+func Subject(ctx context.Context, m storage.Mailbox, uid storage.UID) (string, error) {
+	d, _, err := Digest(ctx, m, uid)
+	subject, _ := d.Field(message.KeptSubject)
+	return subject, err
 }
 
 // Read is a message in wire form.
@@ -94,12 +124,17 @@ func Read(t testing.TB, m storage.Mailbox, uid storage.UID) string {
 func Subjects(t testing.TB, m storage.Mailbox) []string {
 	t.Helper()
 	var all []string
+	r := m.Reader()
 	for _, msg := range Check(t, m).Messages {
-		s, err := m.Summary(t.Context(), msg.UID)
+		d, _, err := r.Digest(t.Context(), msg.UID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, s.Root.Envelope.Subject)
+		subject, _ := d.Field(message.KeptSubject)
+		all = append(all, subject)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
 	}
 	return all
 }

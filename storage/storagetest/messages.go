@@ -290,7 +290,7 @@ func testExpunge(t *testing.T, w *world) {
 	w.want(err, storage.ErrExpunged)
 	_, err = m.Content(w.ctx, 3)
 	w.want(err, storage.ErrExpunged)
-	_, err = m.Summary(w.ctx, 3)
+	_, _, err = Digest(w.ctx, m, 3)
 	w.want(err, storage.ErrExpunged)
 	if got := w.fill(m, "d"); got[0] != 4 {
 		t.Errorf("next UID %d", got[0])
