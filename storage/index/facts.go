@@ -116,5 +116,6 @@ func ParseFacts(line []byte) (Facts, bool) {
 		Stored:  int64(binary.LittleEndian.Uint64(line[32:])),
 		Wire:    int64(binary.LittleEndian.Uint64(line[40:])),
 	}
-	return f, f.UID != 0 && f.Offset >= 0 && f.Stored >= 0 && f.Wire >= f.Stored
+	spare := binary.LittleEndian.Uint64(line[48:]) | uint64(binary.LittleEndian.Uint32(line[56:]))
+	return f, spare == 0 && f.UID != 0 && f.Offset >= 0 && f.Stored >= 0 && f.Wire >= f.Stored
 }

@@ -88,3 +88,17 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseFacts: a line is read as it was written, or not at all.
+func FuzzParseFacts(f *testing.F) {
+	f.Add(AppendFacts(nil, Facts{UID: 1, Name: 2, Offset: 3, Length: 4, Sum: 5, Arrived: -6, Stored: 7, Wire: 8}))
+	f.Add(AppendFactsHeader(nil, 7))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if facts, ok := ParseFacts(line); ok && string(AppendFacts(nil, facts)) != string(line) {
+			t.Errorf("%q is read as %+v", line, facts)
+		}
+		if g, err := FactsGeneration(line); err == nil && string(AppendFactsHeader(nil, g)) != string(line) {
+			t.Errorf("%q is of generation %d", line, g)
+		}
+	})
+}

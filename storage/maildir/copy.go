@@ -143,8 +143,18 @@ func (c *copying) run(ctx context.Context, lock *dotlock, uids []storage.UID) ([
 	if err == nil {
 		c.room.take()
 		c.to.poke()
+		c.carryDigests(uids, copied)
 	}
 	return copied, err
+}
+
+// carryDigests spares the target's clients the parsing.
+func (c *copying) carryDigests(uids, copied []storage.UID) {
+	source, target := &reader{h: c.from}, &reader{h: c.to}
+	for n, uid := range uids {
+		target.carry(source, uid, copied[n], c.bases[n])
+	}
+	_ = errors.Join(source.Close(), target.Close()) // they have none
 }
 
 // mapKeywords finds or makes the letters in the target. A keyword for which

@@ -53,6 +53,24 @@ func (r *reader) flush() {
 	r.lines, r.data = r.lines[:0], r.data[:0]
 }
 
+// carry takes over what source knows of a message that was copied here.
+func (r *reader) carry(source *reader, from, to storage.UID, base string) {
+	line, known := source.known(from)
+	if !known {
+		return
+	}
+	var digest []byte
+	if line.Length > 0 {
+		digest = source.stored(line)
+	}
+	if !r.acquired {
+		r.acquired = true
+		r.h.acquire()
+	}
+	line.UID, line.Name = to, file{base: base}.nameSum()
+	r.keepLine(line, digest)
+}
+
 // known looks for a message among the facts. It does not answer for one that is
 // gone.
 func (r *reader) known(uid storage.UID) (index.Facts, bool) {
@@ -111,16 +129,17 @@ func (r *reader) Facts(ctx context.Context, uid storage.UID) (storage.Facts, err
 
 // keep notes what was found out.
 func (r *reader) keep(uid storage.UID, f file, facts storage.Facts, digest []byte) {
-	line := index.Facts{
+	r.keepLine(index.Facts{
 		UID:     uid,
 		Name:    f.nameSum(),
-		Offset:  int64(len(r.data)),
-		Length:  uint32(len(digest)),
-		Sum:     index.Sum(digest),
 		Arrived: facts.InternalDate.UnixNano(),
 		Stored:  facts.StoredSize,
 		Wire:    facts.WireSize,
-	}
+	}, digest)
+}
+
+func (r *reader) keepLine(line index.Facts, digest []byte) {
+	line.Offset, line.Length, line.Sum = int64(len(r.data)), uint32(len(digest)), index.Sum(digest)
 	r.lines = append(r.lines, line)
 	r.data = append(r.data, digest...)
 	if len(r.data) >= flushDigests || len(r.lines) >= flushFacts {
