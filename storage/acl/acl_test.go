@@ -443,7 +443,7 @@ func TestRightsAreTakenBack(t *testing.T) {
 	w.grant("Box", "l")
 	_, err = m.View(ctx)
 	w.want(err, storage.ErrPermission)
-	_, err = m.Summary(ctx, 1)
+	_, _, err = storagetest.Digest(ctx, m, 1)
 	w.want(err, storage.ErrPermission)
 }
 

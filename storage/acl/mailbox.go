@@ -209,10 +209,27 @@ func (m *mailbox) Content(ctx context.Context, uid storage.UID) (storage.Content
 	return m.Mailbox.Content(ctx, uid)
 }
 
-// Summary implements storage.Mailbox.
-func (m *mailbox) Summary(ctx context.Context, uid storage.UID) (*message.Summary, error) {
-	if err := m.mayRead(ctx); err != nil {
-		return nil, err
+// Reader implements storage.Mailbox.
+func (m *mailbox) Reader() storage.Reader { return reader{m.Mailbox.Reader(), m} }
+
+// reader asks before each message that is read.
+type reader struct {
+	storage.Reader
+	mailbox *mailbox
+}
+
+// Facts implements storage.Reader.
+func (r reader) Facts(ctx context.Context, uid storage.UID) (storage.Facts, error) {
+	if err := r.mailbox.mayRead(ctx); err != nil {
+		return storage.Facts{}, err
 	}
-	return m.Mailbox.Summary(ctx, uid)
+	return r.Reader.Facts(ctx, uid)
+}
+
+// Digest implements storage.Reader.
+func (r reader) Digest(ctx context.Context, uid storage.UID) (message.Digest, storage.Facts, error) {
+	if err := r.mailbox.mayRead(ctx); err != nil {
+		return message.Digest{}, storage.Facts{}, err
+	}
+	return r.Reader.Digest(ctx, uid)
 }
