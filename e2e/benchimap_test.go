@@ -274,5 +274,7 @@ func (p *pair) copyMoveExpunge(b *testing.B, clients map[*benchServer]*benchClie
 	}
 	timed("Copy", func(int) string { return "SELECT INBOX" }, func(turn int) string { return "COPY 1:* " + name(turn, "copied") })
 	timed("Move", func(turn int) string { return "SELECT " + name(turn, "copied") }, func(turn int) string { return "MOVE 1:* " + name(turn, "moved") })
-	timed("Expunge", func(turn int) string { return "SELECT " + name(turn, "moved") + "\nSTORE 1:* +FLAGS.SILENT (\\Deleted)" }, func(int) string { return "EXPUNGE" })
+	timed("Expunge", func(turn int) string {
+		return "SELECT " + name(turn, "moved") + "\nSTORE 1:* +FLAGS.SILENT (\\Deleted)"
+	}, func(int) string { return "EXPUNGE" })
 }

@@ -60,8 +60,8 @@ type fetched struct {
 	root    *message.Part // the structure
 	content storage.Content
 	text    []byte // a buffer
-	flagged bool // FLAGS has been printed
-	counted bool // MODSEQ has been printed
+	flagged bool   // FLAGS has been printed
+	counted bool   // MODSEQ has been printed
 }
 
 // simpleItems are the items that are one word.
