@@ -15,6 +15,7 @@ type checker struct {
 	errors    int
 	begun     bool            // a command other than require was seen
 	test      bool            // a test script
+	trusted   bool            // the administrator's
 	globals   map[string]bool // names that mean the same in every script
 	library   *library
 	loops     []string // names of the loops around, nil outside of any
@@ -239,11 +240,14 @@ func (c *checker) positional(n *call, have []arg) bool {
 		n.args = append(n.args, arg{pos: n.pos, kind: argNone})
 		params = params[1:]
 	}
+	if n.spec.lastMay && len(have) == len(params)-1 {
+		have = append(have, arg{pos: n.pos, kind: argNone})
+	}
 	for i, a := range have {
 		if i >= len(params) {
 			break
 		}
-		if !params[i].kind.takes(a.kind) {
+		if a.kind != argNone && !params[i].kind.takes(a.kind) {
 			c.errorf(a.pos, "the %s %s expects a %s argument as argument %d (%s), but a %s argument was found",
 				n.name, n.spec.kind(), params[i].kind, i+1, params[i].name, a.kind)
 			return false

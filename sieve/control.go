@@ -1,6 +1,9 @@
 package sieve
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // buildRequire puts extensions in force: RFC 5228 section 3.2.
 func buildRequire(c *checker, n *call) any {
@@ -12,11 +15,19 @@ func buildRequire(c *checker, n *call) any {
 
 func (c *checker) require(s str) {
 	name := s.text
-	if name == testsuiteExtension && c.test || c.engine.known[name] {
-		c.required[name] = true
+	if c.offers(name) {
+		c.takeIn(name)
 		if c.required["notify"] && c.required["enotify"] {
 			c.errorf(s.pos, "require command: the extensions notify and enotify cannot be used together")
 		}
+		return
+	}
+	if c.engine.known[name] {
+		c.errorf(s.pos, "require command: the Sieve capability '%s' is reserved to the administrator's scripts", name)
+		return
+	}
+	if slices.Contains(c.engine.place.foreign(), name) {
+		c.errorf(s.pos, "require command: the Sieve capability '%s' cannot be used here", name)
 		return
 	}
 	if strings.HasPrefix(name, "comparator-") {
@@ -24,6 +35,19 @@ func (c *checker) require(s str) {
 		return
 	}
 	c.errorf(s.pos, "require command: unknown Sieve capability '%s'", name)
+}
+
+// offers reports that the script may require an extension.
+func (c *checker) offers(name string) bool {
+	return name == testsuiteExtension && c.test || c.engine.offers(name, c.trusted || c.test)
+}
+
+// takeIn puts an extension in force, and what it brings along.
+func (c *checker) takeIn(name string) {
+	c.required[name] = true
+	if name == "vnd.dovecot.imapsieve" {
+		c.required["imapsieve"] = true
+	}
 }
 
 // ifChain is if, elsif and else: RFC 5228 section 3.1.

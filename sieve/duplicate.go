@@ -6,12 +6,6 @@ import (
 	"time"
 )
 
-// Periods of duplicate (RFC 7352 section 3): the default, and the most.
-const (
-	duplicatePeriod    = 7 * 24 * time.Hour
-	maxDuplicatePeriod = 90 * 24 * time.Hour
-)
-
 // Mark is what duplicate remembers, once delivery has succeeded.
 type Mark struct {
 	ID     string
@@ -31,10 +25,10 @@ type duplicate struct {
 func buildDuplicate(c *checker, n *call) any {
 	d := &duplicate{
 		pos: n.pos, header: c.optional(n, "header"), unique: c.optional(n, "uniqueid"), handle: c.optional(n, "handle"),
-		period: duplicatePeriod, refresh: n.has("last"),
+		period: c.engine.limits.DuplicatePeriod, refresh: n.has("last"),
 	}
 	if a, ok := n.tags["seconds"]; ok {
-		d.period = time.Duration(min(a.num, uint64(maxDuplicatePeriod/time.Second))) * time.Second
+		d.period = time.Duration(min(a.num, uint64(c.engine.limits.DuplicateMost/time.Second))) * time.Second
 	}
 	return d
 }

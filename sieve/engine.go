@@ -9,6 +9,14 @@ type Config struct {
 	Limits Limits
 	// Off are extensions that scripts may not require.
 	Off []string
+	// Place is where the scripts run, default AtDelivery.
+	Place Place
+	// Programs are those of vnd.dovecot.pipe, vnd.dovecot.filter and
+	// vnd.dovecot.execute that there are; default none.
+	Programs []string
+	// Reserved are extensions that only the administrator's scripts may require:
+	// those that CompileTrusted compiles, and what include :global brings.
+	Reserved []string
 	// Spam and Virus are read by spamtest and virustest.
 	Spam, Virus Scanner
 	// Version is what the environment test tells of this program, default
@@ -24,6 +32,8 @@ type Config struct {
 type Engine struct {
 	limits      Limits
 	known       map[string]bool
+	reserved    map[string]bool
+	place       Place
 	table       map[string]*spec
 	delimiter   string
 	spam, virus scanner
@@ -38,14 +48,20 @@ func New(c Config) *Engine {
 	if c.Version == "" {
 		c.Version = "unknown"
 	}
-	return &Engine{
+	e := &Engine{
 		limits:    c.Limits.withDefaults(),
-		known:     knownExtensions(c.Off),
+		known:     knownExtensions(c),
+		reserved:  map[string]bool{},
+		place:     c.Place,
 		table:     commandTable(),
 		delimiter: c.Delimiter,
 		spam:      newScanner(c.Spam), virus: newScanner(c.Virus),
 		version: c.Version,
 	}
+	for _, x := range c.Reserved {
+		e.reserved[x] = true
+	}
+	return e
 }
 
 // Script is a compiled script. It never changes: keep it as long as its text
@@ -62,6 +78,13 @@ type Script struct {
 func (e *Engine) Compile(name string, src []byte, load Loader) (*Script, error) {
 	lib := &library{load: load, scripts: map[string]*Script{}, open: map[string]bool{}}
 	return e.compile(name, src, func(c *checker) { c.library = lib })
+}
+
+// CompileTrusted is Compile for a script of the administrator, which may require
+// what is reserved.
+func (e *Engine) CompileTrusted(name string, src []byte, load Loader) (*Script, error) {
+	lib := &library{load: load, scripts: map[string]*Script{}, open: map[string]bool{}}
+	return e.compile(name, src, func(c *checker) { c.library, c.trusted = lib, true })
 }
 
 // compile is Compile, with what a test script or an including script brings.

@@ -1,6 +1,7 @@
 package sieve
 
 import (
+	"context"
 	"time"
 
 	"gomaild/message"
@@ -19,6 +20,11 @@ type Env struct {
 	Items   map[string]string // of environment: "domain", "host", "remote-ip" ...
 	Zone    *time.Location    // in which date tests read, default UTC
 
+	// IMAP tells that no delivery is going on but an event of IMAP (RFC 6785):
+	// there is no envelope, and Items say what happened.
+	IMAP  bool
+	Flags []string // of the message, where it is stored already
+
 	// MailboxExists reports a mailbox that can be filed into; nil: none is.
 	MailboxExists func(name string) bool
 	// Metadata is an annotation of a mailbox, or with "" of the server.
@@ -32,6 +38,9 @@ type Env struct {
 	List func(name string) (members []string, ok bool, err error)
 	// Debug gets the lines of debug_log.
 	Debug func(at Pos, text string)
+	// Program runs a program and returns what it wrote. ErrNoProgram; every other
+	// error means that it did not end well. nil: there are none.
+	Program func(ctx context.Context, p Program) (output []byte, err error)
 	// Duplicate reports whether an id of an earlier Mark is remembered.
 	Duplicate func(id string) (bool, error)
 }

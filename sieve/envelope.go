@@ -30,6 +30,9 @@ func buildEnvelope(c *checker, n *call) any {
 }
 
 func (t *envelope) eval(m *machine) (bool, error) {
+	if m.env.IMAP { // RFC 6785 section 4.6
+		return false, m.failAt(t.match.pos, "the envelope test cannot be used at an event of IMAP: there is no envelope")
+	}
 	return t.match.over(m, func(yield func(string) bool) error {
 		parts, err := t.parts.values(m)
 		if err != nil {

@@ -34,9 +34,21 @@ func (m *machine) environment(name string) (string, bool) {
 	case "version":
 		return m.engine.version, true
 	case "location":
+		if m.env.IMAP {
+			return "MS", true // RFC 6785 section 4.1: a message store
+		}
 		return "MDA", true // RFC 5183: a delivery agent
 	case "phase":
+		if m.env.IMAP {
+			return "post", true
+		}
 		return "during", true
+	}
+	if strings.HasPrefix(name, "imap.") {
+		switch name {
+		case "imap.user", "imap.email", "imap.cause", "imap.mailbox", "imap.changedflags":
+			return m.env.Items[name], true // RFC 6785 section 4: empty where nothing happened in IMAP
+		}
 	}
 	if key, ok := strings.CutPrefix(name, "vnd.dovecot.config."); ok {
 		v, ok := m.env.Config[key]

@@ -5,13 +5,13 @@ package sieve
 func buildIhave(c *checker, n *call) any {
 	all := true
 	for _, s := range n.args[0].strs {
-		if !c.engine.known[s.text] && (s.text != testsuiteExtension || !c.test) {
+		if !c.offers(s.text) {
 			all = false
 		}
 	}
 	if all {
 		for _, s := range n.args[0].strs {
-			c.required[s.text] = true
+			c.takeIn(s.text)
 		}
 	}
 	return constant(all)

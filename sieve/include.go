@@ -64,9 +64,9 @@ func location(personal bool) string {
 	return "global"
 }
 
-// isScriptName is RFC 6609 section 3.2 with RFC 5804 section 1.6, and what can
-// be one file's name.
-func isScriptName(s string) bool {
+// IsScriptName reports a name that a script can have: RFC 6609 section 3.2 with
+// RFC 5804 section 1.6, and what can be one file's name.
+func IsScriptName(s string) bool {
 	return isMailboxName(s) && len(s) <= 255 && !strings.ContainsAny(s, "/\u2028\u2029") && s != "." && s != ".."
 }
 
@@ -74,7 +74,7 @@ func (c *checker) include(n *call, personal bool, name string) (*Script, error) 
 	key := location(personal) + ":" + name
 	lib := c.library
 	switch {
-	case !isScriptName(name):
+	case !IsScriptName(name):
 		return nil, errors.New("invalid script name")
 	case lib.open[key] && n.has("once"):
 		return nil, nil // it runs already wherever this is reached
@@ -95,7 +95,7 @@ func (c *checker) include(n *call, personal bool, name string) (*Script, error) 
 	}
 	lib.open[key] = true
 	lib.depth++
-	script, err := c.engine.compile(name, src, func(inner *checker) { inner.library = lib })
+	script, err := c.engine.compile(name, src, func(inner *checker) { inner.library, inner.trusted = lib, !personal })
 	lib.depth--
 	delete(lib.open, key)
 	if err != nil {

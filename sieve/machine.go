@@ -53,6 +53,7 @@ type machine struct {
 	part     *message.Part // of the loop, nil outside
 	added    int           // octets of added fields
 	written  int           // octets that replace and enclose wrote
+	programs int           // that were run
 	frame    *frame
 	globals  map[string]string
 	included map[*Script]bool // by include, for :once
@@ -63,6 +64,8 @@ type machine struct {
 	matches  []string            // ${0}, ${1} ...
 	lists    map[string]*extList // those asked for
 	suite    *suite              // of a test script, else nil
+
+	cancelled bool // a command took the implicit keep away, whatever becomes of it
 }
 
 // spend takes n instructions from the budget.
@@ -120,16 +123,19 @@ func (e *Engine) machine(ctx context.Context, env *Env) *machine {
 	m.frame = &frame{vars: map[string]string{}}
 	m.globals = map[string]string{}
 	m.included = map[*Script]bool{}
+	m.flags = env.Flags
 	return m
 }
 
 // script runs one script on top of the result so far.
 func (m *machine) script(s *Script) error {
 	m.result.reopen()
+	m.cancelled = false
 	err := m.body(s)
 	if errors.Is(err, errStop) {
 		err = nil
 	}
+	m.settlePipes()
 	m.result.Flags = m.flags
 	if err == nil {
 		m.result.Content, err = m.msg.current()

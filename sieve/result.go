@@ -21,12 +21,13 @@ const (
 	Notify        // send Notification, see its Send
 	VacationReply // answer with Vacation, see its Reply
 	SendReport    // send Report, see its Send
+	Pipe          // run Program over the message
 )
 
 // String is the name of the command, "store" for FileInto, as in the test
 // suite's test_result_action.
 func (k Kind) String() string {
-	return [...]string{"keep", "store", "redirect", "discard", "reject", "notify", "vacation", "report"}[k]
+	return [...]string{"keep", "store", "redirect", "discard", "reject", "notify", "vacation", "report", "pipe"}[k]
 }
 
 // Action is one thing to do with the message.
@@ -44,7 +45,12 @@ type Action struct {
 	Vacation     *Vacation       // VacationReply
 	Notification *Notification   // Notify
 	Report       *Report         // SendReport
+	Program      *Program        // Pipe: what to run, with Content or the message as its input
+	Try          bool            // Pipe: that it fails is no error of the script
+	ElseKeep     bool            // Pipe: if it fails the implicit keep is in force again
 	Content      message.Content // the message as it was then if a script had changed it, else nil
+
+	elseKeep bool
 }
 
 // String is the action for people: what, with what, and the line that decided.
@@ -56,6 +62,8 @@ func (a Action) String() string {
 		b.WriteString(" into " + strconv.Quote(a.Mailbox))
 	case Redirect:
 		b.WriteString(" to <" + a.Address + ">")
+	case Pipe:
+		b.WriteString(" to " + strconv.Quote(a.Program.Name))
 	}
 	if a.HasFlags {
 		b.WriteString(" with flags (" + strings.Join(a.Flags, " ") + ")")
@@ -170,4 +178,4 @@ func mergeFlags(a, b *Action) {
 }
 
 // cancelKeep takes the implicit keep away: RFC 5228 section 2.10.2.
-func (m *machine) cancelKeep() { m.result.ImplicitKeep = false }
+func (m *machine) cancelKeep() { m.result.ImplicitKeep, m.cancelled = false, true }

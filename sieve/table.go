@@ -61,6 +61,7 @@ type spec struct {
 	tags     []tagSpec
 	params   []param
 	optional bool  // the first param may be left out
+	lastMay  bool  // the last param may be left out
 	tests    arity // tests it holds
 	loop     bool  // the block may be left by break
 	block    bool  // a block follows
@@ -112,6 +113,10 @@ var (
 		{name: "specialuse", ext: "special-use", kind: kindString},
 		{name: "mailboxid", ext: "mailboxid", kind: kindString},
 	})
+	programParams = []param{{"program name", kindString}, {"arguments", kindList}}
+	executeTags   = []tagSpec{
+		{name: "input", kind: kindString, group: "input"}, {name: "pipe", group: "input"}, {name: "output", kind: kindString},
+	}
 	fccTags = concat(placeTags, []tagSpec{{name: "fcc", ext: "fcc", kind: kindString}})
 )
 
@@ -228,6 +233,8 @@ func testSpecs() []spec {
 			{name: "header", kind: kindString, group: "id"}, {name: "uniqueid", kind: kindString, group: "id"},
 			{name: "handle", kind: kindString}, {name: "seconds", kind: kindNumber}, {name: "last"},
 		}, build: buildDuplicate},
+		{name: "filter", isTest: true, ext: filterExtension, params: programParams, lastMay: true, build: buildFilter},
+		{name: "execute", isTest: true, ext: executeExtension, tags: executeTags, params: programParams, lastMay: true, build: buildExecute},
 	}
 }
 
@@ -266,6 +273,9 @@ func actionSpecs() []spec {
 		}), params: []param{{"reason", kindString}}, build: buildVacation},
 		{name: "redirect", tags: []tagSpec{{name: "copy", ext: "copy"}, {name: "list", ext: "extlists"}},
 			params: []param{{"address", kindString}}, build: buildRedirect},
+		{name: "pipe", ext: pipeExtension, tags: []tagSpec{{name: "copy", ext: "copy"}, {name: "try"}}, params: programParams, lastMay: true, build: buildPipe},
+		{name: "filter", ext: filterExtension, params: programParams, lastMay: true, build: buildFilter},
+		{name: "execute", ext: executeExtension, tags: executeTags, params: programParams, lastMay: true, build: buildExecute},
 		{name: "fileinto", ext: "fileinto", tags: concat(placeTags, []tagSpec{{name: "copy", ext: "copy"}}), params: []param{{"folder", kindString}}, build: buildFileinto},
 	}
 }

@@ -1,6 +1,8 @@
 package sieve
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +19,10 @@ type TestConfig struct {
 	Read func(name string) ([]byte, error)
 	// Dir is the directory of the test script, for ${tst.path}.
 	Dir string
+	// Program runs a program that lies in a directory, relative to Dir: the settings
+	// sieve_pipe_bin_dir, sieve_filter_bin_dir and sieve_execute_bin_dir. nil:
+	// there are none.
+	Program func(ctx context.Context, dir string, p Program) ([]byte, error)
 	// Report gets one line for each test, and for each failure.
 	Report func(line string)
 }
@@ -29,7 +35,9 @@ func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passe
 	if c.Report == nil {
 		s.config.Report = func(string) {}
 	}
-	engine := New(c.Config)
+	s.config.Config.Place = Anywhere
+	s.config.Config.Programs = programExtensions()
+	engine := New(s.config.Config)
 	script, err := engine.compile(name, src, func(c *checker) {
 		c.test = true
 		c.library = s.library()
@@ -42,6 +50,7 @@ func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passe
 	m.suite = s
 	m.env.Metadata = func(mailbox, entry string) (string, bool) { v, ok := s.metadata[mailbox+"\x00"+entry]; return v, ok }
 	m.env.List = s.list
+	m.env.Program = s.program
 	m.env.MailboxExists = func(name string) bool { _, ok := s.mailboxes[name]; return ok }
 	if err := script.body.exec(m); err != nil && !errors.Is(err, errStop) {
 		s.failf("%s: %v", name, err)
@@ -126,7 +135,49 @@ func (s *suite) engine() *Engine {
 			*to = n
 		}
 	}
+	s.periods(&c.Limits)
+	c.Limits.ScriptSize = octets(s.settings["sieve_max_script_size"], c.Limits.ScriptSize)
+	c.Limits.Headers = octets(s.settings["sieve_editheader_max_header_size"], c.Limits.Headers)
+	for word := range strings.FieldsSeq(s.settings["sieve_extensions"]) {
+		if off, ok := strings.CutPrefix(word, "-"); ok {
+			c.Off = append(c.Off, off)
+		}
+	}
 	return New(c)
+}
+
+// octets is a size with a unit behind it, or absent.
+func octets(s string, absent int) int {
+	number := strings.TrimRight(s, "kKmMbB")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 || n > 1<<20 {
+		return absent
+	}
+	switch unit := strings.ToLower(s[len(number):]); {
+	case strings.HasPrefix(unit, "k"):
+		return n << 10
+	case strings.HasPrefix(unit, "m"):
+		return n << 20
+	}
+	return n
+}
+
+// periods are the settings of vacation and duplicate: a number of seconds, or
+// with m, h or d behind it of more.
+func (s *suite) periods(l *Limits) {
+	units := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
+	for name, to := range map[string]*time.Duration{
+		"sieve_vacation_min_period": &l.VacationLeast, "sieve_vacation_max_period": &l.VacationMost, "sieve_vacation_default_period": &l.VacationPeriod,
+		"sieve_duplicate_default_period": &l.DuplicatePeriod, "sieve_duplicate_max_period": &l.DuplicateMost,
+	} {
+		value := s.settings[name]
+		number := strings.TrimRight(value, "smhd")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || n > 1<<30 {
+			continue
+		}
+		*to = time.Duration(n) * cmp.Or(units[value[len(number):]], time.Second)
+	}
 }
 
 func (s *suite) scanner(prefix string) Scanner {
@@ -176,6 +227,7 @@ func (s *suite) deliver(m *machine) error {
 	if err != nil {
 		return err
 	}
+	keep := m.result.ImplicitKeep
 	for _, a := range m.result.Actions {
 		raw := raw
 		if a.Content != nil {
@@ -192,6 +244,13 @@ func (s *suite) deliver(m *machine) error {
 			}
 		case Redirect:
 			s.smtp = append(s.smtp, sent{m.env.From, a.Address, raw})
+		case Pipe:
+			ran, err := s.pipe(m, a, raw)
+			if err != nil {
+				m.result = &Result{ImplicitKeep: true}
+				return err
+			}
+			keep = keep || a.ElseKeep && !ran
 		case Notify:
 			out, _ := a.Notification.Send(m.env)
 			if err := s.send(out); err != nil {
@@ -212,10 +271,31 @@ func (s *suite) deliver(m *machine) error {
 			}
 		}
 	}
-	if m.result.ImplicitKeep {
+	if keep {
 		s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], stored{raw, m.result.Flags})
 	}
 	return nil
+}
+
+// program runs a program of the test's directory.
+func (s *suite) program(ctx context.Context, p Program) ([]byte, error) {
+	dir, ok := s.settings["sieve_"+strings.TrimPrefix(p.Extension, "vnd.dovecot.")+"_bin_dir"]
+	if !ok || s.config.Program == nil || path.IsAbs(dir) {
+		return nil, ErrNoProgram
+	}
+	return s.config.Program(ctx, path.Join(s.config.Dir, dir), p)
+}
+
+// pipe runs the program of a Pipe.
+func (s *suite) pipe(m *machine, a Action, raw []byte) (ran bool, err error) {
+	p := *a.Program
+	p.Input = bytes.NewReader(raw)
+	if _, err := s.program(m.ctx, p); err != nil && !a.Try {
+		return false, fmt.Errorf("failed to pipe message to program '%s': %w", p.Name, err)
+	} else if err != nil {
+		return false, nil
+	}
+	return true, nil
 }
 
 // send gives an answer to the SMTP client, and files the copy of :fcc.

@@ -95,6 +95,12 @@ func buildTestSet(c *checker, n *call) any {
 			m.env.OrigTo = args[1]
 		case "envelope.auth":
 			m.env.Auth = args[1]
+		case "imap.user", "imap.email", "imap.cause", "imap.mailbox", "imap.changedflags":
+			m.env.IMAP = args[1] != "" || args[0] != "imap.cause"
+			if m.env.Items == nil {
+				m.env.Items = map[string]string{}
+			}
+			m.env.Items[args[0]] = args[1]
 		default:
 			return m.failAt(n.pos, "unknown test object '%s'", args[0])
 		}

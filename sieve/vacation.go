@@ -6,14 +6,6 @@ import (
 	"time"
 )
 
-// Periods between two answers to the same sender: RFC 5230 section 4.1, RFC
-// 6131 section 2.
-const (
-	vacationPeriod    = 7 * 24 * time.Hour
-	minVacationPeriod = 24 * time.Hour
-	maxVacationPeriod = 365 * 24 * time.Hour
-)
-
 // Vacation is the answer of a Vacation action. Reply says whether and what to
 // send.
 type Vacation struct {
@@ -43,7 +35,7 @@ type vacation struct {
 func buildVacation(c *checker, n *call) any {
 	v := &vacation{
 		pos: n.pos, reason: c.string(n.args[0]), mime: n.has("mime"), subject: c.optional(n, "subject"),
-		from: c.optional(n, "from"), handle: c.optional(n, "handle"), period: vacationPeriod, fcc: c.fcc(n),
+		from: c.optional(n, "from"), handle: c.optional(n, "handle"), period: c.engine.limits.VacationPeriod, fcc: c.fcc(n),
 	}
 	if a, ok := n.tags["addresses"]; ok {
 		v.addresses = c.texts(a)
@@ -56,17 +48,21 @@ func buildVacation(c *checker, n *call) any {
 		}
 	}
 	if a, ok := n.tags["days"]; ok {
-		v.period = period(a.num, 24*time.Hour, minVacationPeriod)
+		v.period = c.engine.limits.vacation(a.num, 24*time.Hour)
 	}
 	if a, ok := n.tags["seconds"]; ok {
-		v.period = period(a.num, time.Second, 0)
+		v.period = c.engine.limits.vacation(a.num, time.Second)
 	}
 	return v
 }
 
-// period is n units within the limits.
-func period(n uint64, unit, least time.Duration) time.Duration {
-	return max(least, time.Duration(min(n, uint64(maxVacationPeriod/unit)))*unit)
+// vacation is n units within the limits.
+func (l *Limits) vacation(n uint64, unit time.Duration) time.Duration {
+	least := l.VacationLeast
+	if least == 0 && unit > time.Second {
+		least = unit
+	}
+	return max(least, time.Duration(min(n, uint64(l.VacationMost/unit)))*unit)
 }
 
 func (v *vacation) exec(m *machine) error {

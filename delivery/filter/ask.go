@@ -18,7 +18,7 @@ func (r *run) env(ctx context.Context) *sieve.Env {
 	if to.IsZero() {
 		to = r.q.Recipient.Mailbox.Address
 	}
-	return &sieve.Env{
+	env := &sieve.Env{
 		Message: r.q.Content,
 		From:    addressOrNothing(r.q.From.Address),
 		To:      r.q.Recipient.Mailbox.Address.String(),
@@ -48,6 +48,13 @@ func (r *run) env(ctx context.Context) *sieve.Env {
 		},
 		Duplicate: func(id string) (bool, error) { return r.seen.has(id), nil },
 	}
+	if r.Program != nil {
+		env.Program = func(ctx context.Context, p sieve.Program) ([]byte, error) {
+			p.Environ = r.environ(env)
+			return r.Program(ctx, p)
+		}
+	}
+	return env
 }
 
 // items are those of the environment test (RFC 5183 section 4.1).

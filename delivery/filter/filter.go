@@ -39,9 +39,15 @@ type Config struct {
 	Default       string
 	Global        string // directory of include :global, below FS
 	Off           []string
-	NoScripts     bool // run none: nothing but vacations
-	Delimiter     string
-	Spam, Virus   sieve.Scanner // what spamtest and virustest read
+	// Program runs the programs of the extensions in Programs, nil: there are none.
+	// Reserved are extensions for the administrator's scripts alone: Before,
+	// Default, After, those of Global and of IMAP.Rules.
+	Program            func(ctx context.Context, p sieve.Program) ([]byte, error)
+	Programs, Reserved []string
+	IMAP               IMAP // what runs at events of IMAP, default nothing
+	NoScripts          bool // run none: nothing but vacations
+	Delimiter          string
+	Spam, Virus        sieve.Scanner // what spamtest and virustest read
 	// Hostname and Version are items of the environment test.
 	Hostname, Version string
 	// Submit makes a message durable in the queue. nil: nothing can be sent; a
@@ -57,6 +63,7 @@ type Config struct {
 type Filter struct {
 	Config
 	engine *sieve.Engine
+	imap   *sieve.Engine
 	cache  cache
 
 	mu    sync.Mutex
@@ -71,11 +78,14 @@ func New(c Config) *Filter {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Filter{
-		Config: c,
-		engine: sieve.New(sieve.Config{Off: c.Off, Delimiter: c.Delimiter, Spam: c.Spam, Virus: c.Virus, Version: c.Version}),
-		homes:  map[string]*home{},
+	sc := sieve.Config{
+		Off: c.Off, Delimiter: c.Delimiter, Spam: c.Spam, Virus: c.Virus, Version: c.Version,
+		Programs: c.Programs, Reserved: c.Reserved,
 	}
+	f := &Filter{Config: c, engine: sieve.New(sc), homes: map[string]*home{}}
+	sc.Place = sieve.InIMAP
+	f.imap = sieve.New(sc)
+	return f
 }
 
 // Filter implements local.Filter.
@@ -177,6 +187,9 @@ func addressOrNothing(a mail.Address) string {
 // act carries out the result up to the stores, which are delivery's.
 func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (local.Verdict, error) {
 	var v local.Verdict
+	if !r.pipe(ctx, env, result) {
+		result = &sieve.Result{ImplicitKeep: true}
+	}
 	keep := result.ImplicitKeep
 	flags := result.Flags
 	var answers []*sieve.Vacation
@@ -239,16 +252,34 @@ func store(folder string, flags []string, c message.Content) local.Store {
 	if strings.EqualFold(folder, "INBOX") {
 		s.Folder = "INBOX"
 	}
-	system := map[string]storage.SystemFlag{
-		`\seen`: storage.Seen, `\answered`: storage.Answered, `\flagged`: storage.Flagged,
-		`\deleted`: storage.Deleted, `\draft`: storage.Drafted,
-	}
 	for _, f := range flags {
-		if bit, ok := system[strings.ToLower(f)]; ok {
+		if bit := systemFlag(f); bit != 0 {
 			s.Flags |= bit
 			continue
 		}
 		s.Keywords = append(s.Keywords, f)
 	}
 	return s
+}
+
+// flagName is a system flag as scripts name it.
+type flagName struct {
+	name string
+	bit  storage.SystemFlag
+}
+
+func systemFlags() []flagName {
+	return []flagName{
+		{`\Seen`, storage.Seen}, {`\Answered`, storage.Answered}, {`\Flagged`, storage.Flagged}, {`\Deleted`, storage.Deleted}, {`\Draft`, storage.Drafted},
+	}
+}
+
+// systemFlag is the flag of a name, 0 for a keyword.
+func systemFlag(name string) storage.SystemFlag {
+	for _, f := range systemFlags() {
+		if strings.EqualFold(f.name, name) {
+			return f.bit
+		}
+	}
+	return 0
 }

@@ -68,10 +68,14 @@ func (r *run) scripts(ctx context.Context) []*sieve.Script {
 	} else if r.Default != "" {
 		names = append(names, r.Default)
 	}
-	names = append(names, r.After...)
+	return r.compiled(ctx, r.engine, append(names, r.After...)...)
+}
+
+// compiled are the scripts of the files.
+func (r *run) compiled(ctx context.Context, engine *sieve.Engine, names ...string) []*sieve.Script {
 	var list []*sieve.Script
 	for _, name := range names {
-		e := r.load(name)
+		e := r.load(engine, name)
 		switch {
 		case e.err == nil:
 			list = append(list, e.script)
@@ -85,8 +89,12 @@ func (r *run) scripts(ctx context.Context) []*sieve.Script {
 }
 
 // load is a script from the cache, or compiled anew if a file of it changed.
-func (r *run) load(name string) *entry {
+// One outside of the account's directory is the administrator's.
+func (r *run) load(engine *sieve.Engine, name string) *entry {
 	key := r.dir + "\x00" + name
+	if engine == r.imap {
+		key += "\x00imap"
+	}
 	if e := r.cache.get(key); e != nil && r.isFresh(e) {
 		return e
 	}
@@ -96,11 +104,15 @@ func (r *run) load(name string) *entry {
 		e.files = append(e.files, v)
 		return data, err
 	}
+	compile := engine.CompileTrusted
+	if strings.HasPrefix(name, r.dir+"/") {
+		compile = engine.Compile
+	}
 	src, err := read(name)
 	if err != nil {
 		e.err = err
 	} else {
-		e.script, e.err = r.engine.Compile(strings.TrimSuffix(path.Base(name), ".sieve"), src, r.includes(read))
+		e.script, e.err = compile(strings.TrimSuffix(path.Base(name), ".sieve"), src, r.includes(read))
 	}
 	r.cache.put(key, e)
 	return e

@@ -51,7 +51,7 @@ func (f *Filter) Sweep(ctx context.Context, s Sweep) (err error) {
 	}
 	r := &run{Filter: f, dir: dir, log: f.Logger.With("account", s.Of.Address.String())}
 	r.q = local.Question{Recipient: local.Recipient{Mailbox: s.Of}, Account: s.Account}
-	script, err := f.engine.Compile(s.Name, s.Script, r.includes(func(name string) ([]byte, error) {
+	script, err := f.engine.CompileTrusted(s.Name, s.Script, r.includes(func(name string) ([]byte, error) {
 		data, _, err := r.read(name)
 		return data, err
 	}))
@@ -119,7 +119,11 @@ func (w *sweeping) message(ctx context.Context, uid storage.UID) Swept {
 	defer func() { told.Err = errors.Join(told.Err, content.Close()) }()
 	w.q.Content = content
 	w.q.From = returnPath(content)
-	result, err := w.engine.Run(ctx, w.env(ctx), w.script)
+	env := w.env(ctx)
+	if !w.Apply {
+		env.Program = nil // who knows what one does
+	}
+	result, err := w.engine.Run(ctx, env, w.script)
 	if err != nil {
 		told.Err = err
 		return told
@@ -233,19 +237,31 @@ func (w *sweeping) carryOut(ctx context.Context, uid storage.UID, p plan) error 
 	return w.box.Expunge(ctx, uids)
 }
 
-// file brings the message into another mailbox, made as delivery makes it.
-func (w *sweeping) file(ctx context.Context, uid storage.UID, d destination, move bool) (err error) {
-	to, err := w.Account.Open(ctx, d.Folder)
+// open opens a mailbox, made as delivery makes it; "" is INBOX.
+func (w *sweeping) open(ctx context.Context, name string) (storage.Mailbox, error) {
+	if name == "" {
+		name = "INBOX"
+	}
+	to, err := w.Account.Open(ctx, name)
 	if errors.Is(err, storage.ErrNoMailbox) {
-		if err = w.Account.Create(ctx, d.Folder); err == nil {
-			err = w.Account.Subscribe(ctx, d.Folder, true)
+		if err = w.Account.Create(ctx, name); err == nil {
+			err = w.Account.Subscribe(ctx, name, true)
 		}
 		if err == nil {
-			to, err = w.Account.Open(ctx, d.Folder)
+			to, err = w.Account.Open(ctx, name)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("file into %s: %w", d.Folder, err)
+		return nil, fmt.Errorf("file into %s: %w", name, err)
+	}
+	return to, nil
+}
+
+// file brings the message into another mailbox.
+func (w *sweeping) file(ctx context.Context, uid storage.UID, d destination, move bool) (err error) {
+	to, err := w.open(ctx, d.Folder)
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
 	uids := []storage.UID{uid}
