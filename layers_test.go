@@ -67,6 +67,7 @@ var arrows = map[string][]string{
 	"imap/wire":              {},
 	"imap/thread":            {},
 	"sieve/scripts":          {"sieve", "internal/durable"},
+	"sieve/program":          {"sieve"},
 	"managesieve":            {"sieve", "sieve/scripts", "auth", "internal/gate", "internal/lineconn", "internal/peer"},
 	"pop3":                   {"storage", "message", "auth", "internal/gate", "internal/lineconn", "internal/peer", "mail"},
 

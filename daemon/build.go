@@ -11,6 +11,7 @@ import (
 	"gomaild/accounts"
 	"gomaild/accounts/postfixadmin"
 	"gomaild/auth"
+	"gomaild/delivery/filter"
 	"gomaild/delivery/local"
 	"gomaild/delivery/receive"
 	"gomaild/delivery/routing"
@@ -77,6 +78,7 @@ type parts struct {
 	auth   *auth.Auth
 	router *routing.Router
 	local  *local.Agent
+	filter *filter.Filter                        // nil: no scripts, nobody is away
 	policy *policy.Policy                        // nil: nobody is judged
 	keys   *keys.Ring                            // nil: nothing is signed
 	seal   func(message.Content) ([]byte, error) // nil: nothing is sealed
@@ -90,9 +92,11 @@ func (d *Daemon) parts(c *config.Config, db accountSource, away accounts.Vacatio
 	}
 	p.auth = auth.New(p.authConfig())
 	p.router = routing.New(rc)
-	p.local = local.New(local.Config{
-		Store: d.mail.store, Detail: detailFolder(c), Filter: d.filter(c, away), Owner: p.owner, FullDefers: c.Quota.Defer, Logger: d.log,
-	})
+	lc := local.Config{Store: d.mail.store, Detail: detailFolder(c), Owner: p.owner, FullDefers: c.Quota.Defer, Logger: d.log}
+	if p.filter = d.filter(c, away); p.filter != nil {
+		lc.Filter = p.filter
+	}
+	p.local = local.New(lc)
 	return p, nil
 }
 
@@ -237,6 +241,8 @@ func (p *parts) imapConfig(l *config.Listener) imap.Config {
 		Auth:            p.auth,
 		Accounts:        p.openAccount,
 		AccessLists:     p.c.ACL.Enabled,
+		Event:           p.imapEvents(),
+		SieveURL:        p.c.Sieve.IMAP.URL,
 		TrustedNetworks: l.TrustedNetworks,
 		Limits: imap.Limits{
 			Message:      int64(p.c.Limits.MessageSize),

@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"gomaild/accounts"
 	"gomaild/auth"
 	"gomaild/internal/config"
+	"gomaild/internal/durable"
 	"gomaild/managesieve"
 	"gomaild/sieve"
 	"gomaild/sieve/scripts"
@@ -18,7 +21,11 @@ import (
 )
 
 func (p *parts) manageSieveConfig(l *config.Listener) managesieve.Config {
-	engine := sieve.New(sieve.Config{Off: strings.Fields(p.c.Sieve.DisableExtensions), Delimiter: p.c.Routing.RecipientDelimiter})
+	s := &p.c.Sieve
+	engine := sieve.New(sieve.Config{
+		Off: strings.Fields(s.DisableExtensions), Delimiter: p.c.Routing.RecipientDelimiter,
+		Place: sieve.Anywhere, Programs: programExtensions(s), Reserved: reserved(s),
+	})
 	c := managesieve.Config{
 		Auth: p.auth,
 		Scripts: func(ctx context.Context, id auth.Identity) (*scripts.Store, error) {
@@ -51,15 +58,24 @@ func (p *parts) openScripts(ctx context.Context, id auth.Identity, engine *sieve
 	if err != nil {
 		return nil, errors.Join(err, account.Close())
 	}
-	fs, err := p.d.mail.fs.Sub(home)
+	root, err := p.d.mail.fs.Sub(home)
 	if err = errors.Join(err, account.Close()); err != nil {
 		return nil, err
 	}
 	return scripts.New(scripts.Config{
-		FS: fs, Path: filepath.Join(p.c.Storage.Root, home),
+		FS: root, Dir: p.c.Sieve.Dir, Path: filepath.Join(p.c.Storage.Root, home),
 		UID: p.c.Storage.UID, GID: p.c.Storage.GID, Engine: engine,
-		Room: func(more int64) error { return p.scriptRoom(ctx, m, more) },
+		Global: p.globalScript,
+		Room:   func(more int64) error { return p.scriptRoom(ctx, m, more) },
 	}), nil
+}
+
+// globalScript is a script of the administrator that users' scripts include.
+func (p *parts) globalScript(name string) ([]byte, error) {
+	if p.c.Sieve.Global == "" {
+		return nil, fs.ErrNotExist
+	}
+	return durable.ReadFile(p.d.mail.fs, path.Join(p.c.Sieve.Global, name+".sieve"))
 }
 
 // scriptRoom says whether a mailbox's account has room for so many octets of

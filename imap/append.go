@@ -94,6 +94,7 @@ func (r appendMessages) run(ctx context.Context, s *session) (reply, error) {
 		}
 		return reply{}, err
 	}
+	s.event(ctx, CauseAppend, mailbox, "", uids)
 	view, err := mailbox.View(ctx)
 	if err != nil {
 		s.warnUnless(isUnread(err), "look at mailbox", err)

@@ -48,5 +48,8 @@ func (s *session) capabilities() string {
 	if s.srv.cfg.AccessLists {
 		lists = " ACL RIGHTS=texk LIST-MYRIGHTS" // RFC 4314 section 6: those that RFC 2086 had not
 	}
+	if url := s.srv.cfg.SieveURL; url != "" {
+		lists += " IMAPSIEVE=" + url
+	}
 	return "IMAP4rev1 IMAP4rev2 " + extensions + lists + " APPENDLIMIT=" + strconv.FormatInt(s.limits.Message, 10)
 }

@@ -247,6 +247,10 @@ func (s *session) markSeen(ctx context.Context, where positions) error {
 	if len(uids) == 0 {
 		return nil
 	}
+	before, err := s.viewForEvents(ctx)
+	if err != nil {
+		return err
+	}
 	edit := storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}
 	if _, err := s.box.mailbox.SetFlags(ctx, uids, edit, 0); err != nil {
 		return err
@@ -262,6 +266,7 @@ func (s *session) markSeen(ctx context.Context, where positions) error {
 		}
 	}
 	s.box.absorb(now, changed)
+	s.flagEvent(ctx, before, now, uids)
 	return nil
 }
 

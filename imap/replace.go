@@ -60,6 +60,7 @@ func (r replace) run(ctx context.Context, s *session) (reply, error) {
 		s.warn("take back message", target.Expunge(context.WithoutCancel(ctx), []storage.UID{uid}))
 		return reply{}, err
 	}
+	s.event(ctx, CauseAppend, target, "", []storage.UID{uid})
 	view, err := target.View(ctx)
 	if err != nil {
 		s.warnUnless(isUnread(err), "look at mailbox", err)

@@ -32,6 +32,14 @@ type Config struct {
 	// storage.Guarded accounts, and ACL is among the capabilities.
 	AccessLists bool
 
+	// Event hears of messages that commands stored, copied, moved or flagged, each
+	// time before the command is answered; what goes wrong there is its own to log.
+	// nil: nobody.
+	Event func(ctx context.Context, e Event)
+	// SieveURL is the ManageSieve server where users keep the scripts that events
+	// run (RFC 6785 section 2.1), "" where they have none.
+	SieveURL string
+
 	// PlaintextAuth allows passwords on connections without TLS. Otherwise
 	// only clients in TrustedNetworks may log in there, and the others are
 	// told LOGINDISABLED (RFC 3501 section 6.2.3).

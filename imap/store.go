@@ -88,6 +88,10 @@ func (r store) run(ctx context.Context, s *session) (reply, error) {
 	if len(where) == 0 {
 		return reply{}, nil
 	}
+	before, err := s.viewForEvents(ctx)
+	if err != nil {
+		return reply{}, err
+	}
 	conflicts, err := r.change(ctx, box.mailbox, where.uids(box.known))
 	if err != nil {
 		return reply{}, err
@@ -96,6 +100,7 @@ func (r store) run(ctx context.Context, s *session) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	defer s.flagEvent(ctx, before, now, where.uids(box.known)) // what scripts do is told after it, by sync
 	if r.report(s, now, where, conflicts) {
 		return reply{}, storage.ErrExpunged
 	}

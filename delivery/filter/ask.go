@@ -147,7 +147,7 @@ func (r *run) list(name string) (members []string, ok bool, err error) {
 	if !ok {
 		return nil, false, nil
 	}
-	dirs := []string{path.Join(r.dir, defaultDir)}
+	dirs := []string{path.Join(r.dir, r.Dir)}
 	if r.Global != "" {
 		dirs = append(dirs, r.Global)
 	}

@@ -20,7 +20,7 @@ import (
 // The names in an account's directory.
 const (
 	defaultScript = ".dovecot.sieve"
-	defaultDir    = ".sieve"
+	defaultDir    = ".sieve" // Config.Dir
 	seenFile      = ".gomaild.sieve-seen"
 )
 
@@ -37,6 +37,7 @@ type Config struct {
 	// Before run first, Default where the user has none, After last.
 	Before, After []string
 	Default       string
+	Dir           string // of a user's scripts in the account's directory, default ".sieve"
 	Global        string // directory of include :global, below FS
 	Off           []string
 	// Program runs the programs of the extensions in Programs, nil: there are none.
@@ -72,6 +73,9 @@ type Filter struct {
 
 // New makes a Filter.
 func New(c Config) *Filter {
+	if c.Dir == "" {
+		c.Dir = defaultDir
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -98,12 +98,19 @@ func (r *run) imapScripts(ctx context.Context, e *Event) []*sieve.Script {
 			after = append(after, rule.After)
 		}
 	}
-	if r.IMAP.Users {
+	if r.IMAP.Users && !isOthers(e) {
 		if name := r.annotated(ctx, e.Mailbox.Name()); name != "" {
-			own = append(own, path.Join(r.dir, defaultDir, name+".sieve"))
+			own = append(own, path.Join(r.dir, r.Dir, name+".sieve"))
 		}
 	}
 	return r.compiled(ctx, r.imap, slices.Concat(before, own, after)...)
+}
+
+// isOthers reports a mailbox of another account: what that names is not the
+// user's to run.
+func isOthers(e *Event) bool {
+	g, ok := e.Account.(storage.Guarded)
+	return ok && strings.HasPrefix(e.Mailbox.Name(), g.SharedPrefix())
 }
 
 func (rule *Rule) matches(e *Event) bool {

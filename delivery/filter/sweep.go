@@ -88,7 +88,7 @@ func (r *run) includes(read func(name string) ([]byte, error)) sieve.Loader {
 	return func(personal bool, script string) ([]byte, error) {
 		dir := r.Global
 		if personal {
-			dir = path.Join(r.dir, defaultDir)
+			dir = path.Join(r.dir, r.Dir)
 		}
 		if dir == "" {
 			return nil, fs.ErrNotExist

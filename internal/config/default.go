@@ -56,7 +56,7 @@ func Default() *Config {
 		TLS:   TLS{MinVersion: TLS12},
 		Quota: Quota{Grace: 10, DomainUnit: 1_024_000},
 		ACL:   ACL{Prefix: "Shared/", Dictionary: "shared-folders/shared-mailboxes.db"},
-		Sieve: Sieve{Enabled: true},
+		Sieve: Sieve{Enabled: true, Dir: ".sieve", Programs: SievePrograms{Timeout: Duration(10 * time.Second), MaxOutput: 16 << 20}},
 		POP3:  POP3Options{UniqueIDs: "%08Xu%08Xv", MarkSeen: true},
 		Limits: Limits{
 			MessageSize:  50_000_000,

@@ -509,8 +509,12 @@ type ACL struct {
 // Sieve is the table [sieve].
 type Sieve struct {
 	// Run Sieve scripts at delivery: `.dovecot.sieve` in the account's
-	// directory, a file or a link into `.sieve/`.
+	// directory, a file or a link into `dir`.
 	Enabled bool `toml:"enabled"`
+	// The directory of a user's scripts below the account's: Dovecot's sieve_dir
+	// without the `~/`, such as `sieve`, which is Dovecot's default. ManageSieve
+	// keeps them there, `include` and external lists are looked up there.
+	Dir string `toml:"dir"`
 	// A script below storage.root that runs before the user's. Empty: none.
 	Before string `toml:"before"`
 	// A script below storage.root for users who have none. Empty: none.
@@ -529,6 +533,67 @@ type Sieve struct {
 	SpamTest SieveScanner `toml:"spamtest"`
 	// Where the virus scanner does, for the test virustest.
 	VirusTest SieveScanner `toml:"virustest"`
+	// External programs that scripts run.
+	Programs SievePrograms `toml:"programs"`
+	// Scripts that run when messages come or change in IMAP.
+	IMAP SieveIMAP `toml:"imap"`
+}
+
+// SievePrograms is the table [sieve.programs]: vnd.dovecot.pipe, vnd.dovecot.filter
+// and vnd.dovecot.execute, Pigeonhole's sieve_extprograms. A script names a file
+// of a directory. It runs without a shell, as the user of the mail, with HOME,
+// USER, HOST, SENDER, RECIPIENT and ORIG_RECIPIENT in its environment and nothing
+// else, and with the message on its standard input.
+type SievePrograms struct {
+	// The directory of programs that `pipe` hands a message to, an absolute path,
+	// the same on each node. Empty: scripts may not require vnd.dovecot.pipe.
+	Pipe string `toml:"pipe"`
+	// The directory of programs that `filter` takes the message from again.
+	// Empty: scripts may not require vnd.dovecot.filter.
+	Filter string `toml:"filter"`
+	// The directory of programs that `execute` runs. Empty: scripts may not
+	// require vnd.dovecot.execute.
+	Execute string `toml:"execute"`
+	// Let the scripts of users run programs. Otherwise only yours do: before,
+	// default and after, the rules of [sieve.imap], and what `include :global`
+	// finds.
+	Users bool `toml:"users"`
+	// How long a program may run before it is killed.
+	Timeout Duration `toml:"timeout"`
+	// How much a program may write before it is killed.
+	MaxOutput Size `toml:"max_output"`
+}
+
+// SieveIMAP is the table [sieve.imap]: Sieve at events of IMAP (RFC 6785), as
+// Dovecot's imap_sieve does it.
+type SieveIMAP struct {
+	// The ManageSieve server where users keep scripts for IMAP, such as
+	// `sieve://mail.example.org`; clients see it as the capability IMAPSIEVE. With
+	// it the script that the annotation /shared/imapsieve/script of a mailbox (or
+	// of the account) names runs there. Empty: users have none.
+	URL string `toml:"url"`
+	// Expunge a message at once that a script discards or files elsewhere.
+	// Otherwise it is marked `\Deleted`.
+	ExpungeDiscarded bool `toml:"expunge_discarded"`
+	// Your own scripts, each for some mailboxes.
+	Rules []SieveRule `toml:"rule"`
+}
+
+// SieveRule is one table [[sieve.imap.rule]]: Dovecot's imapsieve_mailboxN_*.
+type SieveRule struct {
+	// The mailboxes, by a pattern as of LIST: `*` is anything, `%` anything but
+	// the `/` between levels.
+	Name string `toml:"name"`
+	// The mailboxes that messages come from by COPY or MOVE, a pattern too.
+	// Empty: wherever they come from.
+	From string `toml:"from"`
+	// When: of `APPEND`, `COPY` (MOVE is one) and `FLAG`. Empty: always.
+	Causes []string `toml:"causes"`
+	// A script below storage.root that runs before the user's. Empty: none.
+	Before string `toml:"before"`
+	// A script below storage.root that runs after the user's, if the message is
+	// kept by then. Empty: none.
+	After string `toml:"after"`
 }
 
 // SieveScanner is the table [sieve.spamtest] or [sieve.virustest]: Pigeonhole's

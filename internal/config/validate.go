@@ -144,6 +144,35 @@ func (v *validator) sieve() {
 	}
 	v.scanner("sieve.spamtest.", &s.SpamTest, 10)
 	v.scanner("sieve.virustest.", &s.VirusTest, 5)
+	v.unless(isInside(s.Dir) && !strings.Contains(s.Dir, "/") && !slices.Contains([]string{"cur", "new", "tmp"}, s.Dir), "sieve.dir",
+		"%q is no name of a directory in an account; write %q, or %q as Dovecot has it by default", s.Dir, ".sieve", "sieve")
+	v.sievePrograms(&s.Programs)
+	v.sieveIMAP(&s.IMAP)
+}
+
+func (v *validator) sievePrograms(p *SievePrograms) {
+	for key, dir := range map[string]string{"pipe": p.Pipe, "filter": p.Filter, "execute": p.Execute} {
+		v.unless(dir == "" || filepath.IsAbs(dir), "sieve.programs."+key, "%q is not an absolute path; write one such as %q, or nothing", dir, "/usr/lib/gomaild/sieve")
+	}
+	v.unless(p.Timeout > 0, "sieve.programs.timeout", "is nothing; write how long a program may run, such as %q", "10s")
+	v.unless(p.MaxOutput > 0 && p.MaxOutput <= 1<<30, "sieve.programs.max_output", "%v is not between %q and %q", p.MaxOutput, "1B", "1GiB")
+}
+
+func (v *validator) sieveIMAP(m *SieveIMAP) {
+	rest, isSieve := strings.CutPrefix(m.URL, "sieve://")
+	v.unless(m.URL == "" || isSieve && rest != "" && !strings.ContainsAny(rest, " /\"\r\n"), "sieve.imap.url",
+		"%q is no ManageSieve server; write one such as %q", m.URL, "sieve://mail.example.org")
+	for i, r := range m.Rules {
+		at := index("sieve.imap.rule", i) + "."
+		v.unless(r.Name != "", at+"name", "is empty; name a mailbox, or write %q for all", "*")
+		v.unless(r.Before != "" || r.After != "", at+"before", "and after are both empty; name a script")
+		for key, p := range map[string]string{"before": r.Before, "after": r.After} {
+			v.unless(p == "" || isInside(p), at+key, "%q is not a path below storage.root; write one such as %q", p, "sieve/learn-spam.sieve")
+		}
+		for _, c := range r.Causes {
+			v.unless(slices.Contains([]string{"APPEND", "COPY", "FLAG"}, c), at+"causes", "%q is none of APPEND, COPY, FLAG", c)
+		}
+	}
 }
 
 func (v *validator) scanner(at string, s *SieveScanner, most int) {

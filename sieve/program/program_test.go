@@ -96,13 +96,15 @@ func TestBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for line := range strings.FieldsSeq(string(written)) {
 		pid, err := strconv.Atoi(line)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for deadline := time.Now().Add(20 * time.Second); runs(pid) && time.Now().Before(deadline); {
-			time.Sleep(time.Millisecond)
+			<-tick.C
 		}
 		if runs(pid) {
 			t.Errorf("process %d is left", pid)

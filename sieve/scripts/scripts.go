@@ -28,7 +28,6 @@ import (
 
 // The names on disk.
 const (
-	dir    = ".sieve"
 	link   = ".dovecot.sieve"
 	fresh  = ".dovecot.sieve.new" // the link before it is the link
 	suffix = ".sieve"
@@ -69,10 +68,14 @@ func (l Limits) withDefaults() Limits {
 // Config is whose scripts and how they are checked. FS and Engine are required.
 type Config struct {
 	FS       durable.FS // the account's directory; the Store closes it
+	Dir      string     // where scripts are in it, default ".sieve"
 	Path     string     // its absolute path, for links that others wrote; may be empty
 	UID, GID int        // owner of what is made; -1 for the process's
 	Engine   *sieve.Engine
 	Limits   Limits
+	// Global finds a script of the administrator that one includes (RFC 6609):
+	// fs.ErrNotExist where there is none. nil: there are none.
+	Global func(name string) ([]byte, error)
 	// Room says whether the account may hold so many octets more: ErrFull if not,
 	// other errors are faults for now. nil: it may.
 	Room func(more int64) error
@@ -87,6 +90,9 @@ type Store struct {
 // New opens the scripts of an account.
 func New(c Config) *Store {
 	c.Limits = c.Limits.withDefaults()
+	if c.Dir == "" {
+		c.Dir = ".sieve"
+	}
 	return &Store{c}
 }
 
@@ -115,11 +121,11 @@ func checkName(name string) error {
 	return nil
 }
 
-func file(name string) string { return path.Join(dir, name+suffix) }
+func (s *Store) file(name string) string { return path.Join(s.Dir, name+suffix) }
 
 // List lists the scripts by name.
 func (s *Store) List() ([]Script, error) {
-	names, err := s.FS.ReadDirNames(dir)
+	names, err := s.FS.ReadDirNames(s.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -133,7 +139,7 @@ func (s *Store) List() ([]Script, error) {
 		if !isScript || checkName(name) != nil {
 			continue
 		}
-		info, err := s.FS.Stat(path.Join(dir, n))
+		info, err := s.FS.Stat(path.Join(s.Dir, n))
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
@@ -157,7 +163,7 @@ func (s *Store) Active() (string, error) {
 		target = rest
 	}
 	name, isScript := strings.CutSuffix(path.Base(target), suffix)
-	if path.Dir(target) != dir || !isScript {
+	if path.Dir(target) != s.Dir || !isScript {
 		return "", nil
 	}
 	return name, nil
@@ -168,7 +174,7 @@ func (s *Store) Get(name string) ([]byte, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	text, err := durable.ReadFile(s.FS, file(name))
+	text, err := durable.ReadFile(s.FS, s.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%q: %w", name, ErrNoScript)
 	}
@@ -210,10 +216,17 @@ func (s *Store) HaveSpace(name string, size int64) error {
 // what is wrong with it.
 func (s *Store) Check(name string, text []byte) ([]sieve.Diagnostic, error) {
 	script, err := s.Engine.Compile(name, text, func(personal bool, included string) ([]byte, error) {
-		if !personal {
+		switch {
+		case !personal && s.Global != nil:
+			return s.Global(included)
+		case !personal:
 			return nil, fs.ErrNotExist
 		}
-		return s.Get(included)
+		text, err := s.Get(included)
+		if errors.Is(err, ErrNoScript) {
+			err = fs.ErrNotExist
+		}
+		return text, err
 	})
 	if err != nil {
 		return nil, err
@@ -234,21 +247,21 @@ func (s *Store) Put(name string, text []byte) ([]sieve.Diagnostic, error) {
 	if err := s.makeDir(); err != nil {
 		return nil, err
 	}
-	if err := durable.WriteFile(s.FS, file(name), text, 0o600); err != nil {
+	if err := durable.WriteFile(s.FS, s.file(name), text, 0o600); err != nil {
 		return nil, err
 	}
-	return warnings, s.own(file(name))
+	return warnings, s.own(s.file(name))
 }
 
 func (s *Store) makeDir() error {
-	err := s.FS.Mkdir(dir, 0o700)
+	err := s.FS.Mkdir(s.Dir, 0o700)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case err != nil:
 		return err
 	}
-	return errors.Join(s.own(dir), s.FS.SyncDir("."))
+	return errors.Join(s.own(s.Dir), s.FS.SyncDir("."))
 }
 
 func (s *Store) own(name string) error {
@@ -277,7 +290,7 @@ func (s *Store) point(name string) error {
 	if err := s.FS.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := s.FS.Symlink(file(name), fresh); err != nil {
+	if err := s.FS.Symlink(s.file(name), fresh); err != nil {
 		return err
 	}
 	if err := s.FS.Rename(fresh, link); err != nil {
@@ -298,10 +311,10 @@ func (s *Store) putAside() error {
 	if err := s.makeDir(); err != nil {
 		return err
 	}
-	if err := s.FS.Link(link, file(orig)); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := s.FS.Link(link, s.file(orig)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return s.FS.SyncDir(dir)
+	return s.FS.SyncDir(s.Dir)
 }
 
 func (s *Store) deactivate() error {
@@ -334,10 +347,10 @@ func (s *Store) Delete(name string) error {
 }
 
 func (s *Store) remove(name string) error {
-	if err := s.FS.Remove(file(name)); err != nil {
+	if err := s.FS.Remove(s.file(name)); err != nil {
 		return err
 	}
-	return s.FS.SyncDir(dir)
+	return s.FS.SyncDir(s.Dir)
 }
 
 // Rename gives a script another name; if it is active it stays so. The script
@@ -354,14 +367,14 @@ func (s *Store) Rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	err = s.FS.Link(file(from), file(to))
+	err = s.FS.Link(s.file(from), s.file(to))
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%q: %w", to, ErrExists)
 	case err != nil:
 		return err
 	}
-	if err := s.FS.SyncDir(dir); err != nil {
+	if err := s.FS.SyncDir(s.Dir); err != nil {
 		return err
 	}
 	if active == from {
