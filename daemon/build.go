@@ -243,6 +243,7 @@ func (p *parts) imapConfig(l *config.Listener) imap.Config {
 		AccessLists:     p.c.ACL.Enabled,
 		Event:           p.imapEvents(),
 		SieveURL:        p.c.Sieve.IMAP.URL,
+		Changes:         &p.d.changes,
 		TrustedNetworks: l.TrustedNetworks,
 		Limits: imap.Limits{
 			Message:      int64(p.c.Limits.MessageSize),

@@ -15,6 +15,7 @@ import (
 	"gomaild/accounts/snapshot"
 	"gomaild/accounts/usage"
 	"gomaild/cluster/control"
+	"gomaild/imap"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
 	"gomaild/internal/metrics"
@@ -47,6 +48,7 @@ type Daemon struct {
 	tls      atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
 
 	metrics *metrics.Metrics
+	changes imap.Changes // what IMAP sessions tell each other
 
 	current atomic.Pointer[generation]
 	shown   atomic.Pointer[shown]

@@ -122,6 +122,7 @@ func (r appendMessages) store(ctx context.Context, s *session, mailbox storage.M
 			return uids, err
 		}
 		uids = append(uids, uid)
+		s.stored(mailbox.Name(), uid)
 	}
 	return uids, nil
 }

@@ -85,6 +85,7 @@ var commands = []command{
 	{"MYRIGHTS", afterLogin, false, parseMyRights},
 	{"NAMESPACE", afterLogin, false, bare(namespace{})},
 	{"NOOP", anyState, false, bare(noop{})},
+	{"NOTIFY", afterLogin, false, parseNotify},
 	{"RENAME", afterLogin, false, parseRename},
 	{"REPLACE", selectedState, false, parseReplace(false)},
 	{"SEARCH", selectedState, true, parseSearch(false)},

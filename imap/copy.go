@@ -53,6 +53,7 @@ func (r copyMessages) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err
 	}
 	s.event(ctx, CauseCopy, target, s.box.mailbox.Name(), to)
+	s.stored(target.Name(), to...)
 	view, err := target.View(ctx)
 	if err != nil {
 		s.warnUnless(isUnread(err), "look at mailbox", err)

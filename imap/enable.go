@@ -14,6 +14,7 @@ const (
 	qresync                        // VANISHED for EXPUNGE, RFC 7162
 	imap4rev2                      // RFC 9051
 	utf8Accept                     // RFC 6855
+	metadata                       // unsolicited METADATA, RFC 5464 section 4.4
 )
 
 // features are what ENABLE knows. QRESYNC enables CONDSTORE too (RFC 7162
@@ -23,6 +24,7 @@ var features = map[string]feature{
 	"QRESYNC":     condstore | qresync,
 	"IMAP4rev2":   imap4rev2,
 	"UTF8=ACCEPT": utf8Accept,
+	"METADATA":    metadata,
 }
 
 // enable is ENABLE, RFC 5161. Unknown names are passed over, as section 3.1
@@ -62,6 +64,9 @@ func (r enable) run(_ context.Context, s *session) (reply, error) {
 		s.useModSeq()
 	}
 	s.enabled |= added
+	if s.enabled&metadata != 0 {
+		s.listen()
+	}
 	s.speakUTF8()
 	s.forgetRecent()
 	return reply{}, nil

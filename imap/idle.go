@@ -3,7 +3,6 @@ package imap
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	"gomaild/internal/gate"
@@ -16,7 +15,7 @@ func (idle) run(ctx context.Context, s *session) (reply, error) {
 	s.enc.Raw("+ idling\r\n")
 	logoutAt := time.Now().Add(s.limits.IdleTimeout)
 	for {
-		watch := s.box != nil && s.syncOrEnd(ctx, false)
+		watch := s.tellChanges(ctx, false)
 		if s.draining() && !s.ended {
 			s.bye("Server is shutting down")
 		}
@@ -27,7 +26,7 @@ func (idle) run(ctx context.Context, s *session) (reply, error) {
 		if logoutAt.Before(notifyAt) {
 			notifyAt = logoutAt
 		}
-		switch err := s.awaitChange(notifyAt, watch); err {
+		switch err := s.awaitChange(s.nextLook(notifyAt), watch); err {
 		case nil:
 			return reply{}, s.readDone()
 		case gate.ErrWoken: // a change or the drain: looked at above
@@ -36,35 +35,13 @@ func (idle) run(ctx context.Context, s *session) (reply, error) {
 				s.bye("Autologout; idle for too long")
 				return reply{}, nil
 			}
-			s.enc.Raw("* OK Still here\r\n") // finds out whether the client is
+			if !time.Now().Before(notifyAt) {
+				s.enc.Raw("* OK Still here\r\n") // finds out whether the client is
+			}
 		default:
 			return reply{}, err
 		}
 	}
-}
-
-// awaitChange is await that, with watch, a change of the mailbox ends too, with
-// gate.ErrWoken. A goroutine waits for the change meanwhile; it has ended on return.
-// Without watch (nothing is selected, or the store failed just now) the next
-// look is at the deadline.
-func (s *session) awaitChange(deadline time.Time, watch bool) error {
-	if !watch {
-		return s.await(deadline)
-	}
-	changed := s.box.mailbox.Changed(s.box.base)
-	stop := make(chan struct{})
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		select {
-		case <-changed:
-			s.gate.Wake()
-		case <-stop:
-		}
-	})
-	err := s.await(deadline)
-	close(stop)
-	watcher.Wait()
-	return err
 }
 
 // readDone reads the line that ends IDLE. What is not DONE is an error, and

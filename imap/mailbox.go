@@ -35,6 +35,7 @@ func (r createMailbox) run(ctx context.Context, s *session) (reply, error) {
 		s.warn("delete the mailbox again", s.account.Delete(ctx, r.name))
 		return reply{}, err
 	}
+	s.did(ctx)
 	return s.created(ctx, r.name)
 }
 
@@ -53,6 +54,7 @@ func (r deleteMailbox) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err
 	}
 	s.warn("forget special use", s.setUses(ctx, r.name, nil))
+	s.did(ctx)
 	if s.box != nil && s.box.mailbox.Name() == r.name {
 		s.deselect()
 		s.printOK("CLOSED", "Selected mailbox is deleted")
@@ -80,6 +82,7 @@ func (r renameMailbox) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err
 	}
 	s.warn("rename special uses", s.renameUses(ctx, r.from, r.to))
+	s.did(ctx)
 	return reply{}, nil
 }
 
@@ -99,5 +102,9 @@ func parseSubscribe(on bool) func(*grammar) request {
 }
 
 func (r subscribe) run(ctx context.Context, s *session) (reply, error) {
-	return reply{}, s.account.Subscribe(ctx, r.name, r.on)
+	if err := s.account.Subscribe(ctx, r.name, r.on); err != nil {
+		return reply{}, err
+	}
+	s.did(ctx)
+	return reply{}, nil
 }

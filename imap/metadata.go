@@ -181,6 +181,8 @@ func (r setMetadata) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, no("METADATA MAXSIZE "+strconv.Itoa(storage.MaxAnnotation), "Value is too long")
 	case errors.Is(err, storage.ErrAnnotationCount):
 		return reply{}, no("METADATA TOOMANY", "Too many annotations")
+	case err == nil:
+		s.tellOthers(news{mailbox: r.mailbox, entries: slices.Sorted(maps.Keys(r.values))})
 	}
 	return reply{}, err
 }

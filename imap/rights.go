@@ -50,6 +50,7 @@ var commandAccess = map[string]access{
 	"MYRIGHTS":       {named: "l"}, // or another but p
 	"NAMESPACE":      {},
 	"NOOP":           {},
+	"NOTIFY":         {}, // a mailbox without l is not there, one without r \NoAccess
 	"RENAME":         {named: "x", into: "k"},
 	"REPLACE":        {selected: "rte", into: "i"},
 	"SEARCH":         {selected: "r"},

@@ -23,6 +23,7 @@ type selected struct {
 	recent map[storage.UID]struct{} // messages that are \Recent in this session
 	live   []*liveSearch            // of CONTEXT=SEARCH
 	saved  []storage.UID            // "$" of RFC 5182, ascending
+	own    map[storage.UID]struct{} // stored by this client, while it uses NOTIFY
 }
 
 // deselect leaves the selected mailbox.
@@ -81,8 +82,10 @@ func (s *session) sync(ctx context.Context, hold bool) error {
 	for _, c := range changes {
 		s.printChange(ctx, c, now, next)
 	}
+	old := box.known
 	box.known, box.base = next, now
 	s.printLive(ctx)
+	s.printNew(ctx, old)
 	return nil
 }
 
@@ -114,7 +117,9 @@ func (s *session) printChange(ctx context.Context, c storage.Change, now, next *
 		s.printNumber(c.Number, "EXISTS")
 		s.printRecent()
 	case storage.Flags:
-		s.printFlagUpdate(c.Number, next, c.Message, false)
+		if s.notify == nil || s.notify.selected.events&flagChange != 0 {
+			s.printFlagUpdate(c.Number, next, c.Message, s.notify != nil) // RFC 5465 section 5.1: with UID
+		}
 	}
 }
 

@@ -46,6 +46,10 @@ type Config struct {
 	PlaintextAuth   bool
 	TrustedNetworks []netip.Prefix
 
+	// Changes is what sessions tell each other; Servers of one store share it.
+	// Default: one of its own.
+	Changes *Changes
+
 	Limits Limits
 	Logger *slog.Logger // default: discards
 }
@@ -71,6 +75,9 @@ type Limits struct {
 	SearchKeys    int // keys of one SEARCH; default 5000
 	FetchItems    int // items of one FETCH; default 100
 	SortKeys      int // criteria of one SORT; default 50
+
+	NotifyMailboxes int           // mailboxes that one NOTIFY watches; default 500
+	NotifyPoll      time.Duration // between looks at names of mailboxes for NOTIFY; default 2 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -91,6 +98,8 @@ func (l Limits) withDefaults() Limits {
 	l.SearchKeys = cmp.Or(l.SearchKeys, 5000)
 	l.FetchItems = cmp.Or(l.FetchItems, 100)
 	l.SortKeys = cmp.Or(l.SortKeys, 50)
+	l.NotifyMailboxes = cmp.Or(l.NotifyMailboxes, 500)
+	l.NotifyPoll = cmp.Or(l.NotifyPoll, 2*time.Second)
 	return l
 }
 
@@ -108,6 +117,9 @@ type Server struct {
 // New makes a Server.
 func New(cfg Config) *Server {
 	cfg.Limits = cfg.Limits.withDefaults()
+	if cfg.Changes == nil {
+		cfg.Changes = new(Changes)
+	}
 	cfg.Hostname = cmp.Or(cfg.Hostname, "localhost")
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -46,6 +46,8 @@ type session struct {
 	identity auth.Identity
 	account  storage.Account // from login on
 	box      *selected       // in state selectedState
+	notify   *notification   // of the last NOTIFY, nil before the first
+	heard    *listener       // what other sessions tell, nil if that does not matter
 }
 
 func (srv *Server) newSession(drain <-chan struct{}, conn net.Conn) *session {
@@ -81,6 +83,7 @@ func (s *session) proceed() error {
 
 // close gives everything back, however the session ended.
 func (s *session) close() {
+	s.unlisten()
 	if s.box != nil {
 		s.deselect()
 	}
@@ -177,7 +180,11 @@ func (s *session) next(ctx context.Context) error {
 		s.bye("Server is shutting down")
 		return nil
 	}
-	switch err := s.await(s.idleDeadline()); err {
+	err := s.awaitCommand(ctx)
+	if s.ended {
+		return nil
+	}
+	switch err {
 	case nil:
 	case gate.ErrWoken:
 		return nil // the drain is seen above
@@ -231,8 +238,8 @@ func (s *session) execute(ctx context.Context, tag string) error {
 	if finishErr := s.dec.Finish(); finishErr != nil {
 		return finishErr
 	}
-	if s.box != nil && cmd != nil && !s.ended {
-		s.syncOrEnd(ctx, cmd.usesNumbers)
+	if cmd != nil && !s.ended {
+		s.afterCommand(ctx, cmd)
 	}
 	if s.ended && !rep.lastWord {
 		return nil // BYE was the answer

@@ -13,6 +13,7 @@ import (
 type unauthenticate struct{}
 
 func (unauthenticate) run(_ context.Context, s *session) (reply, error) {
+	s.unlisten()
 	if s.box != nil {
 		s.deselect()
 	}

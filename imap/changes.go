@@ -1,0 +1,117 @@
+package imap
+
+import "sync"
+
+// Changes is what the sessions of an account tell each other and no store tells:
+// that annotations were set, that mailboxes came or went. The Servers of one
+// store share one. Its zero value is ready, and it is safe for concurrent use.
+type Changes struct {
+	mu        sync.Mutex
+	listeners map[string]map[*listener]struct{} // by account
+}
+
+// news is one change. Without a mailbox's entries it is about the names of
+// mailboxes and the subscriptions.
+type news struct {
+	mailbox string   // "" with entries: the account
+	entries []string // annotations that were set
+}
+
+// maxNews is what is kept for a session that does not listen; then it is told
+// that it has missed something.
+const maxNews = 100
+
+// listener is a session that wants to hear.
+type listener struct {
+	mu     sync.Mutex
+	queue  []news
+	missed bool
+	ready  chan struct{} // holds one token while something is queued
+}
+
+func (c *Changes) join(account string) *listener {
+	l := &listener{ready: make(chan struct{}, 1)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listeners == nil {
+		c.listeners = map[string]map[*listener]struct{}{}
+	}
+	if c.listeners[account] == nil {
+		c.listeners[account] = map[*listener]struct{}{}
+	}
+	c.listeners[account][l] = struct{}{}
+	return l
+}
+
+func (c *Changes) leave(account string, l *listener) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.listeners[account], l)
+	if len(c.listeners[account]) == 0 {
+		delete(c.listeners, account)
+	}
+}
+
+// tell tells every listener of the account but the one that did it.
+func (c *Changes) tell(account string, by *listener, n news) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for l := range c.listeners[account] {
+		if l != by {
+			l.add(n)
+		}
+	}
+}
+
+func (l *listener) add(n news) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) >= maxNews {
+		l.missed = true
+		return
+	}
+	l.queue = append(l.queue, n)
+	select {
+	case l.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the queue; missed says that more was told than it could hold.
+func (l *listener) take() (queue []news, missed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.ready:
+	default:
+	}
+	queue, missed = l.queue, l.missed
+	l.queue, l.missed = nil, false
+	return queue, missed
+}
+
+// accountName is who hears of what this session does.
+func (s *session) accountName() string { return s.identity.Account.String() }
+
+// listen makes the session one that hears of changes.
+func (s *session) listen() {
+	if s.heard == nil {
+		s.heard = s.srv.cfg.Changes.join(s.accountName())
+	}
+}
+
+// unlisten ends listen, and what was asked for with NOTIFY.
+func (s *session) unlisten() {
+	s.stopNotify()
+	if s.heard != nil {
+		s.srv.cfg.Changes.leave(s.accountName(), s.heard)
+		s.heard = nil
+	}
+}
+
+// tellOthers tells the other sessions of the account.
+func (s *session) tellOthers(n news) {
+	if !s.isOthers(n.mailbox) {
+		s.srv.cfg.Changes.tell(s.accountName(), s.heard, n)
+	}
+}
