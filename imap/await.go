@@ -1,0 +1,186 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"gomaild/internal/gate"
+	"gomaild/storage"
+)
+
+// did notes what this client did to names of mailboxes: it knows.
+func (s *session) did(ctx context.Context) {
+	if s.notify != nil && s.notify.wanted != 0 {
+		s.warn("list mailboxes", s.notify.look(ctx, false))
+	}
+	s.tellOthers(news{})
+}
+
+// tellChanges tells the client what happened, as far as it wants to hear. With
+// hold messages that are gone are held. It reports whether looking again makes
+// sense.
+func (s *session) tellChanges(ctx context.Context, hold bool) bool {
+	ok := true
+	switch {
+	case s.notify == nil && s.box != nil:
+		ok = s.syncOrEnd(ctx, hold)
+	case s.notify != nil && s.box != nil && s.notify.selected.events != 0:
+		ok = s.syncOrEnd(ctx, hold)
+	}
+	s.tellNotified(ctx)
+	return ok
+}
+
+func (s *session) tellNotified(ctx context.Context) {
+	switch {
+	case s.ended:
+	case s.notify != nil:
+		s.notify.tell(ctx)
+	case s.heard != nil:
+		queue, _ := s.heard.take()
+		for _, one := range queue {
+			if one.entries != nil {
+				s.printMetadata(one)
+			}
+		}
+	}
+}
+
+// expunging are the commands whose own untagged responses come from looking at
+// the mailbox, whatever the client wants to hear of.
+var expunging = []string{"EXPUNGE", "MOVE", "NOTIFY", "REPLACE", "UID EXPUNGE", "UID MOVE", "UID REPLACE"}
+
+// afterCommand tells the client what happened until the end of a command.
+func (s *session) afterCommand(ctx context.Context, cmd *command) {
+	if s.box != nil && s.notify != nil && s.notify.selected.events == 0 && slices.Contains(expunging, cmd.name) {
+		s.syncOrEnd(ctx, false)
+	}
+	s.tellChanges(ctx, cmd.usesNumbers)
+}
+
+// awaitCommand waits for the client's next command. A client that used NOTIFY
+// hears of events meanwhile.
+func (s *session) awaitCommand(ctx context.Context) error {
+	deadline := s.idleDeadline()
+	if s.notify == nil {
+		return s.await(deadline)
+	}
+	for {
+		watch := true
+		if s.dec.Buffered() == 0 {
+			watch = s.tellChanges(ctx, s.notify.selected.filter == filterDelayed)
+		}
+		if s.ended {
+			return nil
+		}
+		err := s.awaitChange(s.nextLook(deadline), watch)
+		switch {
+		case err == gate.ErrWoken && !s.draining():
+		case err == gate.ErrDeadline && time.Now().Before(deadline):
+		default:
+			return err
+		}
+	}
+}
+
+// nextLook is when to look at names of mailboxes again, if that is before the
+// deadline: other programs make and remove them too.
+func (s *session) nextLook(deadline time.Time) time.Time {
+	if s.notify != nil && s.notify.wanted&(mailboxName|subscriptionChange) != 0 && s.notify.nextLook.Before(deadline) {
+		return s.notify.nextLook
+	}
+	return deadline
+}
+
+// awaitChange is await that, with watch, a change that the client wants to hear
+// of ends too, with gate.ErrWoken. A goroutine waits for the changes meanwhile;
+// it has ended on return. Without watch (the store failed just now) the next
+// look is at the deadline.
+func (s *session) awaitChange(deadline time.Time, watch bool) error {
+	var changes []reflect.SelectCase
+	if watch {
+		changes = s.changes()
+	}
+	if len(changes) == 0 {
+		return s.await(deadline)
+	}
+	stop := make(chan struct{})
+	changes = append(changes, receive(stop))
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		if at, _, _ := reflect.Select(changes); at != len(changes)-1 {
+			s.gate.Wake()
+		}
+	})
+	err := s.await(deadline)
+	close(stop)
+	watcher.Wait()
+	return err
+}
+
+func receive(c <-chan struct{}) reflect.SelectCase {
+	return reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c)}
+}
+
+// changes are what wakes the session.
+func (s *session) changes() []reflect.SelectCase {
+	var all []reflect.SelectCase
+	if s.box != nil && (s.notify == nil || s.notify.selected.events != 0) {
+		all = append(all, receive(s.box.mailbox.Changed(s.box.base)))
+	}
+	if s.notify != nil {
+		for name, w := range s.notify.boxes {
+			if w.mailbox != nil && !s.notify.isSelected(name) {
+				all = append(all, receive(w.mailbox.Changed(w.view)))
+			}
+		}
+	}
+	if s.heard != nil {
+		all = append(all, receive(s.heard.ready))
+	}
+	return all
+}
+
+// printNew tells what the client asked for of new messages of the selected
+// mailbox, those apart that it stored itself (RFC 5465 section 5.2).
+func (s *session) printNew(ctx context.Context, old *storage.View) {
+	if s.notify == nil || s.notify.selected.fetch == nil {
+		return
+	}
+	known := s.box.known
+	first, _ := known.Index(old.UIDNext)
+	for i := first; i < len(known.Messages); i++ {
+		s.printAttributes(ctx, s.notify.selected.fetch, i)
+	}
+}
+
+// printAttributes tells of the message at index i, unless this client stored it.
+func (s *session) printAttributes(ctx context.Context, f *fetch, i int) {
+	m := &fetched{number: i + 1, view: s.box.known, msg: s.box.known.Messages[i]}
+	if _, own := s.box.own[m.msg.UID]; own {
+		return
+	}
+	known := s.box.mailbox.Reader()
+	defer func() { s.warn("close what is kept of messages", known.Close()) }()
+	if err := f.message(ctx, s, known, m, false); err != nil && !errors.Is(err, storage.ErrExpunged) {
+		s.warn(fmt.Sprintf("tell of message %d", m.msg.UID), err)
+	}
+}
+
+// stored notes messages that this client put into a mailbox.
+func (s *session) stored(mailbox string, uids ...storage.UID) {
+	if s.box == nil || s.notify == nil || s.box.mailbox.Name() != mailbox {
+		return
+	}
+	if s.box.own == nil {
+		s.box.own = map[storage.UID]struct{}{}
+	}
+	for _, uid := range uids {
+		s.box.own[uid] = struct{}{}
+	}
+}
