@@ -15,6 +15,7 @@ import (
 	"gomaild/delivery/local"
 	"gomaild/delivery/receive"
 	"gomaild/delivery/routing"
+	"gomaild/delivery/srs"
 	"gomaild/imap"
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
@@ -49,6 +50,14 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
+	rewriter, err := d.newRewriter(c)
+	if err != nil {
+		return nil, err
+	}
+	templates, err := readTemplates(c)
+	if err != nil {
+		return nil, err
+	}
 	db, err := postfixadmin.Open(d.base, pc)
 	if err != nil {
 		return nil, c.At("accounts", err, "mend the table [accounts]")
@@ -58,11 +67,12 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	p.policy, p.keys, p.seal = judge, ring, seal
+	p.policy, p.keys, p.seal, p.srs = judge, ring, seal, rewriter
 	g.policy, g.last = judge, d.flushUsage
 	find := p.sharer
 	d.mail.sharing.find.Store(&find)
 	d.mail.ledger.domains.Store(c.Quota.Domains)
+	g.templates = templates
 	g.own, g.router = p.receiveConfig(), p.router
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)
@@ -77,6 +87,7 @@ type parts struct {
 	db     accountSource
 	auth   *auth.Auth
 	router *routing.Router
+	srs    *srs.Rewriter // nil: what is forwarded keeps its reverse-path
 	local  *local.Agent
 	filter *filter.Filter                        // nil: no scripts, nobody is away
 	policy *policy.Policy                        // nil: nobody is judged
@@ -229,8 +240,8 @@ func (p *parts) receiveConfig() receive.Config {
 		Logger:      p.d.log,
 	}
 	if o := p.d.outgoing.Load(); o != nil {
-		f := forwarding{Router: p.router, o: o, accounts: p.db}
-		c.Router, c.Owe, c.Elsewhere = f, f.owe, p.d.sends(p.c)
+		f := forwarding{Router: p.router, o: o, srs: p.srs, accounts: p.db}
+		c.Router, c.Owe, c.Elsewhere, c.Delivered = f, f.owe, p.d.sends(p.c), o.delivered
 	}
 	return c
 }

@@ -43,6 +43,8 @@ func Check(ctx context.Context, c *config.Config, running bool) Report {
 	k.scheme()
 	_, err := routingConfig(c, nil, name, slog.New(slog.DiscardHandler))
 	k.found(err)
+	_, err = readTemplates(c)
+	k.found(err)
 	_, err = uniqueIDs(c)
 	k.found(err)
 	if !running {

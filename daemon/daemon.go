@@ -72,10 +72,12 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 		return nil, err
 	}
 	m := newMetrics(opts.Version)
-	return &Daemon{
+	d := &Daemon{
 		log: counting(opts.Logger, m), metrics: m, hostname: name, version: opts.Version, cfg: cfg,
 		rates: rate.NewTable(0), brakes: rate.NewTable(0),
-	}, nil
+	}
+	d.countQueue()
+	return d, nil
 }
 
 // hostname is the configured name of this host, or the system's.

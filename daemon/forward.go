@@ -20,7 +20,8 @@ import (
 // srsSecrets holds the secrets of the reverse-paths we make, one a line.
 const srsSecrets = ownDir + "/srs"
 
-// newRewriter makes the rewriter of what is forwarded, nil if that is off.
+// newRewriter makes the rewriter of what is forwarded, nil if that is off. The
+// secrets are read again with each reload.
 func (d *Daemon) newRewriter(c *config.Config) (*srs.Rewriter, error) {
 	if c.Remote.SRSDomain == "" {
 		return nil, nil
@@ -45,16 +46,17 @@ func (d *Daemon) newRewriter(c *config.Config) (*srs.Rewriter, error) {
 type forwarding struct {
 	*routing.Router
 	o        *outgoing
+	srs      *srs.Rewriter // nil: what is forwarded keeps its reverse-path
 	accounts accounts.Lookup
 }
 
 // Resolve implements receive.Router: what comes back by a reverse-path of ours
 // goes on to whom it stands for.
 func (f forwarding) Resolve(ctx context.Context, to mail.Address) ([]routing.Destination, error) {
-	if f.o.srs == nil {
+	if f.srs == nil {
 		return f.Router.Resolve(ctx, to)
 	}
-	origin, err := f.o.srs.Reverse(to)
+	origin, err := f.srs.Reverse(to)
 	switch {
 	case errors.Is(err, srs.ErrNotSRS):
 		return f.Router.Resolve(ctx, to)
@@ -77,13 +79,13 @@ func (f forwarding) rewritten(ctx context.Context, from mail.Address, to []recei
 	for _, r := range to {
 		isForwarded = isForwarded || !r.Here && !r.Relay
 	}
-	if f.o.srs == nil || !isForwarded || from.IsZero() {
+	if f.srs == nil || !isForwarded || from.IsZero() {
 		return from
 	}
 	if _, err := f.accounts.Domain(ctx, from.Domain); err == nil {
 		return from
 	} // and where the database does not answer: what comes back finds its way all the same
-	rewritten, err := f.o.srs.Forward(from)
+	rewritten, err := f.srs.Forward(from)
 	if err != nil {
 		f.o.d.log.WarnContext(ctx, "reverse-path not rewritten", "from", from.String(), "error", err)
 		return from

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"gomaild/accounts/postfixadmin"
+	"gomaild/delivery/bounce"
 	"gomaild/delivery/receive"
 	"gomaild/delivery/routing"
 	"gomaild/internal/config"
@@ -20,13 +21,14 @@ var errCutOff = errors.New("sessions were cut off at the end of the grace")
 
 // generation is everything that one configuration makes and a reload replaces.
 type generation struct {
-	cfg      *config.Config
-	db       *postfixadmin.DB
-	policy   *policy.Policy              // may be nil
-	handlers map[string]listener.Handler // by the key of the door
-	router   *routing.Router
-	own      receive.Config        // for mail that this server itself sends
-	last     func(context.Context) // is done with the database when the last session has ended
+	cfg       *config.Config
+	db        *postfixadmin.DB
+	policy    *policy.Policy              // may be nil
+	handlers  map[string]listener.Handler // by the key of the door
+	router    *routing.Router
+	templates *bounce.Templates
+	own       receive.Config        // for mail that this server itself sends
+	last      func(context.Context) // is done with the database when the last session has ended
 
 	drain chan struct{} // closed: no new work
 	empty chan struct{} // closed when draining and the last session has ended

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,7 +17,6 @@ import (
 	"gomaild/delivery/receive"
 	"gomaild/delivery/remote"
 	"gomaild/delivery/routing"
-	"gomaild/delivery/srs"
 	"gomaild/internal/config"
 	"gomaild/internal/durable"
 	"gomaild/mail"
@@ -40,9 +40,11 @@ const (
 type outgoing struct {
 	d       *Daemon
 	queue   *queue.Queue
-	remote  *remote.Agent // nil: nothing is sent to other hosts
-	srs     *srs.Rewriter // nil: what is forwarded keeps its reverse-path
 	serving chan struct{} // closed when there is a configuration to route by
+
+	change sync.Mutex
+	sender *sender        // guarded by change; nil: nothing is sent to other hosts
+	old    sync.WaitGroup // senders that a reload has replaced, until their attempts have ended
 
 	mu     sync.RWMutex // read-held while a person changes the queue
 	closed bool
@@ -59,22 +61,15 @@ func (d *Daemon) openOutgoing() error {
 		return c.At("storage.root", err, "name a directory that gomaild may write")
 	}
 	o := &outgoing{d: d, serving: make(chan struct{})}
-	if o.srs, err = d.newRewriter(c); err != nil {
+	agent, err := d.newRemote(c)
+	if err != nil {
 		return errors.Join(err, fs.Close())
 	}
-	if o.remote, err = d.newRemote(c); err != nil {
-		return errors.Join(err, fs.Close())
-	}
-	qc := queue.Config{
-		FS: fs, Agent: o, GiveUp: o.giveUp, Epoch: d.mail.hold.Record().Epoch,
-		Lifetime: time.Duration(c.Queue.Lifetime), Concurrency: c.Queue.Concurrency, PerHost: c.Queue.PerDestination,
-		Logger: d.log,
-	}
-	for _, wait := range c.Queue.Schedule {
-		qc.Schedule = append(qc.Schedule, time.Duration(wait))
-	}
+	o.send(agent)
+	qc := queue.Config{FS: fs, Agent: o, Tell: o.tell, Epoch: d.mail.hold.Record().Epoch, Settings: queueSettings(c), Logger: d.log}
 	if o.queue, err = queue.Open(d.base, qc); err != nil {
-		o.closeRemote()
+		o.send(nil)
+		o.old.Wait()
 		return c.At("storage.root", errors.Join(err, fs.Close()), "look after the disk: mail that was acknowledged lies in %s", queueDir)
 	}
 	d.outgoing.Store(o)
@@ -84,7 +79,8 @@ func (d *Daemon) openOutgoing() error {
 		defer o.mu.Unlock()
 		o.closed = true
 		o.queue.Close()
-		o.closeRemote()
+		o.send(nil)
+		o.old.Wait()
 		return fs.Close()
 	})
 	return nil
@@ -101,10 +97,51 @@ func (d *Daemon) beginOutgoing() {
 // sends reports that mail for other hosts is taken.
 func (d *Daemon) sends(c *config.Config) bool { return d.outgoing.Load() != nil && c.Remote.Enabled }
 
-func (o *outgoing) closeRemote() {
-	if o.remote != nil {
-		o.remote.Close()
+// queueSettings is what c says about the queue.
+func queueSettings(c *config.Config) queue.Settings {
+	q := &c.Queue
+	s := queue.Settings{Lifetime: time.Duration(q.Lifetime), DelayNotice: time.Duration(q.DelayNotice), Concurrency: q.Concurrency, PerHost: q.PerDestination}
+	for _, wait := range q.Schedule {
+		s.Schedule = append(s.Schedule, time.Duration(wait))
 	}
+	return s
+}
+
+// sender is an agent with those who use it.
+type sender struct {
+	*remote.Agent
+	using sync.WaitGroup
+}
+
+// send puts an agent in the place of the one before, which is closed when its
+// attempts have ended; nil sends nothing.
+func (o *outgoing) send(a *remote.Agent) {
+	var next *sender
+	if a != nil {
+		next = &sender{Agent: a}
+	}
+	o.change.Lock()
+	last := o.sender
+	o.sender = next
+	o.change.Unlock()
+	if last != nil {
+		o.old.Go(func() {
+			last.using.Wait()
+			last.Close()
+		})
+	}
+}
+
+// take is the agent of the moment until done is called, nil if there is none.
+func (o *outgoing) take() (a *remote.Agent, done func()) {
+	o.change.Lock()
+	defer o.change.Unlock()
+	s := o.sender
+	if s == nil {
+		return nil, func() {}
+	}
+	s.using.Add(1)
+	return s.Agent, s.using.Done
 }
 
 // Deliver implements queue.Agent: it leaves each transport to its own. Who was
@@ -120,16 +157,19 @@ func (o *outgoing) Deliver(ctx context.Context, job queue.Job) []queue.Result {
 		return o.deliverHere(ctx, job, receive.Redeliver)
 	case job.Destination.Transport == transportError:
 		return failed(job, failing(job.Destination.Host))
-	case o.remote == nil:
+	}
+	agent, done := o.take()
+	defer done()
+	if agent == nil {
 		return failed(job, &mail.Status{Code: 451, Enhanced: "4.3.5", Text: "Sending to other hosts is switched off (remote.enabled)"})
 	}
-	return o.remote.Deliver(ctx, job)
+	return agent.Deliver(ctx, job)
 }
 
 func failed(job queue.Job, err error) []queue.Result {
 	results := make([]queue.Result, len(job.To))
 	for i := range results {
-		results[i].Err = err
+		results[i] = queue.Result{Err: err, Alive: true} // it is we who say so
 	}
 	return results
 }
@@ -144,6 +184,7 @@ func (o *outgoing) deliverHere(ctx context.Context, job queue.Job, deliver func(
 	g := o.d.current.Load()
 	results := make([]queue.Result, len(job.To))
 	for i, to := range job.To {
+		results[i] = queue.Result{Alive: true, Delivered: job.Destination.Transport == transportMailbox}
 		results[i].Err = deliver(ctx, g.own, receive.Order{
 			Session: job.ID, From: job.From, To: to.Address, Folder: job.Destination.Folder, Content: io.NewSectionReader(job.Content, 0, job.Content.Size()),
 		})
@@ -200,7 +241,11 @@ func failing(text string) error {
 // submit queues a message of this server itself, to be routed when its turn
 // comes: soon, and not within the delivery that it comes from.
 func (o *outgoing) submit(_ context.Context, from mail.Address, to []mail.Address, c message.Content) error {
-	e := queue.Envelope{From: mail.ReversePath{Address: from, UTF8: from.NeedsUTF8()}}
+	return o.submitAs(mail.ReversePath{Address: from, UTF8: from.NeedsUTF8()}, to, c)
+}
+
+func (o *outgoing) submitAs(from mail.ReversePath, to []mail.Address, c message.Content) error {
+	e := queue.Envelope{From: from}
 	for _, a := range to {
 		e.From.UTF8 = e.From.UTF8 || a.NeedsUTF8()
 		e.To = append(e.To, queue.Recipient{Recipient: mail.Recipient{Address: a}, Destination: queue.Destination{Transport: transportLocal}})
@@ -209,15 +254,50 @@ func (o *outgoing) submit(_ context.Context, from mail.Address, to []mail.Addres
 	return err
 }
 
-// giveUp tells the sender that recipients were given up.
-func (o *outgoing) giveUp(ctx context.Context, e queue.Envelope, c message.Content, failures []queue.Failure) error {
-	text, err := bounce.Failed(o.d.hostname, time.Now(), e, c, failures)
+// tell tells the sender what became of recipients, in the words of the
+// configuration of the moment. A notification about a message that came with
+// SMTPUTF8 needs it too (RFC 6533 section 3).
+func (o *outgoing) tell(ctx context.Context, n queue.Notice, e queue.Envelope, c message.Content, to []queue.Outcome) error {
+	r := bounce.Report{Notice: n, Facts: bounce.Facts{Hostname: o.d.hostname}, Now: time.Now(), Envelope: e, Content: c, To: to}
+	if g := o.d.current.Load(); g != nil {
+		r.Templates = g.templates
+		r.Facts.DelayNotice, r.Facts.Lifetime = time.Duration(g.cfg.Queue.DelayNotice), time.Duration(g.cfg.Queue.Lifetime)
+	}
+	text, err := bounce.Write(r)
 	if errors.Is(err, bounce.ErrNobody) {
-		o.d.log.WarnContext(ctx, "given up and nobody to tell", "queue_id", e.ID, "from", e.From.String(), "recipients", len(failures))
+		if n == queue.NoticeFailed {
+			o.d.log.WarnContext(ctx, "given up and nobody to tell", "queue_id", e.ID, "from", e.From.String(), "recipients", len(to))
+		}
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return o.submit(ctx, mail.Address{}, []mail.Address{e.From.Address}, bytes.NewReader(text))
+	return o.submitAs(mail.ReversePath{UTF8: e.From.UTF8}, []mail.Address{e.From.Address}, bytes.NewReader(text))
+}
+
+// delivered tells the sender, who asked for it, of mailboxes that have a message.
+func (o *outgoing) delivered(ctx context.Context, from mail.ReversePath, to []mail.Recipient, c message.Content) error {
+	e := queue.Envelope{From: from, Arrived: time.Now()}
+	var list []queue.Outcome
+	for _, r := range to {
+		list = append(list, queue.Outcome{Recipient: queue.Recipient{Recipient: r}})
+	}
+	return o.tell(ctx, queue.NoticeDelivered, e, c, list)
+}
+
+// readTemplates reads the words of notifications.
+func readTemplates(c *config.Config) (*bounce.Templates, error) {
+	var text []byte
+	if file := c.Queue.BounceTemplates; file != "" {
+		var err error
+		if text, err = os.ReadFile(file); err != nil {
+			return nil, c.At("queue.bounce_templates", err, "name a file that gomaild may read, or none")
+		}
+	}
+	t, err := bounce.ParseTemplates(string(text))
+	if err != nil {
+		return nil, c.At("queue.bounce_templates", err, "mend the template")
+	}
+	return t, nil
 }

@@ -338,3 +338,92 @@ func TestTablesWhileRunning(t *testing.T) {
 	}
 	s.await(t, 2)
 }
+
+// TestNotices: of a mailbox here, and of a host that tells no more, the sender is
+// told who asked; in the words of the administrator.
+func TestNotices(t *testing.T) {
+	t.Parallel()
+	s, addr := newSink(t)
+	w := newWorld(t)
+	host, port, _ := net.SplitHostPort(addr)
+	words := "success_template = <<END\nFrom: postman\nSubject: It is there\n\nDear sender of $myhostname\nEND\n"
+	if err := os.WriteFile(w.path("words"), []byte(words), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	head := fmt.Sprintf("remote.relay_host = \"[%s]:%s\"\ndns.servers = [\"127.0.0.1:1\"]\nqueue.bounce_templates = %q\n", host, port, w.path("words"))
+	d, err := New(w.config(t, head, listeners), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Daemon = d
+	w.start(t)
+	o := w.outgoing.Load()
+	from := mail.ReversePath{Address: mail.Address{Local: "bob", Domain: "example.test"}, EnvID: "E7"}
+	far := queue.Recipient{Recipient: mail.Recipient{Address: mail.Address{Local: "x", Domain: "far.test"}, Notify: mail.NotifySuccess}, Destination: queue.Destination{Transport: "smtp", Host: "far.test"}}
+	if _, err := o.queue.Add(queue.Envelope{From: from, To: []queue.Recipient{far}}, strings.NewReader(content("far away"))); err != nil {
+		t.Fatal(err)
+	}
+	s.await(t, 1)
+	report := w.awaitFile(t, "bob", "", "Action: relayed")
+	for _, want := range []string{"Subject: It is there", "Dear sender of " + w.hostname, "Original-Envelope-Id: E7", "Final-Recipient: rfc822; x@far.test", "Return-Path: <>"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("no %q in\n%s", want, report)
+		}
+	}
+	c := gosmtp.NewClient(dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)))
+	defer c.Close()
+	if err := c.Mail("bob@example.test", &gosmtp.MailOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Rcpt("alice@example.test", &gosmtp.RcptOptions{Notify: []gosmtp.DSNNotify{gosmtp.DSNNotifySuccess}}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := c.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(data, content("near by")); err != nil {
+		t.Fatal(err)
+	}
+	if err := data.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitFile(t, "bob", "", "Final-Recipient: rfc822; alice@example.test\nAction: delivered\n")
+}
+
+// TestReloadSending: keys of [queue] and [remote] change without a restart; what
+// waited goes the new way.
+func TestReloadSending(t *testing.T) {
+	t.Parallel()
+	s, addr := newSink(t)
+	w := newWorld(t)
+	host, port, _ := net.SplitHostPort(addr)
+	keys := func(port string) string {
+		return fmt.Sprintf("remote.relay_host = \"[%s]:%s\"\ndns.servers = [\"127.0.0.1:1\"]\nqueue.schedule = [\"1s\"]\n", host, port)
+	}
+	d, err := New(w.config(t, keys("1"), listeners), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Daemon = d
+	w.start(t)
+	if err := w.submitTo(t, "x@far.test", "in the end"); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.outgoing.Load().queue.Stats().Messages; n != 1 {
+		t.Errorf("%d messages in the queue", n)
+	}
+	if err := w.Reload(t.Context(), w.config(t, keys(port), listeners)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.applyToQueue(queueOrder{Action: queue.Retry}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.await(t, 1)[0]; !strings.Contains(got, "Subject: in the end") {
+		t.Errorf("got %s", got)
+	}
+	bad := w.config(t, "queue.bounce_templates = \"/nowhere/at/all\"\n", listeners)
+	if err := w.Reload(t.Context(), bad); err == nil || !strings.Contains(err.Error(), "queue.bounce_templates") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}

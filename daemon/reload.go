@@ -51,8 +51,6 @@ func (d *Daemon) needsRestart(next *config.Config) error {
 		faults = append(faults, next.At("accounts.snapshot", nil, how))
 	}
 	changed := changedKeys("storage", reflect.ValueOf(d.cfg.Storage), reflect.ValueOf(next.Storage))
-	changed = append(changed, changedKeys("queue", reflect.ValueOf(d.cfg.Queue), reflect.ValueOf(next.Queue))...)
-	changed = append(changed, changedKeys("remote", reflect.ValueOf(d.cfg.Remote), reflect.ValueOf(next.Remote))...)
 	changed = append(changed, changedKeys("acl", reflect.ValueOf(d.cfg.ACL), reflect.ValueOf(next.ACL))...)
 	for _, path := range changed {
 		faults = append(faults, next.At(path, nil, how))
@@ -101,9 +99,16 @@ func (d *Daemon) swap(ctx context.Context, next *config.Config, set *certs.Set) 
 	if err := d.checkChanged(ctx, next, g); err != nil {
 		return errors.Join(err, g.db.Close())
 	}
+	agent, err := d.newRemote(next)
+	if err != nil {
+		return errors.Join(err, g.db.Close())
+	}
 	plan := d.planDoors(next)
 	opened, err := d.openDoors(next, plan.add)
 	if err != nil {
+		if agent != nil {
+			agent.Close()
+		}
 		return errors.Join(err, g.db.Close())
 	}
 
@@ -112,6 +117,10 @@ func (d *Daemon) swap(ctx context.Context, next *config.Config, set *certs.Set) 
 	d.showCerts(set)
 	d.tls.Store(d.serverTLS(next))
 	d.current.Store(g)
+	if o := d.outgoing.Load(); o != nil {
+		o.queue.Configure(queueSettings(next))
+		o.send(agent)
+	}
 	d.doors = append(plan.keep, opened...)
 	err = errors.Join(startDoors(d.base, opened), d.reopen(plan))
 	d.show(control.Serving)

@@ -121,7 +121,9 @@ func (d *Daemon) tellRoute(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, errNotServing.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	route, err := guide{g.cfg, g.router, o.remote}.route(ctx, from, to, true)
+	agent, done := o.take()
+	defer done()
+	route, err := guide{g.cfg, g.router, agent}.route(ctx, from, to, true)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"gomaild/delivery/queue"
 	"gomaild/internal/config"
 	"gomaild/internal/metrics"
 	"gomaild/policy"
@@ -29,6 +30,28 @@ func newMetrics(version string) *metrics.Metrics {
 		Listeners: config.ListenerTypes(),
 		Checks:    slices.Concat(policy.Names(), policy.RateNames()),
 	})
+}
+
+// countQueue shows how the queue is.
+func (d *Daemon) countQueue() {
+	for name, g := range map[string]struct {
+		help string
+		of   func(queue.Stats) int
+	}{
+		"queue_messages":     {"Messages that are owed to somebody, those on hold too.", func(s queue.Stats) int { return s.Messages }},
+		"queue_held":         {"Messages on hold.", func(s queue.Stats) int { return s.Held }},
+		"queue_waiting":      {"Messages and destinations whose next attempt is not due.", func(s queue.Stats) int { return s.Waiting }},
+		"queue_running":      {"Attempts to send under way.", func(s queue.Stats) int { return s.Running }},
+		"queue_destinations": {"Destinations with mail that is due, or that do not answer.", func(s queue.Stats) int { return s.Destinations }},
+	} {
+		d.metrics.Gauge(name, g.help, func() float64 {
+			o := d.outgoing.Load()
+			if o == nil {
+				return 0
+			}
+			return float64(g.of(o.queue.Stats()))
+		})
+	}
 }
 
 // counting is a logger that writes as log does and counts events besides.

@@ -33,7 +33,7 @@ func TestWeb(t *testing.T) {
 		`gomaild_build_info{version="v1"} 1`, `gomaild_connections_total{listener="mx"} 1`, `gomaild_connections_total{listener="submission"} 1`,
 		`gomaild_logins_total{protocol="smtp",result="login"} 1`, `gomaild_messages_accepted_total{way="mx"} 1`,
 		`gomaild_messages_accepted_total{way="submission"} 1`, `gomaild_recipients_total{result="delivered",way="mx"} 1`,
-		`gomaild_accept_seconds_count{way="mx"} 1`, "go_goroutines ", "process_open_fds ",
+		`gomaild_accept_seconds_count{way="mx"} 1`, "go_goroutines ", "process_open_fds ", "gomaild_queue_messages 0", "gomaild_queue_running 0",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %s in\n%s", want, page)

@@ -43,7 +43,9 @@ func fillQueue(t *testing.T, root string, to ...string) (ids []string) {
 	defer dir.Close()
 	stopped, stop := context.WithCancel(t.Context())
 	stop() // nothing is attempted
-	q, err := queue.Open(stopped, queue.Config{FS: dir, Agent: nobodyThere{}, GiveUp: func(context.Context, queue.Envelope, message.Content, []queue.Failure) error { return nil }})
+	q, err := queue.Open(stopped, queue.Config{FS: dir, Agent: nobodyThere{}, Tell: func(context.Context, queue.Notice, queue.Envelope, message.Content, []queue.Outcome) error {
+		return nil
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

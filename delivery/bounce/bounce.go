@@ -3,10 +3,12 @@
 package bounce
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"strings"
 	"time"
 
@@ -27,37 +29,74 @@ const maxReturned = 50_000
 // maxHeader bounds a returned header.
 const maxHeader = 64 << 10
 
-// Failed is the notification that recipients were given up, in wire form, to
-// be sent to e.From with the null reverse-path. Errors are ErrNobody and faults
-// of reading content. Recipients who asked for no such notice are left out.
-func Failed(hostname string, now time.Time, e queue.Envelope, content message.Content, failed []queue.Failure) ([]byte, error) {
-	if e.From.IsNull() {
+// Report is what a notification is made from.
+type Report struct {
+	Notice    queue.Notice
+	Facts     Facts
+	Now       time.Time
+	Envelope  queue.Envelope
+	Content   message.Content
+	To        []queue.Outcome
+	Templates *Templates // nil: the built-in words
+}
+
+// Write is the notification in wire form, to be sent to the sender with the null
+// reverse-path. Errors are ErrNobody and faults of reading the content.
+// Recipients who asked for no such notice are left out.
+func Write(r Report) ([]byte, error) {
+	if r.Envelope.From.IsNull() {
 		return nil, ErrNobody
 	}
-	var tell []queue.Failure
-	for _, f := range failed {
-		if f.Notify == 0 || f.Notify&mail.NotifyFailure != 0 {
-			tell = append(tell, f)
+	var tell []queue.Outcome
+	for _, o := range r.To {
+		if wants(o.Notify, r.Notice) {
+			tell = append(tell, o)
 		}
 	}
 	if len(tell) == 0 {
 		return nil, ErrNobody
 	}
-	returned, whole, err := original(e, content)
+	if r.Templates == nil {
+		t, err := ParseTemplates("")
+		if err != nil {
+			return nil, err
+		}
+		r.Templates = t
+	}
+	returned, whole, err := original(r)
 	if err != nil {
 		return nil, fmt.Errorf("return the message: %w", err)
 	}
-	w := &writer{host: hostname, boundary: rand.Text(), utf8: e.From.UTF8}
-	w.header(now, e)
-	w.text(tell)
-	w.status(e, tell)
+	words := r.Templates.texts[r.Notice]
+	text, err := expand(words.body, r.Facts)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{Report: r, host: r.Facts.Hostname, boundary: rand.Text(), utf8: r.Envelope.From.UTF8}
+	w.header(words)
+	w.text(text, tell)
+	w.status(tell)
 	w.original(returned, whole)
 	return []byte(w.b.String()), nil
 }
 
-// original is what is returned of the message.
-func original(e queue.Envelope, c message.Content) (text []byte, whole bool, err error) {
-	if e.From.Ret != mail.RetHeaders && c.Size() <= maxReturned {
+// wants reports whether the sender wants to hear of it (RFC 3461 section 4.1).
+// Without NOTIFY that is of failures, and of delays.
+func wants(n mail.Notify, notice queue.Notice) bool {
+	switch notice {
+	case queue.NoticeFailed:
+		return n == 0 || n&mail.NotifyFailure != 0
+	case queue.NoticeDelayed:
+		return n == 0 || n&mail.NotifyDelay != 0
+	}
+	return n&mail.NotifySuccess != 0
+}
+
+// original is what is returned of the message: of one that is not lost the
+// header (RFC 3461 section 6.2: RET is about failures).
+func original(r Report) (text []byte, whole bool, err error) {
+	c := r.Content
+	if r.Notice == queue.NoticeFailed && r.Envelope.From.Ret != mail.RetHeaders && c.Size() <= maxReturned {
 		text, err = io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
 		return text, true, err
 	}
@@ -69,6 +108,7 @@ func original(e queue.Envelope, c message.Content) (text []byte, whole bool, err
 }
 
 type writer struct {
+	Report
 	b        strings.Builder
 	host     string
 	boundary string
@@ -90,11 +130,11 @@ func oneLine(r rune) rune {
 	return r
 }
 
-func (w *writer) header(now time.Time, e queue.Envelope) {
-	w.line("From: Mail Delivery System <MAILER-DAEMON@", w.host, ">")
-	w.line("To: ", e.From.Address.String())
-	w.line("Subject: Undelivered Mail Returned to Sender")
-	w.line("Date: ", now.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+func (w *writer) header(words template) {
+	w.line("From: ", words.sender(w.host))
+	w.line("To: ", w.Envelope.From.Address.String())
+	w.line("Subject: ", mime.QEncoding.Encode("utf-8", words.subject))
+	w.line("Date: ", w.Now.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	w.line("Message-ID: <", rand.Text(), "@", w.host, ">")
 	w.line("Auto-Submitted: auto-replied")
 	w.line("MIME-Version: 1.0")
@@ -110,51 +150,60 @@ func (w *writer) part(kind string) {
 	w.line()
 }
 
-func (w *writer) text(tell []queue.Failure) {
+func (w *writer) text(words string, tell []queue.Outcome) {
 	w.part("text/plain; charset=utf-8")
-	w.line("This is the mail system at host ", w.host, ".")
-	w.line()
-	w.line("Your message could not be delivered to one or more recipients. It is")
-	w.line("attached below. No further attempts will be made.")
-	for _, f := range tell {
+	for line := range strings.Lines(words) {
+		w.line(strings.TrimRight(line, "\n"))
+	}
+	for _, o := range tell {
 		w.line()
-		w.line("<", f.Address.String(), ">: ", said(f))
+		w.line("<", o.Address.String(), ">: ", w.said(o))
 	}
 	w.line()
 }
 
 // said is the last answer, for people.
-func said(f queue.Failure) string {
-	s := mail.StatusOf(f.Err)
-	if s == nil {
-		return "given up"
+func (w *writer) said(o queue.Outcome) string {
+	s := mail.StatusOf(o.Err)
+	switch {
+	case s != nil:
+		return fmt.Sprintf("%d %s %s", s.Code, s.Enhanced, s.Text)
+	case w.Notice == queue.NoticeDelivered:
+		return "delivered to the mailbox"
+	case w.Notice == queue.NoticeRelayed:
+		return "taken by " + cmp.Or(o.RemoteMTA, o.Destination.Host) + ", which sends no notices"
 	}
-	return fmt.Sprintf("%d %s %s", s.Code, s.Enhanced, s.Text)
+	return "given up"
 }
 
 // status is the machine's part (RFC 3464 section 2).
-func (w *writer) status(e queue.Envelope, tell []queue.Failure) {
+func (w *writer) status(tell []queue.Outcome) {
 	if w.utf8 {
 		w.part("message/global-delivery-status")
 	} else {
 		w.part("message/delivery-status")
 	}
-	if e.From.EnvID != "" {
-		w.line("Original-Envelope-Id: ", e.From.EnvID)
+	if w.Envelope.From.EnvID != "" {
+		w.line("Original-Envelope-Id: ", w.Envelope.From.EnvID)
 	}
 	w.line("Reporting-MTA: dns; ", w.host)
-	w.line("Arrival-Date: ", e.Arrived.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
-	for _, f := range tell {
+	w.line("Arrival-Date: ", w.Envelope.Arrived.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	for _, o := range tell {
 		w.line()
-		if f.ORcpt != "" {
-			w.line("Original-Recipient: ", f.ORcpt)
+		if o.ORcpt != "" {
+			w.line("Original-Recipient: ", o.ORcpt)
 		}
-		w.line("Final-Recipient: ", kind(f.Address), "; ", f.Address.String())
-		w.line("Action: failed")
-		w.line("Status: ", final(f))
-		if f.RemoteMTA != "" {
-			w.line("Remote-MTA: dns; ", f.RemoteMTA)
-			w.line("Diagnostic-Code: smtp; ", said(f))
+		w.line("Final-Recipient: ", kind(o.Address), "; ", o.Address.String())
+		w.line("Action: ", string(w.Notice))
+		w.line("Status: ", w.code(o))
+		if o.RemoteMTA != "" {
+			w.line("Remote-MTA: dns; ", o.RemoteMTA)
+		}
+		if o.RemoteMTA != "" && o.Err != nil {
+			w.line("Diagnostic-Code: smtp; ", w.said(o))
+		}
+		if w.Notice == queue.NoticeDelayed && w.Facts.Lifetime > 0 {
+			w.line("Will-Retry-Until: ", w.Envelope.Arrived.Add(w.Facts.Lifetime).Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 		}
 	}
 	w.line()
@@ -168,13 +217,19 @@ func kind(a mail.Address) string {
 	return "rfc822"
 }
 
-// final is the status code: what was temporary until the end is 4.4.7,
-// delivery time expired (RFC 3463 section 3.5).
-func final(f queue.Failure) string {
-	s := mail.StatusOf(f.Err)
+// code is the status code: what was temporary until the end is 4.4.7, delivery
+// time expired (RFC 3463 section 3.5).
+func (w *writer) code(o queue.Outcome) string {
+	s := mail.StatusOf(o.Err)
 	switch {
-	case s == nil || s.Temporary():
+	case s == nil && w.Notice == queue.NoticeFailed:
 		return "4.4.7"
+	case s == nil:
+		return "2.0.0"
+	case s.Temporary() && w.Notice == queue.NoticeFailed:
+		return "4.4.7"
+	case s.Enhanced == "" && s.Temporary():
+		return "4.0.0"
 	case s.Enhanced == "":
 		return "5.0.0"
 	}

@@ -27,14 +27,19 @@ func envelope() queue.Envelope {
 	return queue.Envelope{From: mail.ReversePath{Address: mail.Address{Local: "s", Domain: "x.test"}, EnvID: "e1"}, Arrived: noon}
 }
 
-func failure(local string, err error) queue.Failure {
-	var f queue.Failure
+func failure(local string, err error) queue.Outcome {
+	var f queue.Outcome
 	f.Address = mail.Address{Local: local, Domain: "far.test"}
 	f.Err = err
 	return f
 }
 
 var nobody = &mail.Status{Code: 550, Enhanced: "5.1.1", Text: "nobody\r\nEvil: field"}
+
+// failed is a report of failure.
+func failed(host string, e queue.Envelope, c text, to []queue.Outcome) ([]byte, error) {
+	return Write(Report{Notice: queue.NoticeFailed, Facts: Facts{Hostname: host}, Now: noon, Envelope: e, Content: c, To: to})
+}
 
 // parts reads a notification with the standard library.
 func parts(t *testing.T, data []byte) (kinds, bodies []string) {
@@ -67,7 +72,7 @@ func TestFailed(t *testing.T) {
 	t.Parallel()
 	f := failure("u", nobody)
 	f.ORcpt, f.RemoteMTA = "rfc822;list@x.test", "mx.far.test"
-	data, err := Failed("mx.x.test", noon, envelope(), body("Subject: hi\r\n\r\nwords\r\n"), []queue.Failure{f, failure("w", errors.New("away"))})
+	data, err := failed("mx.x.test", envelope(), body("Subject: hi\r\n\r\nwords\r\n"), []queue.Outcome{f, failure("w", errors.New("away"))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +98,7 @@ func TestReturnedHeader(t *testing.T) {
 	small, large := envelope(), envelope()
 	small.From.Ret = mail.RetHeaders
 	for e, words := range map[*queue.Envelope]string{&small: "words", &large: strings.Repeat("words", maxReturned)} {
-		data, err := Failed("mx.x.test", noon, *e, body("Subject: hi\r\n\r\n"+words), []queue.Failure{failure("u", nobody)})
+		data, err := failed("mx.x.test", *e, body("Subject: hi\r\n\r\n"+words), []queue.Outcome{failure("u", nobody)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,8 +116,8 @@ func TestNobodyIsTold(t *testing.T) {
 	null := envelope()
 	null.From.Address = mail.Address{}
 	for rule, err := range map[string]error{
-		"never a bounce to a bounce": second(Failed("h", noon, null, body(""), []queue.Failure{failure("u", nobody)})),
-		"NOTIFY=NEVER":               second(Failed("h", noon, envelope(), body(""), []queue.Failure{never})),
+		"never a bounce to a bounce": second(failed("h", null, body(""), []queue.Outcome{failure("u", nobody)})),
+		"NOTIFY=NEVER":               second(failed("h", envelope(), body(""), []queue.Outcome{never})),
 	} {
 		if !errors.Is(err, ErrNobody) {
 			t.Errorf("%s: %v", rule, err)
@@ -127,7 +132,7 @@ func TestUTF8(t *testing.T) {
 	t.Parallel()
 	e := envelope()
 	e.From.UTF8 = true
-	data, err := Failed("h", noon, e, body("A: b\r\n\r\n"), []queue.Failure{failure("ü", nobody)})
+	data, err := failed("h", e, body("A: b\r\n\r\n"), []queue.Outcome{failure("ü", nobody)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,4 +140,114 @@ func TestUTF8(t *testing.T) {
 	if kinds[1] != "message/global-delivery-status" || kinds[2] != "message/global" || !strings.Contains(bodies[1], "Final-Recipient: utf-8; ü@far.test") {
 		t.Errorf("%q %q", kinds, bodies[1])
 	}
+}
+
+// TestOtherNotices: news of a delay and of a success, and whom they are for.
+func TestOtherNotices(t *testing.T) {
+	t.Parallel()
+	late, plain, asked, never := failure("late", errors.New("away")), failure("plain", nil), failure("asked", nil), failure("never", errors.New("away"))
+	late.RemoteMTA, asked.RemoteMTA = "mx.far.test", "mx.far.test"
+	asked.Notify, never.Notify = mail.NotifySuccess, mail.NotifyNever
+	for _, tt := range []struct {
+		notice  queue.Notice
+		to      []queue.Outcome
+		subject string
+		want    []string // in the status
+		without string
+	}{
+		{queue.NoticeDelayed, []queue.Outcome{late, never}, "Delayed Mail (still being retried)",
+			[]string{"Action: delayed\r\nStatus: 4.3.0\r\nRemote-MTA: dns; mx.far.test\r\n", "Will-Retry-Until: Wed, 07 Jan 2026 12:00:00 +0000"}, "never@"},
+		{queue.NoticeRelayed, []queue.Outcome{asked, plain}, "Successful Mail Delivery Report",
+			[]string{"Final-Recipient: rfc822; asked@far.test\r\nAction: relayed\r\nStatus: 2.0.0\r\nRemote-MTA: dns; mx.far.test\r\n"}, "plain@"},
+		{queue.NoticeDelivered, []queue.Outcome{asked}, "Successful Mail Delivery Report", []string{"Action: delivered\r\nStatus: 2.0.0\r\n"}, "Diagnostic"},
+	} {
+		data, err := Write(Report{Notice: tt.notice, Facts: Facts{Hostname: "mx.x.test", DelayNotice: 4 * time.Hour, Lifetime: 5 * 24 * time.Hour},
+			Now: noon, Envelope: envelope(), Content: body("Subject: hi\r\n\r\nwords\r\n"), To: tt.to})
+		if err != nil {
+			t.Errorf("%s: %v", tt.notice, err)
+			continue
+		}
+		kinds, bodies := parts(t, data)
+		if kinds[2] != "text/rfc822-headers" || strings.Contains(bodies[2], "words") || !strings.Contains(string(data), "Subject: "+tt.subject+"\r\n") {
+			t.Errorf("%s: %q\n%s", tt.notice, kinds, data)
+		}
+		for _, w := range tt.want {
+			if !strings.Contains(bodies[1], w) {
+				t.Errorf("%s: no %q in %q", tt.notice, w, bodies[1])
+			}
+		}
+		if strings.Contains(bodies[1], tt.without) {
+			t.Errorf("%s: %q in %q", tt.notice, tt.without, bodies[1])
+		}
+		if tt.notice == queue.NoticeDelayed && !strings.Contains(bodies[0], "more than 4\r\nhour(s)") {
+			t.Errorf("%q", bodies[0])
+		}
+	}
+	for _, n := range []queue.Notice{queue.NoticeRelayed, queue.NoticeDelivered} {
+		if _, err := Write(Report{Notice: n, Envelope: envelope(), Content: body(""), To: []queue.Outcome{plain}}); !errors.Is(err, ErrNobody) {
+			t.Errorf("%s that nobody asked for: %v", n, err)
+		}
+	}
+}
+
+// TestTemplates: an administrator's words.
+func TestTemplates(t *testing.T) {
+	t.Parallel()
+	templates, err := ParseTemplates("# ours\nfailure_template = <<END\nCharset: utf-8\nFrom: mail-office (Poststelle, Köln)\nSubject: Unzustellbar: Ihre Post\nPostmaster-Subject: x\n\n" +
+		"Hier ist ${myhostname}, $(mydomain); das kostet 5 $$.\n.\nEND\nverify_template = <<E\nFrom: a\nSubject: b\n\nc\nE\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := Write(Report{Notice: queue.NoticeFailed, Facts: Facts{Hostname: "mx.x.test"}, Now: noon, Envelope: envelope(), Content: body("A: b\r\n\r\n"), To: []queue.Outcome{failure("u", nobody)}, Templates: templates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, bodies := parts(t, data)
+	m, err := netmail.ReadMessage(strings.NewReader(string(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := m.Header.AddressList("From")
+	if err != nil || from[0].Name != "Poststelle, Köln" || from[0].Address != "mail-office@mx.x.test" || m.Header.Get("Subject") != "Unzustellbar: Ihre Post" {
+		t.Errorf("%v, %v, %v", from, err, m.Header)
+	}
+	if !strings.HasPrefix(bodies[0], "Hier ist mx.x.test, x.test; das kostet 5 $.\r\n.\r\n\r\n<u@far.test>: 550 5.1.1 nobody") {
+		t.Errorf("%q", bodies[0])
+	}
+	for text, want := range map[string]string{
+		"failure_template = x":                                           "line 1: write",
+		"\nfailure_template = <<EOF\nFrom: a\n":                          "no line \"EOF\"",
+		"delay_template = <<EOF\nFrom: a\n\nx\nEOF":                      "From and Subject must be there",
+		"delay_template = <<EOF\nFrom: a\nSubject: b\nEOF":               "there is no text",
+		"delay_template = <<EOF\nFrom: a\nSubject: b\n\n$x\nEOF":         "$x is not known",
+		"delay_template = <<EOF\nFrom: a\nSubject: b\n\n${x\nEOF":        "not closed",
+		"delay_template = <<EOF\nTo: a\nSubject: b\n\nx\nEOF":            "the header field To",
+		"delay_template = <<EOF\nCharset: koi8-r\n\nx\nEOF":              "write utf-8",
+		"delay_template = <<EOF\nno header\n\nx\nEOF":                    "is no header field",
+		"failure_template = <<EOF\n" + strings.Repeat("x", maxTemplates): "octets of templates",
+	} {
+		if _, err := ParseTemplates(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func FuzzParseTemplates(f *testing.F) {
+	f.Add(builtIn)
+	f.Add("delay_template = <<EOF\nFrom: a (ü\")\nSubject: b\r\nX\n\n$$ ${myhostname}\nEOF")
+	f.Fuzz(func(t *testing.T, text string) {
+		templates, err := ParseTemplates(text)
+		if err != nil {
+			return
+		}
+		for _, n := range []queue.Notice{queue.NoticeFailed, queue.NoticeDelayed, queue.NoticeRelayed} {
+			o := failure("u", nobody)
+			o.Notify = mail.NotifySuccess | mail.NotifyFailure | mail.NotifyDelay
+			data, err := Write(Report{Notice: n, Facts: Facts{Hostname: "h.test"}, Now: noon, Envelope: envelope(), Content: body("A: b\r\n\r\n"), To: []queue.Outcome{o}, Templates: templates})
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts(t, data)
+		}
+	})
 }

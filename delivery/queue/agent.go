@@ -57,6 +57,26 @@ type Result struct {
 	Err       error
 	RemoteMTA string // host name that answered, for the DSN; "" if nobody did
 	TookDSN   bool   // the next host promised to send the notifications (RFC 3461 section 5.2.2)
+	Alive     bool   // the destination answered, if only to put this recipient off
+	Delivered bool   // it is in the recipient's mailbox, not with a host that brings it there
+}
+
+// Notice is what a sender may be told about a recipient, in the words of RFC 3464
+// section 2.3.3.
+type Notice string
+
+// The notices.
+const (
+	NoticeFailed    Notice = "failed"    // given up
+	NoticeDelayed   Notice = "delayed"   // still owed, for longer than Settings.DelayNotice
+	NoticeRelayed   Notice = "relayed"   // another host has it, which tells no more
+	NoticeDelivered Notice = "delivered" // it is in the mailbox
+)
+
+// Outcome is a recipient with the result of the last attempt.
+type Outcome struct {
+	Recipient
+	Result
 }
 
 // Agent makes one attempt for recipients that share a destination.

@@ -9,8 +9,8 @@
 // recipient that was served in the moment before the cut is served again:
 // a duplicate, never a loss.
 //
-// Scheduling is per Destination: each has its own line and its own limit of
-// attempts at once, which grows with success and falls with failure, so a dead
-// destination holds nobody but its own. Memory holds an entry for each message
+// Scheduling is per Destination: each has its own line, in which senders take
+// turns, and its own limit of attempts at once, which grows with each answer and
+// falls with silence, so a dead destination holds nobody but its own. Memory holds an entry for each message
 // and destination; envelopes and contents stay on the disk until their attempt.
 package queue

@@ -25,6 +25,7 @@ type Recipient struct {
 	Attempts    int       // made so far
 	Next        time.Time // of the next attempt
 	Last        string    // what the last attempt said, for people
+	Warned      bool      `json:",omitempty"` // the sender was told of the delay, or nobody is to be
 }
 
 // Envelope is a queued message apart from its content.

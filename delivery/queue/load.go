@@ -78,7 +78,7 @@ func (q *Queue) loadOne(id string) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	m := &entry{id: id}
+	m := q.newEntry(e)
 	q.entries[id] = m
 	q.plan(m, e)
 	return nil

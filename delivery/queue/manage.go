@@ -75,7 +75,7 @@ func Read(fsys durable.FS, id string) (*Envelope, Content, error) {
 // Apply does a to the messages that s means in a directory that no Queue runs
 // on. n is how many there were, also with an error, which ends the work.
 func Apply(fsys durable.FS, a Action, s Selection) (n int, err error) {
-	q := &Queue{spool: spool{fsys}, entries: map[string]*entry{}, wake: make(chan struct{}, 1)}
+	q := newQueue(Config{FS: fsys})
 	return q.apply(a, s, true)
 }
 
@@ -159,21 +159,24 @@ func (q *Queue) change(a Action, m *entry, s Selection, now time.Time, writesTim
 func (q *Queue) replan(a Action, changed map[*entry]bool, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if a == Retry || a == Release {
+		q.sched.resume()
+	}
 	old := q.waiting
 	q.waiting = nil
 	for m := range changed {
 		switch a {
 		case Hold:
-			m.held = true
+			q.hold(m, true)
 		case Release:
-			m.held = false
+			q.hold(m, false)
 			for _, to := range m.parked {
 				old = append(old, leg{m, to, now})
 			}
 			m.parked = nil
 		case Delete:
 			m.gone = true
-			delete(q.entries, m.id)
+			q.forget(m)
 		}
 	}
 	kept := make(legHeap, 0, len(old))
@@ -189,6 +192,18 @@ func (q *Queue) replan(a Action, changed map[*entry]bool, now time.Time) {
 	}
 	q.waiting = kept
 	heap.Init(&q.waiting)
+}
+
+// hold notes that a message is on hold or not. q.mu is held.
+func (q *Queue) hold(m *entry, held bool) {
+	if q.entries[m.id] == m && m.held != held {
+		if held {
+			q.held++
+		} else {
+			q.held--
+		}
+	}
+	m.held = held
 }
 
 // chosen are the IDs that a selection may mean, in order of arrival.

@@ -81,8 +81,8 @@ func TestHold(t *testing.T) {
 		if want := []string{"u@a.test x", "u@b.test x"}; !slices.Equal(w.got, want) || len(names(t, disk)) != 0 {
 			t.Errorf("delivered %q, left %q", w.got, names(t, disk))
 		}
-		if len(q.entries) != 0 || len(q.lines) != 0 || len(q.waiting) != 0 {
-			t.Errorf("in memory: %d entries, %d lines, %d legs", len(q.entries), len(q.lines), len(q.waiting))
+		if len(q.entries) != 0 || len(q.sched.lines) != 0 || len(q.waiting) != 0 {
+			t.Errorf("in memory: %d entries, %d lines, %d legs", len(q.entries), len(q.sched.lines), len(q.waiting))
 		}
 		q.Close()
 	})

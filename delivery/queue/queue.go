@@ -5,46 +5,70 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gomaild/internal/durable"
 	"gomaild/message"
 )
 
-// Failure is a recipient who is given up.
-type Failure struct {
-	Recipient
-	Result
-}
-
-// Config is what a Queue is made of. FS, Agent and GiveUp are required.
+// Config is what a Queue is made of. FS, Agent and Tell are required.
 type Config struct {
 	FS    durable.FS // the queue's directory, and nobody else's
 	Agent Agent
 
-	// GiveUp tells the sender, durably, about recipients who are given up; only
-	// when it returns nil are they owed no more. It is called for messages with
-	// the null reverse-path too, which nobody can be told about.
-	GiveUp func(ctx context.Context, e Envelope, c message.Content, failed []Failure) error
+	// Tell tells the sender, durably, what became of recipients; only when it
+	// returns nil are those who failed owed no more. It is called for failures of
+	// messages with the null reverse-path too, which nobody can be told about.
+	Tell func(ctx context.Context, n Notice, e Envelope, c message.Content, to []Outcome) error
 
-	Epoch       uint64          // of this node's turn; part of each ID
-	Schedule    []time.Duration // waits after the first, second ... attempt; the last repeats. Default 5m 15m 30m 1h 2h 4h
-	Lifetime    time.Duration   // after which a recipient is given up; default 5 days (RFC 5321 section 4.5.4.1)
-	Concurrency int             // attempts at once; default 100
-	PerHost     int             // attempts at once for one destination, at most; default 20
-	Logger      *slog.Logger    // default: none
+	Epoch    uint64 // of this node's turn; part of each ID
+	Settings Settings
+	Logger   *slog.Logger // default: none
 }
 
-const startLimit = 5 // attempts at once for a destination we know nothing about
+// Settings may change while a Queue runs.
+type Settings struct {
+	Schedule    []time.Duration // waits after the first, second ... attempt; the last repeats. Default 5m 15m 30m 1h 2h 4h
+	Lifetime    time.Duration   // after which a recipient is given up; default 5 days (RFC 5321 section 4.5.4.1)
+	DelayNotice time.Duration   // after which the sender is told once that a recipient still waits; 0: never
+	Concurrency int             // attempts at once; default 100
+	PerHost     int             // attempts at once for one destination, at most; default 20
+}
+
+func (s Settings) complete() *Settings {
+	if len(s.Schedule) == 0 {
+		s.Schedule = []time.Duration{5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour}
+	}
+	if s.Lifetime <= 0 {
+		s.Lifetime = 5 * 24 * time.Hour
+	}
+	if s.Concurrency <= 0 {
+		s.Concurrency = 100
+	}
+	if s.PerHost <= 0 {
+		s.PerHost = 20
+	}
+	return &s
+}
+
+// Configure changes the settings. Times of attempts that are planned stay.
+func (q *Queue) Configure(s Settings) {
+	q.set.Store(s.complete())
+	q.poke()
+}
 
 // Queue is running from Open to Close. It is safe for concurrent use.
 type Queue struct {
 	cfg    Config
+	set    atomic.Pointer[Settings]
 	spool  spool
 	log    *slog.Logger
+	seed   maphash.Seed
 	wake   chan struct{}
 	ended  chan struct{}
 	loaded chan struct{} // closed when what was there at the start is planned
@@ -53,10 +77,10 @@ type Queue struct {
 
 	mu      sync.Mutex // guards the fields below
 	last    int64
-	running int
 	waiting legHeap
-	lines   map[Destination]*line
+	sched   scheduler
 	entries map[string]*entry // by ID
+	held    int               // of the entries
 }
 
 // leg is what one message owes one destination, and due when.
@@ -69,8 +93,9 @@ type leg struct {
 // entry is a message in memory. mu is held while its envelope changes, and is
 // taken before the queue's mu, which guards the fields below it.
 type entry struct {
-	id string
-	mu sync.Mutex
+	id     string
+	sender uint64 // hash of the reverse-path, to be fair by
+	mu     sync.Mutex
 
 	legs   int           // that are not done
 	held   bool          // as the envelope says
@@ -78,37 +103,15 @@ type entry struct {
 	parked []Destination // legs of a message that is held
 }
 
-// line is a destination: what is due for it, and how much of it at once.
-type line struct {
-	ready   []leg
-	running int
-	limit   int
-}
-
 // Open lists the queue and starts; envelopes are read while attempts begin
 // already. ctx is for all that the queue does until Close. Envelopes that are
 // damaged are logged and left alone.
 func Open(ctx context.Context, cfg Config) (*Queue, error) {
-	if len(cfg.Schedule) == 0 {
-		cfg.Schedule = []time.Duration{5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour}
-	}
-	if cfg.Lifetime <= 0 {
-		cfg.Lifetime = 5 * 24 * time.Hour
-	}
-	if cfg.Concurrency <= 0 {
-		cfg.Concurrency = 100
-	}
-	if cfg.PerHost <= 0 {
-		cfg.PerHost = 20
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	q := &Queue{
-		cfg: cfg, spool: spool{cfg.FS}, log: cfg.Logger,
-		wake: make(chan struct{}, 1), ended: make(chan struct{}), loaded: make(chan struct{}), lines: make(map[Destination]*line),
-		entries: make(map[string]*entry),
-	}
+	q := newQueue(cfg)
+	q.set.Store(cfg.Settings.complete())
 	ids, err := q.spool.list()
 	if err != nil {
 		return nil, fmt.Errorf("load the queue: %w", err)
@@ -117,6 +120,18 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	q.work.Go(func() { q.load(ctx, ids) })
 	go q.run(ctx)
 	return q, nil
+}
+
+func newQueue(cfg Config) *Queue {
+	return &Queue{
+		cfg: cfg, spool: spool{cfg.FS}, log: cfg.Logger, seed: maphash.MakeSeed(),
+		wake: make(chan struct{}, 1), ended: make(chan struct{}), loaded: make(chan struct{}),
+		sched: scheduler{lines: make(map[Destination]*line)}, entries: make(map[string]*entry),
+	}
+}
+
+func (q *Queue) newEntry(e *Envelope) *entry {
+	return &entry{id: e.ID, sender: maphash.Comparable(q.seed, e.From.Address.Fold())}
 }
 
 // Close ends the attempts and returns when no file is open. What was under way
@@ -138,7 +153,7 @@ func (q *Queue) Add(e Envelope, c message.Content) (string, error) {
 	for i := range e.To {
 		e.To[i].Next = e.Arrived
 	}
-	m := &entry{id: e.ID}
+	m := q.newEntry(&e)
 	m.mu.Lock() // who finds the envelope waits for the plan
 	defer m.mu.Unlock()
 	q.mu.Lock()
@@ -166,7 +181,9 @@ func (q *Queue) newID() string {
 
 // plan notes the legs of a message.
 func (q *Queue) plan(m *entry, e *Envelope) {
-	m.held = e.Held
+	if m.held = e.Held; m.held {
+		q.held++
+	}
 	met := make(map[Destination]bool, 1)
 	for _, r := range e.To {
 		if !met[r.Destination] {
@@ -215,35 +232,43 @@ func (q *Queue) run(ctx context.Context) {
 func (q *Queue) start(ctx context.Context) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	set := q.set.Load()
 	now := time.Now()
 	for len(q.waiting) > 0 && !q.waiting[0].next.After(now) {
-		l := heap.Pop(&q.waiting).(leg)
-		if q.lines[l.to] == nil {
-			q.lines[l.to] = &line{limit: min(startLimit, q.cfg.PerHost)}
-		}
-		q.lines[l.to].ready = append(q.lines[l.to].ready, l)
+		q.sched.ready(heap.Pop(&q.waiting).(leg))
 	}
-	// Map order is random, which is fair between destinations.
-	for to, line := range q.lines {
-		for len(line.ready) > 0 && line.running < line.limit && q.running < q.cfg.Concurrency {
-			l := line.ready[0]
-			line.ready = line.ready[1:]
-			if l.msg.held || l.msg.gone {
-				q.push(l)
-				continue
-			}
-			line.running++
-			q.running++
-			q.work.Go(func() { q.attempt(ctx, l) })
+	for {
+		l, suspended, ok := q.sched.next(set, now)
+		if !ok {
+			break
 		}
-		if line.running == 0 && len(line.ready) == 0 {
-			delete(q.lines, to) // all of it is held
+		if l.msg.held || l.msg.gone {
+			q.sched.unused(l.to)
+			q.push(l)
+			continue
 		}
+		q.work.Go(func() { q.attempt(ctx, l, suspended) })
 	}
 	if len(q.waiting) == 0 {
 		return time.Hour
 	}
 	return q.waiting[0].next.Sub(now)
+}
+
+// Stats is how a queue is at this moment.
+type Stats struct {
+	Messages     int // those on hold too
+	Held         int
+	Waiting      int // destinations of messages whose next attempt is not due
+	Running      int // attempts under way
+	Destinations int // with attempts due or under way, or that did not answer
+}
+
+// Stats costs nothing.
+func (q *Queue) Stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return Stats{Messages: len(q.entries), Held: q.held, Waiting: len(q.waiting), Running: q.sched.running, Destinations: len(q.sched.lines)}
 }
 
 // legHeap has the leg that is due first in front.

@@ -21,10 +21,12 @@ import (
 
 // world is what the fake agent and the sender have seen.
 type world struct {
-	mu     sync.Mutex
-	got    []string // "recipient body", each attempt that succeeded
-	told   []string // recipients given up
-	answer func(ctx context.Context, job Job, to mail.Recipient) error
+	mu   sync.Mutex
+	got  []string // "recipient body", each attempt that succeeded
+	told []string // recipients given up, and others with the notice before them
+
+	delayNotice time.Duration
+	answer      func(ctx context.Context, job Job, to mail.Recipient) error
 }
 
 func (w *world) Deliver(ctx context.Context, job Job) []Result {
@@ -44,18 +46,22 @@ func (w *world) Deliver(ctx context.Context, job Job) []Result {
 	return results
 }
 
-func (w *world) giveUp(_ context.Context, _ Envelope, _ message.Content, failed []Failure) error {
+func (w *world) tell(_ context.Context, n Notice, _ Envelope, _ message.Content, to []Outcome) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, f := range failed {
-		w.told = append(w.told, f.Address.String())
+	for _, o := range to {
+		line := o.Address.String()
+		if n != NoticeFailed {
+			line = string(n) + " " + line
+		}
+		w.told = append(w.told, line)
 	}
 	return nil
 }
 
 func (w *world) open(t *testing.T, fs durable.FS) (*Queue, error) {
 	t.Helper()
-	return Open(t.Context(), Config{FS: fs, Agent: w, GiveUp: w.giveUp, Epoch: 7, Lifetime: time.Hour})
+	return Open(t.Context(), Config{FS: fs, Agent: w, Tell: w.tell, Epoch: 7, Settings: Settings{Lifetime: time.Hour, DelayNotice: w.delayNotice}})
 }
 
 func mustOpen(t *testing.T, w *world, fs durable.FS) *Queue {

@@ -193,3 +193,23 @@ func (t *transaction) run(ctx context.Context, m local.Message, attempts []*atte
 		}
 	}
 }
+
+// tellSuccess tells the sender of mailboxes that have the message, where that was
+// asked for. That it cannot be told does not undo the delivery.
+func (t *transaction) tellSuccess(ctx context.Context, c message.Content, attempts []*attempt) {
+	if t.r.Delivered == nil || t.from.IsNull() {
+		return
+	}
+	var to []mail.Recipient
+	for _, a := range attempts {
+		if a.err == nil && !a.isOwed && !a.isGone && a.owing.Notify&mail.NotifySuccess != 0 {
+			to = append(to, a.owing.Recipient)
+		}
+	}
+	if len(to) == 0 {
+		return
+	}
+	if err := t.r.Delivered(ctx, t.from, to, c); err != nil {
+		t.log.ErrorContext(ctx, "sender not told of the delivery", "error", err)
+	}
+}

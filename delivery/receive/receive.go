@@ -100,6 +100,9 @@ type Config struct {
 	// nil: nobody is put off, and a client that comes again for one recipient
 	// brings the message to the others twice.
 	Owe func(ctx context.Context, from mail.ReversePath, to []Owed, c message.Content) (queueID string, err error)
+	// Delivered tells the sender, who asked for it (NOTIFY=SUCCESS, RFC 3461), of
+	// recipients whose mailboxes have the message. nil tells nobody.
+	Delivered func(ctx context.Context, from mail.ReversePath, to []mail.Recipient, c message.Content) error
 	// Elsewhere takes recipients elsewhere; Owe is needed.
 	Elsewhere bool
 

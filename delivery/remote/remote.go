@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -222,7 +223,8 @@ func (t *attempt) send(ctx context.Context, s *session) {
 	for n, r := range s.conn.Send(ctx, m) {
 		i := asked[n]
 		err := s.explain(r.Err)
-		t.results[i] = queue.Result{Err: err, RemoteMTA: s.host, TookDSN: err == nil && tookDSN}
+		_, spoke := errors.AsType[*mail.Status](r.Err)
+		t.results[i] = queue.Result{Err: err, RemoteMTA: s.host, TookDSN: err == nil && tookDSN, Alive: err == nil || spoke, Delivered: t.to.Transport == "lmtp"}
 		if err != nil && !r.Unsure && mail.StatusOf(err).Temporary() {
 			t.open = append(t.open, i)
 		}

@@ -40,7 +40,7 @@ func Default() *Config {
 				Duration(5 * time.Minute), Duration(15 * time.Minute), Duration(30 * time.Minute),
 				Duration(time.Hour), Duration(2 * time.Hour), Duration(4 * time.Hour),
 			},
-			Lifetime: Duration(5 * 24 * time.Hour), Concurrency: 100, PerDestination: 20,
+			Lifetime: Duration(5 * 24 * time.Hour), DelayNotice: Duration(4 * time.Hour), Concurrency: 100, PerDestination: 20,
 		},
 		Remote:     Remote{Enabled: true, TLS: RemoteMay},
 		DNS:        DNS{Timeout: Duration(3 * time.Second)},

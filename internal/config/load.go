@@ -97,6 +97,7 @@ func (c *Config) resolvePaths(dir string) {
 	abs(&c.Accounts.PasswordFile)
 	abs(&c.Accounts.Snapshot)
 	abs(&c.Remote.RelayLoginFile)
+	abs(&c.Queue.BounceTemplates)
 	for _, m := range c.maps() {
 		for i, spec := range *m.list {
 			if path := tables.Path(spec); path != "" {

@@ -220,7 +220,7 @@ type Routing struct {
 	RecipientBCCMaps []string `toml:"recipient_bcc_maps"`
 }
 
-// Queue is the table [queue]. A change of it needs a restart.
+// Queue is the table [queue].
 type Queue struct {
 	// How long to wait after the first, the second ... attempt that did not get
 	// through; the last is repeated.
@@ -228,6 +228,12 @@ type Queue struct {
 	// How long a message is tried before its sender is told that it did not get
 	// through (RFC 5321 section 4.5.4.1: at least 4 days).
 	Lifetime Duration `toml:"lifetime"`
+	// How long a message is tried before its sender is told once that it still
+	// waits: where its NOTIFY (RFC 3461) asks for that, or says nothing. "0s": never.
+	DelayNotice Duration `toml:"delay_notice"`
+	// A file with the words of notifications, as Postfix's bounce_template_file
+	// (failure_template, delay_template, success_template). Empty: our own words.
+	BounceTemplates string `toml:"bounce_templates"`
 	// Attempts at the same time.
 	Concurrency int `toml:"concurrency"`
 	// Attempts at the same time for one destination. It begins with 5, grows
@@ -235,7 +241,7 @@ type Queue struct {
 	PerDestination int `toml:"per_destination"`
 }
 
-// Remote is the table [remote]. A change of it needs a restart.
+// Remote is the table [remote].
 type Remote struct {
 	// Take mail for other hosts from users, aliases and scripts, and send it.
 	// false: it is refused.

@@ -1,0 +1,68 @@
+package queue
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"gomaild/internal/durable"
+	"gomaild/mail"
+)
+
+// BenchmarkLoad is a start with 100 000 messages that are not due, each for one
+// of 1000 destinations. It fails above the 5 s and 200 MB that are asked for.
+func BenchmarkLoad(b *testing.B) {
+	const messages = 100_000
+	dir := b.TempDir()
+	sum := sha256.Sum256([]byte("x"))
+	for i := range messages {
+		e := toHosts(fmt.Sprintf("host%d.example", i%1000))
+		e.ID, e.Arrived, e.Size, e.Digest = fmt.Sprintf("7-%x", i), time.Now(), 1, hex.EncodeToString(sum[:])
+		e.From.Address = mail.Address{Local: fmt.Sprint("user", i%5000), Domain: "example.org"}
+		e.To[0].Next, e.To[0].Attempts, e.To[0].Last = time.Now().Add(time.Hour), 3, "451 4.4.1 No host of the destination was reached"
+		data, err := e.encode()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for name, text := range map[string]string{e.ID + envelopeSuffix: string(data), e.ID + contentSuffix: "x"} {
+			if err := os.WriteFile(dir+"/"+name, []byte(text), filePerm); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	fs, err := durable.OpenRoot(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer fs.Close()
+	w := &world{}
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		q, err := Open(context.Background(), Config{FS: fs, Agent: w, Tell: w.tell})
+		if err != nil {
+			b.Fatal(err)
+		}
+		<-q.loaded
+		took := time.Since(start)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		held := float64(after.HeapAlloc-before.HeapAlloc) / 1e6
+		if s := q.Stats(); s.Messages != messages || s.Waiting != messages {
+			b.Fatalf("%+v", s)
+		}
+		q.Close()
+		b.ReportMetric(took.Seconds(), "s/start")
+		b.ReportMetric(held, "MB-held")
+		if took > 5*time.Second || held > 200 {
+			b.Errorf("start with %d messages took %v and holds %.0f MB", messages, took, held)
+		}
+	}
+}
