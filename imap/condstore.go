@@ -107,11 +107,11 @@ func (r *fetch) begin(ctx context.Context, s *session) (positions, error) {
 	if r.modSeq {
 		s.useModSeq()
 	}
-	if r.changedSince {
-		where = changedSince(s.box.known, where, r.since)
-	}
 	if r.partial != nil {
 		where = r.partial.positions(where)
+	}
+	if r.changedSince { // of those in the window, RFC 9394 section 3.4
+		where = changedSince(s.box.known, where, r.since)
 	}
 	if r.vanished {
 		return where, s.printVanishedSince(ctx, r.since, r.set)

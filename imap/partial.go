@@ -87,6 +87,11 @@ func (r *results) parseOption(g *grammar, option searchReturn) {
 		g.SP()
 		r.partial = parsePartial(g)
 	}
+	if option == returnUpdate && g.PeekFold(" (") {
+		g.SP()
+		r.fetch = new(fetch)
+		g.List(func() { r.fetch.parseItem(g) })
+	}
 	r.returns |= option
 	if r.partial != nil && r.returns&returnAll != 0 {
 		g.Fail("PARTIAL and ALL exclude each other") // RFC 9394 section 3.1

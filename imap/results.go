@@ -14,7 +14,8 @@ type results struct {
 	extended bool // RETURN was given
 	returns  searchReturn
 	partial  *partialRange
-	modSeq   bool // tell the highest MODSEQ of what was found, RFC 7162 section 3.1.6
+	fetch    *fetch // what is told of new messages of a search that is kept up to date, RFC 5465 section 7
+	modSeq   bool   // tell the highest MODSEQ of what was found, RFC 7162 section 3.1.6
 }
 
 // searchReturn is a set of result options.

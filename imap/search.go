@@ -74,7 +74,7 @@ func (r search) run(ctx context.Context, s *session) (reply, error) {
 	}
 	r.print(s, "SEARCH", hits)
 	if r.returns&returnUpdate != 0 {
-		r.follow(s, hits)
+		r.follow(s, hits, nil)
 	}
 	return reply{}, nil
 }

@@ -66,9 +66,7 @@ func parseSort(byUID bool) func(*grammar) request {
 				g.Fail("sort criteria expected")
 			}
 			g.SP()
-			if r.parse(g); r.returns&returnsNothing != 0 {
-				g.Fail("unknown SORT return option") // CONTEXT=SORT is not served
-			}
+			r.parse(g)
 			g.SP()
 		}
 		r.parseCriteria(g)
@@ -111,38 +109,47 @@ func (r sortMessages) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err
 	}
 	r.print(s, "SORT", hits)
+	if r.returns&returnUpdate != 0 {
+		r.follow(s, hits, &r)
+	}
 	return reply{}, nil
+}
+
+// sortRow is a message with what it is compared by.
+type sortRow struct {
+	index  int
+	values []sortValue
+}
+
+// compare orders messages by the criteria; 0 is for those that are the same in
+// all of them.
+func (r *sortMessages) compare(a, b sortRow) int {
+	for n, c := range r.criteria {
+		switch order := a.values[n].compare(b.values[n]); {
+		case order != 0 && c.reverse:
+			return -order
+		case order != 0:
+			return order
+		}
+	}
+	return 0
 }
 
 // order sorts hits. Messages that are the same in every criterion stay in the
 // order of their numbers (RFC 5256 section 3).
 func (r *sortMessages) order(ctx context.Context, s *session, hits []int) ([]int, error) {
-	type row struct {
-		index  int
-		values []sortValue
-	}
-	rows := make([]row, 0, len(hits))
+	rows := make([]sortRow, 0, len(hits))
 	values := make([]sortValue, 0, len(hits)*len(r.criteria))
 	err := s.readHeaders(ctx, hits, r.wanted, func(h *header) {
 		for _, c := range r.criteria {
 			values = append(values, c.key.of(h))
 		}
-		rows = append(rows, row{hits[len(rows)], values[len(values)-len(r.criteria):]})
+		rows = append(rows, sortRow{hits[len(rows)], values[len(values)-len(r.criteria):]})
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(rows, func(a, b row) int {
-		for n, c := range r.criteria {
-			switch order := a.values[n].compare(b.values[n]); {
-			case order != 0 && c.reverse:
-				return -order
-			case order != 0:
-				return order
-			}
-		}
-		return 0
-	})
+	slices.SortStableFunc(rows, r.compare)
 	sorted := make([]int, len(rows))
 	for n, row := range rows {
 		sorted[n] = row.index
