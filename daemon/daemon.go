@@ -77,6 +77,7 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 		rates: rate.NewTable(0), brakes: rate.NewTable(0),
 	}
 	d.countQueue()
+	d.snapshotGauges()
 	return d, nil
 }
 

@@ -19,7 +19,7 @@ func TestSnapshot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	with := func() *config.Config {
-		return w.config(t, "accounts.snapshot = \"own/accounts\"\naccounts.timeout = \"1s\"\n", listeners)
+		return w.config(t, "accounts.snapshot = \"own/accounts\"\naccounts.timeout = \"1s\"\nmetrics.address = \"127.0.0.1:0\"\n", listeners)
 	}
 	var err error
 	if w.Daemon, err = New(with(), Options{}); err != nil {
@@ -73,7 +73,12 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("RCPT %s: %v", to, err)
 		}
 	}
-	if s := w.snapshot.Status(); s.Used == 0 || s.Age < 0 {
-		t.Errorf("%+v", s)
+	if s := w.Status().Snapshot; s == nil || s.Used == 0 || s.Age < 0 || s.Age > 3600 {
+		t.Errorf("status: %+v", s)
+	}
+	_, page := fetch(t, "http://"+w.WebAddr().String()+"/metrics")
+	if !strings.Contains(page, "\ngomaild_snapshot_age_seconds ") || !strings.Contains(page, "\ngomaild_snapshot_answers ") ||
+		strings.Contains(page, "\ngomaild_snapshot_age_seconds -1\n") || strings.Contains(page, "\ngomaild_snapshot_answers 0\n") {
+		t.Errorf("metrics: %s", page)
 	}
 }

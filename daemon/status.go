@@ -8,6 +8,7 @@ import (
 	"path"
 	"time"
 
+	"gomaild/accounts/snapshot"
 	"gomaild/cluster/control"
 	"gomaild/internal/durable"
 )
@@ -18,11 +19,13 @@ type shown struct {
 	since time.Time
 	mail  *mailStore // nil before it is open and after
 	addrs []control.Listener
+
+	snapshot *snapshot.Keeper // nil where none is kept
 }
 
 // show makes the phase and what is open known. d.change is held.
 func (d *Daemon) show(p control.Phase) {
-	s := &shown{phase: p, since: time.Now(), mail: d.mail}
+	s := &shown{phase: p, since: time.Now(), mail: d.mail, snapshot: d.snapshot}
 	if last := d.shown.Load(); last != nil && last.phase == p {
 		s.since = last.since
 	}
@@ -57,8 +60,38 @@ func (d *Daemon) Status() control.Status {
 	if g := d.current.Load(); g != nil {
 		st.Sessions = g.count()
 	}
+	st.Snapshot = s.snapshotStatus()
 	st.Ready = len(st.Problems) == 0
 	return st
+}
+
+// snapshotStatus is nil where no copy of the accounts is kept.
+func (s *shown) snapshotStatus() *control.Snapshot {
+	if s == nil || s.snapshot == nil {
+		return nil
+	}
+	st := s.snapshot.Status()
+	age := -1.0
+	if st.Age >= 0 {
+		age = st.Age.Seconds()
+	}
+	return &control.Snapshot{Age: age, Used: st.Used}
+}
+
+// snapshotGauges shows the copy of the accounts.
+func (d *Daemon) snapshotGauges() {
+	of := func(value func(*control.Snapshot) float64, without float64) func() float64 {
+		return func() float64 {
+			if s := d.shown.Load().snapshotStatus(); s != nil {
+				return value(s)
+			}
+			return without
+		}
+	}
+	d.metrics.Gauge("snapshot_age_seconds", "Since the account database was last seen to hold what the copy holds; -1 without a copy.",
+		of(func(s *control.Snapshot) float64 { return s.Age }, -1))
+	d.metrics.Gauge("snapshot_answers", "Answers given from the copy of the accounts since the start.",
+		of(func(s *control.Snapshot) float64 { return float64(s.Used) }, 0))
 }
 
 // lookAge is how old the last look at the mail root may be: the watch looks each

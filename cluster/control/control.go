@@ -49,6 +49,13 @@ type Status struct {
 	Start     *cluster.Record `json:"start,omitempty"` // epoch, node ...
 	Listeners []Listener      `json:"listeners"`
 	Sessions  int             `json:"sessions"`
+	Snapshot  *Snapshot       `json:"snapshot,omitempty"` // nil where none is kept
+}
+
+// Snapshot is the node's own copy of the accounts.
+type Snapshot struct {
+	Age  float64 `json:"age_seconds"` // since the database was last seen to hold the same; -1 without a copy
+	Used int64   `json:"used"`        // answers given from it since the start
 }
 
 // Listener is an address that is served.

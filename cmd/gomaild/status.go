@@ -87,8 +87,19 @@ func (a *app) printTable(s control.Status) error {
 		fmt.Fprintf(w, "mount\t%s (%s)\n", s.Mount.Source, s.Mount.Type)
 	}
 	fmt.Fprintf(w, "sessions\t%d\n", s.Sessions)
+	if s.Snapshot != nil {
+		fmt.Fprintf(w, "accounts copy\t%s, %d answers from it\n", copyAge(s.Snapshot), s.Snapshot.Used)
+	}
 	for _, l := range s.Listeners {
 		fmt.Fprintf(w, "%s\t%s (tls %s)\n", l.Type, l.Address, l.TLS)
 	}
 	return w.Flush()
+}
+
+// copyAge says how old the copy of the accounts is.
+func copyAge(s *control.Snapshot) string {
+	if s.Age < 0 {
+		return "none yet"
+	}
+	return (time.Duration(s.Age) * time.Second).String() + " old"
 }

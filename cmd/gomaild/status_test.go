@@ -13,18 +13,19 @@ import (
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	dir, text := goodWorld(t)
-	path := save(t, dir, text)
+	path := save(t, dir, "accounts.snapshot = \"own/copy\"\n"+text)
 	if code, _, stderr := gomaild(t, "", "status", "-c", path); code != exitUnavailable || stderr != "gomaild does not run\n" {
 		t.Errorf("of none: exit %d, %s", code, stderr)
 	}
 	serve(t, path).waitFor("msg=ready")
 	code, stdout, stderr := gomaild(t, "", "status", "-c", path)
-	if code != exitOK || !strings.HasPrefix(stdout, "state      ready\n") || !strings.Contains(stdout, "\nmx         127.0.0.1:") {
+	if code != exitOK || !strings.HasPrefix(stdout, "state          ready\n") || !strings.Contains(stdout, "\nmx             127.0.0.1:") ||
+		!strings.Contains(stdout, "\naccounts copy  ") {
 		t.Errorf("exit %d, %s%s", code, stdout, stderr)
 	}
 	code, stdout, _ = gomaild(t, "", "status", "--json", "-c", path)
 	var s control.Status
-	if err := json.Unmarshal([]byte(stdout), &s); code != exitOK || err != nil || !s.Ready {
+	if err := json.Unmarshal([]byte(stdout), &s); code != exitOK || err != nil || !s.Ready || s.Snapshot == nil {
 		t.Errorf("exit %d, %v, %s", code, err, stdout)
 	}
 }
