@@ -3,17 +3,24 @@ package ocf
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"gomaild/cluster/control"
 )
 
 // TestMain lets the test binary be a server that does not want to end: called as
@@ -198,6 +205,43 @@ func TestHolders(t *testing.T) {
 	p := w.serve(t, "/proc/self/exe", "gomaild.toml", w.path("mail/f"))
 	if found := holders(w.path("mail")); len(found) != 1 || found[0].pid != p.pid || found[0].what != w.path("mail/f") {
 		t.Errorf("found %v, want %d", found, p.pid)
+	}
+}
+
+// TestMonitorWhileStarting: a monitor that comes while the server starts waits for
+// it, as long as the operation has time, and is not told of a failure.
+func TestMonitorWhileStarting(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule     string
+		starting int32 // answers that say so
+		want     Code
+		says     string
+	}{
+		{"it serves in time", 3, Success, ""},
+		{"it does not", 1 << 30, ErrGeneric, "ocf-exit-reason:"},
+	} {
+		w := newWorld(t)
+		w.env["OCF_RESKEY_CRM_meta_timeout"] = "2000"
+		l, err := net.Listen("unix", w.path("control"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var asked atomic.Int32
+		server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			s := control.Status{PID: os.Getpid(), Phase: control.Serving, Ready: true}
+			if asked.Add(1) <= tt.starting {
+				s = control.Status{PID: os.Getpid(), Phase: control.Starting, Problems: []string{"the server is starting"}}
+			}
+			_ = json.NewEncoder(rw).Encode(s)
+		})}
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(l) })
+		if code := w.run(t, "monitor"); code != tt.want || !strings.Contains(w.err.String(), tt.says) || asked.Load() <= min(tt.starting, 3) {
+			t.Errorf("%s: code %d after %d questions, want %d: %s", tt.rule, code, asked.Load(), tt.want, w.err.String())
+		}
+		server.Close()
+		serving.Wait()
 	}
 }
 

@@ -17,9 +17,13 @@ import (
 	"gomaild/cluster/control"
 )
 
-// exitConfig is the server's exit status for a fault of its configuration, or of
-// what that names: EX_CONFIG of sysexits.h.
-const exitConfig = 78
+// The server's exit statuses for a fault of its configuration, or of what that
+// names, and for what it may not read or write: EX_CONFIG and EX_NOPERM of
+// sysexits.h.
+const (
+	exitConfig = 78
+	exitNoPerm = 77
+)
 
 // start runs the server and returns when it is ready.
 func (a *agent) start(ctx context.Context) error {
@@ -114,8 +118,13 @@ func (a *agent) awaitReady(ctx context.Context, s Server, ended <-chan error) er
 
 // ofExit is the failure of a server that ended while it started.
 func ofExit(err error) error {
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == exitConfig {
-		return failed(ErrArgs, "the server refuses to start: %w", err)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		switch exit.ExitCode() {
+		case exitConfig:
+			return failed(ErrArgs, "the server refuses to start: %w", err)
+		case exitNoPerm:
+			return failed(ErrPerm, "the server refuses to start: %w", err)
+		}
 	}
 	return failed(ErrGeneric, "the server ended while it started: %w", err)
 }

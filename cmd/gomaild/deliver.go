@@ -37,9 +37,6 @@ import (
 // same code in this process; so does a message that DATA would not carry
 // unchanged (a bare CR, a last line without its end), and one with -m.
 
-// exitNoPerm is EX_NOPERM: refused for good, the text says why.
-const exitNoPerm = 77
-
 const (
 	deliverMemory  = 1 << 20          // octets of a message held in memory; more go to a file
 	deliverTimeout = 10 * time.Minute // well inside the 1000 s that Postfix waits

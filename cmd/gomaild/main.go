@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -30,6 +31,7 @@ const (
 	exitUnavailable = 69 // EX_UNAVAILABLE
 	exitIO          = 74 // EX_IOERR
 	exitTempFail    = 75 // EX_TEMPFAIL
+	exitNoPerm      = 77 // EX_NOPERM: refused for good, the text says why
 	exitConfig      = 78 // EX_CONFIG
 )
 
@@ -76,8 +78,12 @@ func run(ctx context.Context, args []string, s streams) int {
 	case isStatus:
 		return int(code)
 	case config.IsFault(err):
+		code := exitConfig
+		if errors.Is(err, fs.ErrPermission) {
+			code = exitNoPerm
+		}
 		fmt.Fprintln(s.err, err)
-		return exitConfig
+		return code
 	default:
 		fmt.Fprintf(s.err, "gomaild: %v\n", err)
 		return exitFault

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -146,6 +147,113 @@ func TestAgentRefusals(t *testing.T) {
 	w.want("monitor with a broken configuration", "monitor", ocf.NotRunning, "")
 }
 
+// TestAgentMarkers holds the codes of a start on a mounted root that is not the
+// cluster's, or whose marker is none.
+func TestAgentMarkers(t *testing.T) {
+	t.Parallel()
+	if !peertest.InOwnMounts(t) {
+		return
+	}
+	w := newAgentWorld(t)
+	root := filepath.Join(w.dir, "mail")
+	if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size=80m,mode=0700"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(root, unix.MNT_DETACH) })
+	_, good := goodWorld(t)
+	save(t, w.dir, "storage.journal = \"0B\"\nstorage.mount = true\nstorage.cluster = \"mail-1\"\n"+good)
+	marker := filepath.Join(root, ".gomaild/cluster")
+	w.want("no marker", "start", ocf.ErrArgs, "no marker of a cluster; mount the right file system; if it is a new one, `gomaild cluster init`")
+	if err := os.Mkdir(filepath.Dir(marker), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for text, code := range map[string]ocf.Code{
+		"": ocf.ErrArgs, "gomaild-cluster-1": ocf.ErrArgs, "something else\n": ocf.ErrArgs, "gomaild-cluster-9 mail-1\n": ocf.ErrArgs,
+		"gomaild-cluster-1 mail-2\n": ocf.ErrArgs, "gomaild-cluster-1 mail-1\n": ocf.Success,
+	} {
+		if err := os.WriteFile(marker, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		says := "ocf-exit-reason:"
+		if code == ocf.Success {
+			says = ""
+		}
+		w.want("marker "+strconv.Quote(text), "start", code, says)
+		w.want("stop", "stop", ocf.Success, "")
+	}
+}
+
+// TestAgentLocks holds what a start says when the lock is another's, or cannot be
+// made.
+func TestAgentLocks(t *testing.T) {
+	t.Parallel()
+	w := newAgentWorld(t)
+	w.want("start", "start", ocf.Success, "")
+	second := newAgentWorld(t)
+	text, err := os.ReadFile(filepath.Join(second.dir, "gomaild.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, second.dir, strings.Replace(string(text), `storage.root = "mail"`, "storage.root = \""+filepath.Join(w.dir, "mail")+"\"", 1))
+	second.want("lock held by a live process", "start", ocf.ErrGeneric, "another gomaild has the mail root (epoch 1: process "+strconv.Itoa(w.pid())+" on ")
+	w.want("it disturbed nobody", "monitor", ocf.Success, "", "OCF_CHECK_LEVEL=10")
+
+	if os.Getuid() != 0 {
+		return // what follows needs a second user
+	}
+	third := newAgentWorld(t)
+	third.want("start as root", "start", ocf.Success, "")
+	third.want("stop", "stop", ocf.Success, "")
+	third.openToAll()
+	peertest.Run(t, "", "chown", "-R", "nobody", third.dir)
+	peertest.Run(t, "", "chown", "root", filepath.Join(third.dir, "mail/.gomaild/lock"))
+	third.want("lock file of another user", "start", ocf.ErrPerm,
+		"lock the mail root: open .gomaild/lock: permission denied; name a directory that exists and that gomaild may write", "OCF_RESKEY_user=nobody")
+}
+
+// openToAll lets other users reach the directory.
+func (w *agentWorld) openToAll() {
+	w.t.Helper()
+	for dir := w.dir; dir != filepath.Dir(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
+		if dir != os.TempDir() {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestAgentUser: the server runs as the user of the parameter, without the rights
+// of root but for low ports, on what belongs to that user.
+func TestAgentUser(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: only root runs a server as another user")
+	}
+	w := newAgentWorld(t)
+	w.openToAll()
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	peertest.Run(t, "", "chown", "-R", nobody.Uid+":"+nobody.Gid, w.dir)
+	w.env = append(w.env, "OCF_RESKEY_user=nobody")
+	w.want("start", "start", ocf.Success, "")
+	w.want("monitor", "monitor", ocf.Success, "", "OCF_CHECK_LEVEL=20")
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(w.pid()) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := nobody.Uid + "\t" + nobody.Uid + "\t" + nobody.Uid + "\t" + nobody.Uid + "\n"
+	const bindLow = "0000000000000400" // CAP_NET_BIND_SERVICE
+	for _, want := range []string{"\nUid:\t" + id, "\nCapEff:\t" + bindLow + "\n", "\nCapAmb:\t" + bindLow + "\n"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("no %q in\n%s", want, status)
+		}
+	}
+	w.want("stop", "stop", ocf.Success, "")
+}
+
 // TestOCFTester runs the tester of Debian's resource-agents.
 func TestOCFTester(t *testing.T) {
 	t.Parallel()
@@ -156,13 +264,7 @@ func TestOCFTester(t *testing.T) {
 	for _, e := range w.env {
 		args = append(args, "-o", strings.TrimPrefix(e, "OCF_RESKEY_"))
 	}
-	for dir := w.dir; dir != filepath.Dir(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) { // it tries as nobody, too
-		if dir != os.TempDir() {
-			if err := os.Chmod(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	w.openToAll() // it tries as nobody, too
 	out := peertest.Run(t, "", tester, append(args, w.agent)...)
 	if !strings.Contains(out, w.agent+" passed all tests") {
 		t.Error(out)

@@ -32,7 +32,8 @@ SIGHUP reads the configuration and the certificates again. When something is
 wrong with them, the server goes on as it was and logs why.
 
 It exits with 0 after an orderly stop, with 78 (EX_CONFIG) when the configuration
-or something that it names is at fault, with 69 (EX_UNAVAILABLE) when another
+or something that it names is at fault, with 77 (EX_NOPERM) when it may not read or
+write what that names, with 69 (EX_UNAVAILABLE) when another
 node has taken the mail over, with 74 (EX_IOERR) when the mounted disk failed,
 became read-only or was unmounted, and with 1 otherwise. A second server on the same
 mail is refused.`,
