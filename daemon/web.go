@@ -12,6 +12,7 @@ import (
 
 	"gomaild/delivery/queue"
 	"gomaild/internal/config"
+	"gomaild/internal/maillog"
 	"gomaild/internal/metrics"
 	"gomaild/policy"
 )
@@ -56,7 +57,7 @@ func (d *Daemon) countQueue() {
 
 // counting is a logger that writes as log does and counts events besides.
 func counting(log *slog.Logger, m *metrics.Metrics) *slog.Logger {
-	return slog.New(slog.NewMultiHandler(log.Handler(), m.Events()))
+	return slog.New(maillog.Deferred(slog.NewMultiHandler(log.Handler(), m.Events())))
 }
 
 // startWeb serves metrics and health, if the configuration says where. It is

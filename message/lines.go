@@ -6,8 +6,12 @@ import (
 	"io"
 )
 
-// windowSize is how much of a Content is in memory at a time.
-const windowSize = 32 << 10
+// windowSize is how much of a Content is in memory at a time, and firstWindow
+// how much at first: who reads a header needs no more.
+const (
+	windowSize  = 32 << 10
+	firstWindow = 4 << 10
+)
 
 // lineScanner reads a span line by line through one window. Lines longer than
 // the window come in pieces, so memory does not depend on the content.
@@ -30,7 +34,7 @@ type piece struct {
 }
 
 func newLineScanner(c io.ReaderAt, s Span) *lineScanner {
-	size := min(max(s.Len, 0), windowSize)
+	size := min(max(s.Len, 0), firstWindow)
 	return &lineScanner{c: c, off: s.Off, end: s.Off + s.Len, buf: make([]byte, max(size, 2)), start: true}
 }
 
@@ -41,7 +45,7 @@ func (l *lineScanner) next() (piece, bool) {
 			return l.take(searched + i + 1), true
 		}
 		searched = l.w - l.r
-		if searched == len(l.buf) {
+		if searched >= windowSize {
 			// The last octet stays: a CR must meet its LF in one piece.
 			return l.take(searched - 1), true
 		}
@@ -69,7 +73,11 @@ func (l *lineScanner) fill() bool {
 	if l.err != nil || at >= l.end {
 		return false
 	}
-	l.w = copy(l.buf, l.buf[l.r:l.w])
+	unread := l.buf[l.r:l.w]
+	if left := l.end - l.off; l.w > 0 && len(l.buf) < windowSize {
+		l.buf = make([]byte, max(min(left, windowSize), int64(len(unread)), 2))
+	}
+	l.w = copy(l.buf, unread)
 	l.r = 0
 	room := l.buf[l.w:]
 	if left := l.end - at; int64(len(room)) > left {

@@ -67,6 +67,16 @@ func (b *beneath) openFile(name string, flag int, perm fs.FileMode) (*os.File, e
 	return os.NewFile(uintptr(fd), name), nil
 }
 
+// stat is os.Root.Stat, and with O_NOFOLLOW os.Root.Lstat.
+func (b *beneath) stat(name string, flag int) (fs.FileInfo, error) {
+	f, err := b.openFile(name, unix.O_PATH|flag, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	return info, errors.Join(err, f.Close())
+}
+
 // rename is os.Root.Rename.
 func (b *beneath) rename(oldname, newname string) error {
 	if !isPlain(oldname) || !isPlain(newname) {

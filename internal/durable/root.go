@@ -163,10 +163,22 @@ func (r *Root) ReadDirNames(name string) ([]string, error) {
 }
 
 // Stat follows symbolic links.
-func (r *Root) Stat(name string) (fs.FileInfo, error) { return r.root.Stat(name) }
+func (r *Root) Stat(name string) (fs.FileInfo, error) {
+	info, err := r.beneath.stat(name, 0)
+	if err == errBeneath {
+		return r.root.Stat(name)
+	}
+	return info, err
+}
 
 // Lstat does not follow symbolic links.
-func (r *Root) Lstat(name string) (fs.FileInfo, error) { return r.root.Lstat(name) }
+func (r *Root) Lstat(name string) (fs.FileInfo, error) {
+	info, err := r.beneath.stat(name, syscall.O_NOFOLLOW)
+	if err == errBeneath {
+		return r.root.Lstat(name)
+	}
+	return info, err
+}
 
 // Chtimes sets the times of a file.
 func (r *Root) Chtimes(name string, atime, mtime time.Time) error {

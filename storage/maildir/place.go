@@ -26,30 +26,53 @@ func Home(template string, o storage.Owner) (string, error) {
 
 // expand fills the template. Only {maildir} may bring separators.
 func expand(template string, o storage.Owner) (string, error) {
-	values := []struct{ key, value string }{
-		{"{domain}", o.Address.Domain},
-		{"{local}", o.Address.Local},
-		{"{address}", rawAddress(o.Address)},
-		{"{maildir}", strings.TrimRight(o.Maildir, "/")},
+	var b strings.Builder
+	for rest := template; rest != ""; {
+		before, value, after, err := cutKey(rest, o)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(before)
+		b.WriteString(value)
+		rest = after
 	}
-	var pairs []string
-	for _, v := range values {
-		if !strings.Contains(template, v.key) {
-			continue
-		}
-		if v.key != "{maildir}" && strings.Contains(v.value, "/") {
-			return "", fmt.Errorf("%w: %s is %q", errPath, v.key, v.value)
-		}
-		if v.value == "" {
-			return "", fmt.Errorf("%w: %s is empty", errPath, v.key)
-		}
-		pairs = append(pairs, v.key, v.value)
-	}
-	dir := strings.NewReplacer(pairs...).Replace(template)
+	dir := b.String()
 	if err := checkPlace(dir); err != nil {
 		return "", fmt.Errorf("%w: %q: %w", errPath, dir, err)
 	}
 	return dir, nil
+}
+
+// cutKey is the template up to its first key, what stands for that key, and the
+// rest.
+func cutKey(template string, o storage.Owner) (before, value, after string, err error) {
+	at := strings.IndexByte(template, '{')
+	if at < 0 {
+		return template, "", "", nil
+	}
+	key, after, found := strings.Cut(template[at:], "}")
+	if !found {
+		return template, "", "", nil
+	}
+	switch key {
+	case "{domain":
+		value = o.Address.Domain
+	case "{local":
+		value = o.Address.Local
+	case "{address":
+		value = rawAddress(o.Address)
+	case "{maildir":
+		value = strings.TrimRight(o.Maildir, "/")
+	default:
+		return template[:at+1], "", template[at+1:], nil
+	}
+	if key != "{maildir" && strings.Contains(value, "/") {
+		return "", "", "", fmt.Errorf("%w: %s} is %q", errPath, key, value)
+	}
+	if value == "" {
+		return "", "", "", fmt.Errorf("%w: %s} is empty", errPath, key)
+	}
+	return template[:at], value, after, nil
 }
 
 // rawAddress is the address as directories have always been named: without the
