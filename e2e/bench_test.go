@@ -76,18 +76,9 @@ func rateWith(rate float64, n int, rest func()) float64 {
 // inbound sends n messages to the users in turn over conns connections, and
 // returns how many a second were answered 250.
 func (w *world) inbound(b *testing.B, users []string, conns, n int, data []byte) float64 {
-	senders := make([]*smtpSender, conns)
-	for i := range senders {
-		s, err := dialSMTP(b.Context(), w.addr(w.mx))
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer s.close()
-		senders[i] = s
-	}
-	return spread(b, conns, n, func(worker, run int) error {
-		return senders[worker].send(users[run%len(users)], data)
-	})
+	s := w.dialSwarm(b, users, conns)
+	defer s.close()
+	return s.send(b, n, data)
 }
 
 // BenchmarkDeliver starts `gomaild deliver` once for each message, through the
