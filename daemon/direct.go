@@ -34,6 +34,7 @@ func DeliverDirect(ctx context.Context, c *config.Config, o receive.Order) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, store.close()) }()
+	defer store.showUsage(ctx, c, db)()
 	d := &Daemon{log: log, hostname: name, mail: store}
 	p, err := d.parts(c, db, db)
 	if err != nil {

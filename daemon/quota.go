@@ -14,6 +14,7 @@ import (
 	"gomaild/accounts/postfixadmin"
 	"gomaild/accounts/usage"
 	"gomaild/delivery/receive"
+	"gomaild/internal/config"
 	"gomaild/mail"
 	"gomaild/storage"
 )
@@ -48,21 +49,21 @@ func (l *ledger) changed(c storage.UsageChange) {
 	}
 }
 
-// shared says whether the domain has room.
-func (l *ledger) shared(ctx context.Context, owner mail.Address, limits storage.Limits, add storage.Usage, delivery bool) error {
+// shared keeps room of the domain's back.
+func (l *ledger) shared(ctx context.Context, owner mail.Address, limits storage.Limits, add storage.Usage, delivery bool) (giveBack func(), err error) {
 	k := l.keeper.Load()
 	if k == nil || !l.domains.Load() {
-		return nil
+		return func() {}, nil
 	}
 	grace := 0
 	if delivery {
 		grace = limits.Grace
 	}
-	err := k.Admits(ctx, owner.Domain, add.Bytes, grace)
+	giveBack, err = k.Hold(ctx, owner.Domain, add.Bytes, grace)
 	if errors.Is(err, usage.ErrDomainFull) {
-		return fmt.Errorf("%w: %w", storage.ErrQuota, err)
+		return nil, fmt.Errorf("%w: %w", storage.ErrQuota, err)
 	}
-	return err
+	return giveBack, err
 }
 
 // usageDB is a database as the keeper asks it.
@@ -90,6 +91,19 @@ func (d *Daemon) startUsage() {
 		running.Wait()
 		return nil
 	})
+}
+
+// showUsage lets a program without Run tell the database what accounts hold, and
+// keep to a domain's limit: the function that is returned writes. Nobody is
+// warned; mail is not refused because the tables cannot be written.
+func (m *mailStore) showUsage(ctx context.Context, c *config.Config, db *postfixadmin.DB) (write func()) {
+	if !c.Quota.Enabled {
+		return func() {}
+	}
+	k := usage.New(usage.Config{Database: func() usage.Database { return usageDB{db, int64(c.Quota.DomainUnit)} }})
+	m.ledger.keeper.Store(k)
+	m.ledger.domains.Store(c.Quota.Domains)
+	return func() { k.Flush(ctx) }
 }
 
 // usageDB is the database of the present configuration.

@@ -11,7 +11,9 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"gomaild/delivery/receive"
 	"gomaild/internal/config"
+	"gomaild/mail"
 )
 
 // TestQuota holds that a full account is refused wherever mail comes from, and
@@ -118,6 +120,28 @@ func TestUsageInDatabase(t *testing.T) {
 	w.sql(t, "UPDATE domain SET quota = 1 WHERE domain = 'example.test'")
 	w.start(t)
 	if err := send("domain is full " + strings.Repeat("x", 600)); err == nil || !strings.Contains(err.Error(), "Quota exceeded") {
+		t.Errorf("over the domain's quota: %v", err)
+	}
+}
+
+// TestUsageOfDirect holds that a delivery without a daemon shows in the database,
+// and is held to the sum of the domain.
+func TestUsageOfDirect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sql(t, "UPDATE domain SET quota = 1 WHERE domain = 'example.test'")
+	c := w.config(t, "quota.enabled = true\nquota.domains = true\nquota.domain_unit = \"1kB\"\n", listeners)
+	order := receive.Order{Session: "test", To: mail.Address{Local: "alice", Domain: "example.test"}, Content: strings.NewReader(content("x"))}
+	if err := DeliverDirect(t.Context(), c, order); err != nil {
+		t.Fatal(err)
+	}
+	var messages int64
+	w.sql(t, "SELECT messages FROM quota2 WHERE username = 'alice@example.test'", &messages)
+	if messages != 1 {
+		t.Errorf("quota2 says %d messages", messages)
+	}
+	order.Content = strings.NewReader(content(strings.Repeat("x", 1000)))
+	if err := DeliverDirect(t.Context(), c, order); mail.StatusOf(err) == nil || mail.StatusOf(err).Enhanced != "5.2.2" {
 		t.Errorf("over the domain's quota: %v", err)
 	}
 }

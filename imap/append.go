@@ -130,6 +130,11 @@ func (r appendMessages) store(ctx context.Context, s *session, mailbox storage.M
 // storeDraft stores one message. What follows its octets, which rest reads,
 // belongs to the command too: if that is wrong, the message is not stored.
 func (s *session) storeDraft(ctx context.Context, g *grammar, mailbox storage.Mailbox, d draft, rest func() error) (storage.UID, error) {
+	return s.storeInstead(ctx, g, mailbox, d, nil, rest)
+}
+
+// storeInstead is storeDraft for a message that takes another's place.
+func (s *session) storeInstead(ctx context.Context, g *grammar, mailbox storage.Mailbox, d draft, instead *storage.Replaced, rest func() error) (storage.UID, error) {
 	content := d.open(ctx, s, g, rest)
 	if c, ok := content.(*catenation); ok {
 		defer c.leave()
@@ -139,6 +144,7 @@ func (s *session) storeDraft(ctx context.Context, g *grammar, mailbox storage.Ma
 		Flags:        d.flags.system,
 		Keywords:     d.flags.keywords,
 		InternalDate: d.date,
+		Instead:      instead,
 	})
 	if fault := g.Err(); fault != nil {
 		err = fault // whatever the store says of it

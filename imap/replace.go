@@ -48,7 +48,8 @@ func (r replace) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err
 	}
 	defer func() { s.warn("close mailbox", target.Close()) }()
-	uid, err := s.storeDraft(ctx, r.g, target, r.draft, func() error {
+	old := &storage.Replaced{In: s.box.mailbox, UID: where.uids(s.box.known)[0]}
+	uid, err := s.storeInstead(ctx, r.g, target, r.draft, old, func() error {
 		r.g.End()
 		return r.g.Err()
 	})

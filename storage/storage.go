@@ -213,4 +213,13 @@ type Draft struct {
 	Flags        SystemFlag
 	Keywords     []string
 	InternalDate time.Time // zero: now
+	// Instead is a message that is expunged as soon as this one is stored
+	// (REPLACE, RFC 8508). In the same account its room counts as free for Append.
+	Instead *Replaced
+}
+
+// Replaced is a message that gives way to another.
+type Replaced struct {
+	In  Mailbox
+	UID UID
 }

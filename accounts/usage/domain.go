@@ -3,51 +3,73 @@ package usage
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
-
-	"gomaild/accounts"
 )
 
-// Admits says whether the accounts of a domain may hold add octets more, with
-// grace percent above the limit: ErrDomainFull if not. A database that does not
-// answer refuses nothing.
-func (k *Keeper) Admits(ctx context.Context, name string, add int64, grace int) error {
-	d, known := k.known(name)
+// Hold keeps back room for add octets in what the accounts of a domain may hold
+// together, with grace percent above the limit: ErrDomainFull if there is none.
+// Two who ask at once do not both get the last of it. giveBack is called when
+// Changed has told of them, or they do not come. A database that does not answer
+// refuses nothing.
+func (k *Keeper) Hold(ctx context.Context, name string, add int64, grace int) (giveBack func(), err error) {
+	add = max(add, 0)
+	ok, known := k.tryHold(name, add, grace)
 	if !known {
-		var err error
-		if d, err = k.ask(ctx, name); err != nil {
+		if err := k.ask(ctx, name); err != nil {
 			k.config.Logger.Debug("what a domain holds is not known", "domain", name, "error", err)
-			return nil
+			return func() {}, nil
+		}
+		if ok, known = k.tryHold(name, add, grace); !known {
+			return func() {}, nil // there is no database
 		}
 	}
-	if d.Max <= 0 || add <= 0 || d.Bytes <= d.Max+d.Max/100*int64(grace)-add {
-		return nil
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", name, ErrDomainFull)
 	}
-	return fmt.Errorf("%s: %w", name, ErrDomainFull)
+	return sync.OnceFunc(func() { k.giveBackRoom(name, add) }), nil
 }
 
-// known is what a domain holds, if that was asked lately.
-func (k *Keeper) known(name string) (accounts.DomainUsage, bool) {
+// tryHold is not known if what the domain holds was not asked lately.
+func (k *Keeper) tryHold(name string, add int64, grace int) (ok, known bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	d := k.domains[name]
-	if d == nil || time.Since(d.asked) > sumLife {
-		return accounts.DomainUsage{}, false
+	if !k.isKnown(name) {
+		return false, false
 	}
-	return accounts.DomainUsage{Bytes: d.Bytes + d.change, Max: d.Max}, true
+	d := k.domains[name]
+	if d.Max > 0 && add > 0 && d.Bytes+d.change+k.held[name] > d.Max+d.Max/100*int64(grace)-add {
+		return false, true
+	}
+	k.held[name] += add
+	return true, true
+}
+
+func (k *Keeper) giveBackRoom(name string, add int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held[name] -= add; k.held[name] == 0 {
+		delete(k.held, name)
+	}
+}
+
+// isKnown reports whether what a domain holds was asked lately. k.mu is held.
+func (k *Keeper) isKnown(name string) bool {
+	d := k.domains[name]
+	return d != nil && time.Since(d.asked) <= sumLife
 }
 
 // ask writes what has changed and asks for the sum. What changes meanwhile is
 // not in it and counts as the change since.
-func (k *Keeper) ask(ctx context.Context, name string) (accounts.DomainUsage, error) {
+func (k *Keeper) ask(ctx context.Context, name string) error {
 	k.writing.Lock()
 	defer k.writing.Unlock()
-	if d, known := k.known(name); known {
-		return d, nil // another has asked
-	}
+	k.mu.Lock()
+	known := k.isKnown(name)
+	k.mu.Unlock()
 	db := k.config.Database()
-	if db == nil {
-		return accounts.DomainUsage{}, nil
+	if known || db == nil {
+		return nil // another has asked, or there is nobody to ask
 	}
 	next, begun := new(domain), time.Now()
 	k.mu.Lock()
@@ -59,8 +81,8 @@ func (k *Keeper) ask(ctx context.Context, name string) (accounts.DomainUsage, er
 	defer k.mu.Unlock()
 	if err != nil {
 		delete(k.domains, name)
-		return sum, err
+		return err
 	}
 	next.DomainUsage, next.asked = sum, begun
-	return accounts.DomainUsage{Bytes: sum.Bytes + next.change, Max: sum.Max}, nil
+	return nil
 }

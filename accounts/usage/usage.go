@@ -76,6 +76,7 @@ type Keeper struct {
 	mu      sync.Mutex // guards the fields below
 	dirty   map[mail.Address]accounts.Usage
 	domains map[string]*domain
+	held    map[string]int64 // by domain: octets that are on their way in
 }
 
 // domain is what a domain holds: what was written, and the change since.
@@ -98,7 +99,7 @@ func New(c Config) *Keeper {
 	}
 	return &Keeper{
 		config: c, warn: make(chan Warning, maxWarnings),
-		dirty: map[mail.Address]accounts.Usage{}, domains: map[string]*domain{},
+		dirty: map[mail.Address]accounts.Usage{}, domains: map[string]*domain{}, held: map[string]int64{},
 	}
 }
 

@@ -186,7 +186,11 @@ func TestDomain(t *testing.T) {
 		db.during = func() { k.Changed(change(bob, 50, 60)) }
 		admits := func(rule string, add int64, grace int, want bool) {
 			t.Helper()
-			err := k.Admits(t.Context(), "x.test", add, grace)
+			giveBack, err := k.Hold(t.Context(), "x.test", add, grace)
+			if err == nil {
+				giveBack()
+				giveBack() // once is enough
+			}
 			if (err == nil) != want || err != nil && !errors.Is(err, ErrDomainFull) {
 				t.Errorf("%s: %v", rule, err)
 			}
@@ -214,4 +218,36 @@ func TestDomain(t *testing.T) {
 		db.down, db.max = nil, 0
 		admits("no limit", 1<<40, 0, true)
 	})
+}
+
+// TestDomainRoomIsGivenOnce holds that many who ask at once do not share the last
+// room of a domain, whenever their changes come to be known.
+func TestDomainRoomIsGivenOnce(t *testing.T) {
+	t.Parallel()
+	db := newDatabase()
+	db.max = 100
+	k := New(db.config())
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var holds int64
+	for range 50 {
+		wg.Go(func() {
+			giveBack, err := k.Hold(t.Context(), "x.test", 10, 0)
+			if err != nil {
+				if !errors.Is(err, ErrDomainFull) {
+					t.Error(err)
+				}
+				return
+			}
+			mu.Lock()
+			k.Changed(change(alice, holds, holds+10))
+			holds += 10
+			mu.Unlock()
+			giveBack()
+		})
+	}
+	wg.Wait()
+	if holds != 100 || len(k.held) != 0 {
+		t.Errorf("%d octets came in, %v are held", holds, k.held)
+	}
 }

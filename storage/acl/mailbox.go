@@ -82,6 +82,11 @@ func (m *mailbox) Append(ctx context.Context, d storage.Draft) (storage.UID, err
 	if err != nil {
 		return 0, err
 	}
+	if d.Instead != nil {
+		if from, ok := d.Instead.In.(*mailbox); ok {
+			d.Instead = &storage.Replaced{In: from.Mailbox, UID: d.Instead.UID}
+		}
+	}
 	return m.Mailbox.Append(ctx, limit(d, r))
 }
 

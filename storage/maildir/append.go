@@ -38,7 +38,11 @@ func (m *mailbox) append(ctx context.Context, d storage.Draft) (storage.UID, err
 }
 
 func (m *mailbox) appendTemp(ctx context.Context, t temp, d storage.Draft) (storage.UID, error) {
-	room, err := m.account.usage.hold(ctx, t.usage(), exact)
+	freed, err := m.freed(ctx, d.Instead)
+	if err != nil {
+		return 0, err
+	}
+	room, err := m.account.usage.holdInstead(ctx, t.usage(), freed, exact)
 	if err != nil {
 		return 0, err
 	}

@@ -42,9 +42,10 @@ type Config struct {
 	// UsageChanged hears in order of each change of what an account holds that is
 	// counted, and once when it becomes known. It must return at once.
 	UsageChanged func(storage.UsageChange)
-	// Shared says whether others leave room for add, where accounts have a limit
-	// in common: storage.ErrQuota if not. Default: they have none.
-	Shared func(ctx context.Context, owner mail.Address, l storage.Limits, add storage.Usage, delivery bool) error
+	// Shared keeps room for add back, where accounts have a limit in common:
+	// storage.ErrQuota if others leave none. giveBack is called when the messages
+	// are there (after UsageChanged) or do not come. Default: they have none.
+	Shared func(ctx context.Context, owner mail.Address, l storage.Limits, add storage.Usage, delivery bool) (giveBack func(), err error)
 	// Logger hears of repairs (Warn). Default: nobody.
 	Logger *slog.Logger
 	// Clock is the time for names and dates. Default time.Now.
@@ -124,7 +125,9 @@ func (c Config) withDefaults() (Config, error) {
 		c.UsageChanged = func(storage.UsageChange) {}
 	}
 	if c.Shared == nil {
-		c.Shared = func(context.Context, mail.Address, storage.Limits, storage.Usage, bool) error { return nil }
+		c.Shared = func(context.Context, mail.Address, storage.Limits, storage.Usage, bool) (func(), error) {
+			return func() {}, nil
+		}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path"
@@ -101,6 +102,21 @@ func (m *mailbox) usageOf(s *state, uids []storage.UID) (storage.Usage, error) {
 		total = total.Plus(storage.Usage{Bytes: size, Messages: 1})
 	}
 	return total, nil
+}
+
+// freed is what a message that goes takes up in the account.
+func (m *mailbox) freed(ctx context.Context, r *storage.Replaced) (storage.Usage, error) {
+	if r == nil {
+		return storage.Usage{}, nil
+	}
+	from, ok := r.In.(*handle)
+	if !ok || from.account != m.account || !m.account.usage.isCounted() {
+		return storage.Usage{}, nil
+	}
+	if _, err := from.View(ctx); err != nil {
+		return storage.Usage{}, err
+	}
+	return from.usageOf(from.current(), []storage.UID{r.UID})
 }
 
 // fileSize is what maildirsize counts of a message: the size in its name, or

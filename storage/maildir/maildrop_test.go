@@ -2,58 +2,100 @@ package maildir
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
-	"gomaild/mail"
+	"gomaild/internal/durable"
+	"gomaild/internal/durable/crashfs"
 	"gomaild/storage"
 )
 
-// TestMaildropOpensNoFile holds that sizes come from the names: the files are
-// empty, whatever their names say. 20 000 of them are a matter of the uidlist.
+// huge is a mail root in whose INBOX there are many messages, which cannot be
+// opened: their names are made up.
+type huge struct {
+	durable.FS
+	names   []string
+	touched atomic.Int64 // files that somebody opened or looked at
+}
+
+func (h *huge) ReadDirNames(name string) ([]string, error) {
+	if name == alice+"cur" {
+		return append([]string(nil), h.names...), nil
+	}
+	return h.FS.ReadDirNames(name)
+}
+
+func (h *huge) OpenFile(name string, flag int, mode fs.FileMode) (durable.File, error) {
+	if strings.HasPrefix(name, alice+"cur/") {
+		h.touched.Add(1)
+	}
+	return h.FS.OpenFile(name, flag, mode)
+}
+
+func (h *huge) Stat(name string) (fs.FileInfo, error) {
+	if strings.HasPrefix(name, alice+"cur/") {
+		h.touched.Add(1)
+	}
+	return h.FS.Stat(name)
+}
+
+// TestMaildropOpensNoFile holds that the list of a POP3 session with 100 000
+// messages comes from names and the uidlist alone: no file is opened, nor looked
+// at.
 func TestMaildropOpensNoFile(t *testing.T) {
 	t.Parallel()
-	const count = 20_000
-	root := t.TempDir()
-	home := filepath.Join(root, "example.test", "alice@example.test")
-	for _, dir := range []string{"cur", "new", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(home, dir), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
+	const count = 100_000
+	tree := &huge{FS: crashfs.New()}
+	first := newBox(t, Config{FS: tree, Hostname: "here"})
+	first.close()
+	var list strings.Builder
+	fmt.Fprintf(&list, "3 V1700000000 N%d G%032d\n", count+1, 7)
 	for i := range count {
-		name := fmt.Sprintf("%d.M1P1.host,S=%d,W=%d:2,S", 1_700_000_000+i, 1000+i, 2000+i)
-		if err := os.WriteFile(filepath.Join(home, "cur", name), nil, 0o600); err != nil {
-			t.Fatal(err)
+		base := fmt.Sprintf("%d.M1P1.host,S=%d,W=%d", 1_700_000_000+i, 1000+i, 2000+i)
+		tree.names = append(tree.names, base+":2,S")
+		ext := ""
+		switch i % 10 {
+		case 3:
+			ext = fmt.Sprintf("Pold-%d ", i)
+		case 4:
+			ext = "P O9 "
+		}
+		fmt.Fprintf(&list, "%d %s:%s\n", i+1, ext, base)
+	}
+	f, err := tree.FS.OpenFile(alice+uidListFile, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte(list.String())); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	b := newBox(t, Config{FS: tree, Hostname: "here"})
+	defer b.close()
+	v := b.quiet()
+	drop, err := b.Maildrop(t.Context(), v)
+	if err != nil || len(drop) != count {
+		t.Fatalf("%d messages, %v", len(drop), err)
+	}
+	for i, e := range drop {
+		want := storage.MaildropEntry{UID: storage.UID(i + 1), WireSize: int64(2000 + i), Name: strings.TrimSuffix(tree.names[i], ":2,S")}
+		switch i % 10 {
+		case 3:
+			want.UniqueID = fmt.Sprintf("old-%d", i)
+		case 4:
+			want.UniqueID, want.Order = want.Name, 9
+		}
+		if e != want {
+			t.Fatalf("message %d: %+v, want %+v", i+1, e, want)
 		}
 	}
-	store, err := New(Config{FS: newRoot(t, root), Hostname: "here.test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	a, err := store.Account(t.Context(), storage.Owner{Address: mail.Address{Local: "alice", Domain: "example.test"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	box, err := a.Open(t.Context(), "INBOX")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer box.Close()
-	v, err := box.View(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := box.Maildrop(t.Context(), v)
-	if err != nil || len(list) != count {
-		t.Fatalf("%d messages, %v", len(list), err)
-	}
-	for i, e := range list {
-		if e.WireSize != int64(2000+i) {
-			t.Fatalf("message %d: %+v", i+1, e)
-		}
+	if n := tree.touched.Load(); n != 0 {
+		t.Errorf("%d files were opened or looked at", n)
 	}
 }

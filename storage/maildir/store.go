@@ -38,7 +38,7 @@ type Store struct {
 	beside   bool
 	watcher  *watcher
 	tell     func(storage.UsageChange)
-	shared   func(context.Context, mail.Address, storage.Limits, storage.Usage, bool) error
+	shared   func(context.Context, mail.Address, storage.Limits, storage.Usage, bool) (func(), error)
 
 	stop     chan struct{}  // closed by Close
 	work     sync.WaitGroup // polling, and files being written that nobody waits for

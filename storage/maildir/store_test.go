@@ -16,6 +16,7 @@ import (
 	gomaildir "github.com/emersion/go-maildir"
 
 	"gomaild/internal/durable/crashfs"
+	"gomaild/internal/durable/journal"
 	"gomaild/mail"
 	"gomaild/storage"
 	"gomaild/storage/storagetest"
@@ -425,14 +426,34 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkDeliver delivers 4 KB messages from 32 goroutines.
+// BenchmarkDeliver delivers 4 KB messages from 32 goroutines, each way of making
+// them durable without and with a quota that is counted.
 func BenchmarkDeliver(b *testing.B) {
-	s, err := New(Config{FS: newRoot(b, b.TempDir()), Hostname: "here"})
+	for _, journaled := range []bool{false, true} {
+		for _, counted := range []bool{false, true} {
+			b.Run(fmt.Sprintf("journal=%v/quota=%v", journaled, counted), func(b *testing.B) { benchDeliver(b, journaled, counted) })
+		}
+	}
+}
+
+func benchDeliver(b *testing.B, journaled, counted bool) {
+	c := Config{FS: newRoot(b, b.TempDir()), Hostname: "here"}
+	if journaled {
+		j, err := journal.Open(journal.Config{FS: c.FS, Dir: ".gomaild", Size: 64 << 20})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer j.Close()
+		c.Journal = j
+	}
+	s, err := New(c)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	a, err := s.Account(b.Context(), storagetest.Alice())
+	o := storagetest.Alice()
+	o.Limits = storage.Limits{Counted: counted, Max: storage.Usage{Bytes: 1 << 50}, Grace: 10}
+	a, err := s.Account(b.Context(), o)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -444,6 +465,7 @@ func BenchmarkDeliver(b *testing.B) {
 	defer m.Close()
 	text := storagetest.Text(strings.Repeat("x", 4000))
 	b.SetParallelism(16)
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if err := m.Deliver(b.Context(), storage.Draft{Content: strings.NewReader(text)}); err != nil {

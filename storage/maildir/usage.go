@@ -92,6 +92,8 @@ const (
 type room struct {
 	u       *usage
 	add     storage.Usage
+	freed   storage.Usage // by what goes for it
+	share   func()        // gives back what is held of a limit in common
 	inside  bool
 	settled bool
 }
@@ -99,33 +101,49 @@ type room struct {
 // hold keeps room back, or says storage.ErrQuota. End it. Before a no that
 // rests on an old count everything is counted.
 func (u *usage) hold(ctx context.Context, add storage.Usage, c check) (*room, error) {
+	return u.holdInstead(ctx, add, storage.Usage{}, c)
+}
+
+// holdInstead is hold where messages that take up freed go as soon as those that
+// are added are there.
+func (u *usage) holdInstead(ctx context.Context, add, freed storage.Usage, c check) (*room, error) {
 	if !u.isCounted() {
 		return nil, nil
 	}
-	if err := u.mayShare(ctx, add, c); err != nil {
+	share, err := u.holdShare(ctx, add.Minus(freed), c)
+	if err != nil {
 		return nil, err
 	}
-	if err := u.load(); err != nil {
+	r := &room{u: u, add: add, freed: freed, share: share}
+	if err := r.hold(c); err != nil {
+		share()
 		return nil, err
-	}
-	r := &room{u: u, add: add}
-	ok, sure := r.tryHold(c)
-	if !ok && !sure {
-		if err := u.recount(); err != nil {
-			return nil, err
-		}
-		ok, _ = r.tryHold(c)
-	}
-	if !ok {
-		return nil, storage.ErrQuota
 	}
 	return r, nil
 }
 
-// mayShare asks whether those who share a limit with the account leave room.
-func (u *usage) mayShare(ctx context.Context, add storage.Usage, c check) error {
+func (r *room) hold(c check) error {
+	if err := r.u.load(); err != nil {
+		return err
+	}
+	ok, sure := r.tryHold(c)
+	if !ok && !sure {
+		if err := r.u.recount(); err != nil {
+			return err
+		}
+		ok, _ = r.tryHold(c)
+	}
+	if !ok {
+		return storage.ErrQuota
+	}
+	return nil
+}
+
+// holdShare asks whether those who share a limit with the account leave room, and
+// keeps it back until it is given back.
+func (u *usage) holdShare(ctx context.Context, add storage.Usage, c check) (giveBack func(), err error) {
 	if c == unchecked {
-		return nil
+		return func() {}, nil
 	}
 	u.mu.Lock()
 	owner, limits := u.owner, u.limits
@@ -137,7 +155,7 @@ func (r *room) tryHold(c check) (ok, sure bool) {
 	u := r.u
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if c != unchecked && !u.limits.Allows(u.used.Plus(u.held), r.add, c == graced) {
+	if c != unchecked && !u.limits.Allows(u.used.Plus(u.held), r.add.Minus(r.freed), c == graced) {
 		age := u.store.now().Sub(time.Unix(0, u.seen.mtime))
 		return false, u.lines <= 1 && age < recountAfter
 	}
@@ -170,6 +188,10 @@ func (r *room) end() {
 	if !r.settled {
 		r.settled = true
 		r.u.settle(storage.Usage{}, r.add)
+	}
+	if r.share != nil {
+		r.share()
+		r.share = nil
 	}
 	if r.inside {
 		r.inside = false

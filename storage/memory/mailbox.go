@@ -261,7 +261,7 @@ func (h *handle) Append(_ context.Context, draft storage.Draft) (storage.UID, er
 		return 0, err
 	}
 	defer unlock()
-	if err := h.b.account.room(d.message.usage(), false); err != nil {
+	if err := h.b.account.room(d.message.usage().Minus(h.freed(draft.Instead)), false); err != nil {
 		return 0, fmt.Errorf("append to %q: %w", h.b.name, err)
 	}
 	v := h.b.edit()

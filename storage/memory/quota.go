@@ -44,6 +44,18 @@ func (a *account) room(add storage.Usage, delivery bool) error {
 	return nil
 }
 
+// freed is what a message that goes takes up in the account.
+func (h *handle) freed(r *storage.Replaced) storage.Usage {
+	if r == nil {
+		return storage.Usage{}
+	}
+	from, ok := r.In.(*handle)
+	if !ok || from.b.account != h.b.account || from.b.contents[r.UID] == nil {
+		return storage.Usage{}
+	}
+	return from.b.contents[r.UID].usage()
+}
+
 func (m *stored) usage() storage.Usage {
 	return storage.Usage{Bytes: m.info.StoredSize, Messages: 1}
 }

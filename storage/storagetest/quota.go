@@ -66,6 +66,23 @@ var quotaTests = []test{
 		w.fill(inbox, "fits")
 		w.used(10)
 	}},
+	{"quota: what replaces another needs only the difference", func(_ *testing.T, w *world) {
+		w.limit(storage.Usage{Messages: 2})
+		inbox, other := w.open("INBOX"), w.create("Other")
+		uids := w.fill(inbox, "a", "b")
+		d := Draft("c")
+		d.Instead = &storage.Replaced{In: inbox, UID: uids[0]}
+		_, err := other.Append(w.ctx, d)
+		w.ok(err)
+		w.used(3)
+		d = Draft("d")
+		d.Instead = &storage.Replaced{In: inbox, UID: 99}
+		_, err = other.Append(w.ctx, d)
+		w.want(err, storage.ErrQuota)
+		w.ok(inbox.Expunge(w.ctx, uids[:1]))
+		w.used(2)
+		w.subjects(other, "c")
+	}},
 	{"quota: octets to the last", func(_ *testing.T, w *world) {
 		w.limit(storage.Usage{})
 		inbox := w.open("INBOX")
