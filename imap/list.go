@@ -183,9 +183,6 @@ func (s *session) mailboxTree(ctx context.Context, subscriptions bool) (*mailbox
 		return nil, err
 	}
 	infos = slices.Clone(infos)
-	if err := s.addUses(ctx, infos); err != nil {
-		return nil, err
-	}
 	t := &mailboxTree{infos: infos, parents: map[string]bool{}, subscribedBelow: map[string]bool{}}
 	if subscriptions {
 		names, err := s.account.Subscriptions(ctx)

@@ -53,7 +53,6 @@ func (r deleteMailbox) run(ctx context.Context, s *session) (reply, error) {
 	if err := s.account.Delete(ctx, r.name); err != nil {
 		return reply{}, err
 	}
-	s.warn("forget special use", s.setUses(ctx, r.name, nil))
 	s.did(ctx)
 	if s.box != nil && s.box.mailbox.Name() == r.name {
 		s.deselect()
@@ -81,7 +80,6 @@ func (r renameMailbox) run(ctx context.Context, s *session) (reply, error) {
 	if err := s.account.Rename(ctx, r.from, r.to); err != nil {
 		return reply{}, err
 	}
-	s.warn("rename special uses", s.renameUses(ctx, r.from, r.to))
 	s.did(ctx)
 	return reply{}, nil
 }

@@ -104,7 +104,7 @@ type Account interface {
 // MailboxInfo is what LIST tells of a mailbox.
 type MailboxInfo struct {
 	Name       string
-	SpecialUse string // `\Sent` ... (RFC 6154) or ""
+	SpecialUse string // `\Sent` ... (RFC 6154), several with a blank between them, or ""
 	NoSelect   bool   // only a parent of others
 	NonExist   bool   // the directory is not there yet
 	Subscribed bool

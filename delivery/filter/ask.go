@@ -79,7 +79,7 @@ func (r *run) hasUse(ctx context.Context, mailbox, use string) bool {
 		return false
 	}
 	for _, b := range boxes {
-		if strings.EqualFold(b.SpecialUse, use) && (mailbox == "" || b.Name == mailbox) {
+		if b.HasUse(use) && (mailbox == "" || b.Name == mailbox) {
 			return true
 		}
 	}
@@ -102,7 +102,7 @@ func (r *run) folder(ctx context.Context, a sieve.Action) string {
 		return a.Mailbox
 	}
 	for _, b := range boxes {
-		if strings.EqualFold(b.SpecialUse, a.SpecialUse) && !b.NoSelect {
+		if b.HasUse(a.SpecialUse) && !b.NoSelect {
 			return b.Name
 		}
 	}

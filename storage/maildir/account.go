@@ -22,6 +22,9 @@ type account struct {
 
 	mu    sync.Mutex
 	boxes map[string]*mailbox // open ones by folder
+
+	usesMu sync.Mutex
+	given  givenUses // guarded by usesMu
 }
 
 // accountHandle is one caller's storage.Account.

@@ -39,6 +39,9 @@ func (a *account) list() ([]storage.MailboxInfo, error) {
 		}
 		l.byName[s.Name].SpecialUse = s.Use
 	}
+	if err := l.addGivenUses(); err != nil {
+		return nil, err
+	}
 	l.addParents()
 	if err := l.markSubscribed(); err != nil {
 		return nil, err

@@ -76,6 +76,9 @@ func (a *account) Mailboxes(context.Context) ([]storage.MailboxInfo, error) {
 		all[name] = storage.MailboxInfo{
 			Name: name, SpecialUse: specialUse[name], Subscribed: a.subscribed[name], NewMail: len(a.boxes[name].pending) > 0,
 		}
+		info := all[name]
+		info.GiveUses(a.boxes[name].notes[storage.SpecialUseEntry])
+		all[name] = info
 		for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name[:i], '/') {
 			parent := name[:i]
 			if a.boxes[parent] == nil {

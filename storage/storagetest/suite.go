@@ -13,7 +13,7 @@ import (
 // closes it.
 func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 	t.Parallel()
-	for _, tt := range slices.Concat(messageTests, mailboxTests, changeTests, quotaTests) {
+	for _, tt := range slices.Concat(messageTests, mailboxTests, changeTests, quotaTests, specialUseTests) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, open(t))
