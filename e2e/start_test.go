@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -275,4 +277,40 @@ func fillQueue(dir string, i int) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, id+".env"), envelope, 0o600)
+}
+
+// TestCrowd: after a start all clients come back at once. Each is let in by its
+// first login, and none waits much longer than all of them take together, since
+// hashes and queries are admitted in turn.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	const accounts, clients = 50, 300
+	w := stocked(t, stock{accounts: accounts, messages: accounts})
+	w.start(t)
+	begun := time.Now()
+	waits := make([]time.Duration, clients)
+	spread(t, clients, clients, func(_, run int) error {
+		err := loginTLS(t.Context(), w.addr(w.imaps), fmt.Sprintf("user%d@example.test", run%accounts))
+		waits[run] = time.Since(begun)
+		return err
+	})
+	slices.Sort(waits)
+	t.Logf("half of %d are in after %v, all after %v", clients, waits[clients/2], waits[clients-1])
+	if text := w.readLog(t); strings.Contains(text, "UNAVAILABLE") || strings.Contains(text, "level=WARN") || strings.Contains(text, "level=ERROR") {
+		t.Errorf("the log complains:\n%.2000s", text)
+	}
+}
+
+func loginTLS(ctx context.Context, addr, user string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) //nolint:gosec // its own
+	r := bufio.NewReader(secured)
+	if _, err := r.ReadString('\n'); err != nil {
+		return err
+	}
+	return imapCommand(secured, r, fmt.Sprintf("1 LOGIN %q %q", user, password))
 }

@@ -2,9 +2,12 @@ package postfixadmin
 
 import (
 	"crypto/tls"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"gomaild/accounts/postfixadmin/fixture"
 	"gomaild/mail"
@@ -146,5 +149,34 @@ func TestLifetime(t *testing.T) {
 	}
 	if got := (Config{CacheTTL: time.Hour}).withDefaults().CacheTTL; got != maxCacheTTL {
 		t.Errorf("a positive answer may be kept for %v", got)
+	}
+}
+
+// TestCrowd: everybody comes back at once, as after a failover. The database sees
+// no more connections than are allowed (it would refuse them), and everybody gets
+// an answer.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	const users, connections = 400, 6
+	s := mariadb.Server(t)
+	name := fixture.MySQL(t, s, fixture.RowsRelease)
+	var rows []string
+	for i := range users {
+		rows = append(rows, fmt.Sprintf("('crowd%d@example.com', 'x', '', '', 'crowd%d', 'example.com')", i, i))
+	}
+	s.Exec(t, name, "INSERT INTO mailbox (username, password, name, maildir, local_part, domain) VALUES "+strings.Join(rows, ", "))
+	s.Exec(t, "", fmt.Sprintf("CREATE USER crowd@'127.0.0.1' WITH MAX_USER_CONNECTIONS %d; GRANT ALL ON *.* TO crowd@'127.0.0.1'", connections))
+	c := onMySQL(s, name)
+	c.User, c.MaxOpen = "crowd", connections
+	db := open(t, c)
+	var asking errgroup.Group
+	for i := range users {
+		asking.Go(func() error {
+			_, _, err := db.Passwords(t.Context(), addr(fmt.Sprintf("crowd%d", i), "example.com"))
+			return err
+		})
+	}
+	if err := asking.Wait(); err != nil {
+		t.Error(err)
 	}
 }
