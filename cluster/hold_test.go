@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -156,10 +157,10 @@ func TestWatchOfHungDisk(t *testing.T) {
 			c := on(fsys, "mail1")
 			c.Now = nil
 			h := take(t, c)
-			seen := false
+			var seen atomic.Bool
 			fsys.Inject(func(op crashfs.Op) error {
 				if strings.HasPrefix(op.Kind, tt.kind) {
-					seen = true
+					seen.Store(true)
 					time.Sleep(tt.takes)
 				}
 				return nil
@@ -170,8 +171,8 @@ func TestWatchOfHungDisk(t *testing.T) {
 			err := h.Watch(ctx, 30*time.Second, fine)
 			took := time.Since(begun)
 			_, hung := errors.AsType[*HungError](err)
-			if !seen || hung != tt.hung || hung && (took < 30*time.Second || took > 33*time.Second) || !hung && err != nil {
-				t.Errorf("a %s of %v (seen: %t): %v after %v", tt.kind, tt.takes, seen, err, took)
+			if !seen.Load() || hung != tt.hung || hung && (took < 30*time.Second || took > 33*time.Second) || !hung && err != nil {
+				t.Errorf("a %s of %v (seen: %t): %v after %v", tt.kind, tt.takes, seen.Load(), err, took)
 			}
 			time.Sleep(time.Hour) // the look ends
 		})

@@ -59,6 +59,16 @@ func (w *world) tell(_ context.Context, n Notice, _ Envelope, _ message.Content,
 	return nil
 }
 
+// heard is what was told since the last call, sorted.
+func (w *world) heard() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	told := w.told
+	w.told = nil
+	slices.Sort(told)
+	return told
+}
+
 func (w *world) open(t *testing.T, fs durable.FS) (*Queue, error) {
 	t.Helper()
 	return Open(t.Context(), Config{FS: fs, Agent: w, Tell: w.tell, Epoch: 7, Settings: Settings{Lifetime: time.Hour, DelayNotice: w.delayNotice}})
