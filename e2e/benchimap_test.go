@@ -4,6 +4,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +15,45 @@ import (
 
 // corpusDir keeps the Maildirs of the benchmarks between runs.
 var corpusDir = flag.String("corpus", "", "directory where the benchmarks keep their Maildirs, on the file system of the temporary directory")
+
+// profileDir gets a processor profile of gomaild for each comparison.
+var profileDir = flag.String("profiles", "", "directory for a processor profile of the server under each benchmark beside Dovecot")
+
+// profile runs job for three seconds more, for a profile of it.
+func (p *pair) profile(b *testing.B, job func(turn int) error) {
+	b.Helper()
+	if *profileDir == "" {
+		return
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.fetchProfile(filepath.Join(*profileDir, strings.ReplaceAll(b.Name(), "/", "_"))) }()
+	for turn := 0; ; turn++ {
+		if err := job(turn); err != nil {
+			b.Fatal(err)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				b.Fatal(err)
+			}
+			return
+		default:
+		}
+	}
+}
+
+func (p *pair) fetchProfile(name string) error {
+	resp, err := http.Get(p.ours.pprof + "/debug/pprof/profile?seconds=3")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, data, 0o600)
+}
 
 // BenchmarkDovecot is gomaild and the machine's own Dovecot side by side: the
 // same Maildir (links to the same files), the same client, in turns, on
@@ -101,6 +143,7 @@ func (p *pair) compare(b *testing.B, turns, n int, job func(s *benchServer, turn
 		}
 	}
 	p.report(b, cost, turns*b.N, n)
+	p.profile(b, func(turn int) error { return job(p.ours, turn%turns) })
 }
 
 func (p *pair) report(b *testing.B, cost map[*benchServer]*spent, turns, n int) {

@@ -30,6 +30,7 @@ type benchServer struct {
 	master      int // process
 	home        func(user string) string
 	owner       int // of files
+	pprof       string
 }
 
 // cpu is the processor time that the server and its processes used, those that
@@ -102,7 +103,8 @@ func processes(tb testing.TB, master int) []process {
 // ourServer starts gomaild with n users "u0@example.test" and so on.
 func ourServer(b *testing.B, users int) (*benchServer, *world) {
 	b.Helper()
-	w := newWorldWith(b, "", "trusted_networks = [\"127.0.0.0/8\"]\n")
+	metrics := fmt.Sprintf("%s:%d", host, peertest.FreePort(b))
+	w := newWorldWith(b, fmt.Sprintf("metrics.address = %q\nmetrics.pprof = true\n", metrics), "trusted_networks = [\"127.0.0.0/8\"]\n")
 	hash := peertest.Run(b, "", peertest.Need(b, "sqlite3", "sqlite3"), filepath.Join(w.dir, "accounts.sqlite"),
 		"SELECT password FROM mailbox WHERE username='alice@example.test'")
 	var sql strings.Builder
@@ -115,7 +117,7 @@ func ourServer(b *testing.B, users int) (*benchServer, *world) {
 	sql.WriteString("COMMIT;")
 	peertest.Run(b, sql.String(), "sqlite3", filepath.Join(w.dir, "accounts.sqlite"))
 	w.start(b)
-	return &benchServer{name: "gomaild", imap: w.addr(w.imap), imaps: w.addr(w.imaps), pop3: w.addr(w.pop3), master: w.cmd.Process.Pid, home: w.maildir, owner: os.Getuid()}, w
+	return &benchServer{name: "gomaild", imap: w.addr(w.imap), imaps: w.addr(w.imaps), pop3: w.addr(w.pop3), master: w.cmd.Process.Pid, home: w.maildir, owner: os.Getuid(), pprof: "http://" + metrics}, w
 }
 
 func benchUser(i int) string { return fmt.Sprintf("u%d@example.test", i) }

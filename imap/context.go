@@ -93,11 +93,12 @@ func (l *liveSearch) update(ctx context.Context, s *session) error {
 	}
 	kept := s.box.mailbox.Reader()
 	defer func() { s.warn("close what is kept of messages", kept.Close()) }()
+	c := &candidate{box: s.box, known: kept}
 	for i, m := range known.Messages {
 		if m.ModSeq <= l.until {
 			continue
 		}
-		matches, err := l.search.matches(ctx, s, kept, i)
+		matches, err := l.search.matches(ctx, s, c, i)
 		if err != nil && !errors.Is(err, storage.ErrExpunged) {
 			return err // it is looked at again with the next change
 		}
@@ -188,7 +189,8 @@ func (l *liveSearch) putIn(ctx context.Context, s *session, known storage.Reader
 
 // row reads what a message is compared by.
 func (r *sortMessages) row(ctx context.Context, s *session, known storage.Reader, i int) (sortRow, error) {
-	h, err := s.readHeader(ctx, known, s.box.known.Messages[i].UID, r.wanted)
+	h := new(header)
+	err := s.readHeader(ctx, known, s.box.known.Messages[i].UID, r.wanted, h)
 	if err != nil && !errors.Is(err, storage.ErrExpunged) {
 		return sortRow{}, err
 	}

@@ -373,6 +373,10 @@ func (item fetchItem) printTo(s *session, m *fetched) error {
 		s.printKept(item, m)
 		return nil
 	}
+	if item.section.isWhole() && m.facts.WireSize <= wholeAtOnce {
+		s.printWhole(item, m)
+		return nil
+	}
 	r, size, ok, err := item.section.extract(m)
 	if err != nil {
 		return err

@@ -44,18 +44,21 @@ type header struct {
 	text  [fieldCount]string // unfolded, not decoded
 }
 
-// readHeaders reads what is wanted of messages, in their order.
+// readHeaders reads what is wanted of messages, in their order. The header is
+// valid until the next.
 func (s *session) readHeaders(ctx context.Context, hits []int, wanted fieldMask, each func(*header)) error {
 	progress := s.newProgress(len(hits))
 	known := s.box.mailbox.Reader()
 	defer func() { s.warn("close what is kept of messages", known.Close()) }()
+	h := new(header)
 	for n, i := range hits {
 		progress.at(n)
-		h, err := s.readHeader(ctx, known, s.box.known.Messages[i].UID, wanted)
+		*h = header{}
+		err := s.readHeader(ctx, known, s.box.known.Messages[i].UID, wanted, h)
 		if err != nil && !errors.Is(err, storage.ErrExpunged) {
 			return err
 		}
-		if ctx.Err() != nil {
+		if n%64 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		each(h)
@@ -63,17 +66,20 @@ func (s *session) readHeaders(ctx context.Context, hits []int, wanted fieldMask,
 	return nil
 }
 
-// readHeader returns what could be read also with an error.
-func (s *session) readHeader(ctx context.Context, known storage.Reader, uid storage.UID, wanted fieldMask) (h *header, err error) {
-	h = new(header)
+// readHeader puts into h what could be read, also with an error.
+func (s *session) readHeader(ctx context.Context, known storage.Reader, uid storage.UID, wanted fieldMask, h *header) (err error) {
 	if wanted == 0 {
 		h.facts, err = known.Facts(ctx, uid)
-		return h, err
+		return err
+	}
+	if wanted == fieldDate.set() {
+		h.date, h.facts, err = known.Sent(ctx, uid)
+		return err
 	}
 	digest, facts, err := known.Digest(ctx, uid)
 	h.facts = facts
 	if err != nil {
-		return h, err
+		return err
 	}
 	if wanted&fieldDate.set() != 0 {
 		h.date = digest.Sent()
@@ -84,22 +90,22 @@ func (s *session) readHeader(ctx context.Context, known storage.Reader, uid stor
 				h.text[f], _ = digest.Field(keptFields[f])
 			}
 		}
-		return h, nil
+		return nil
 	}
 	content, err := s.box.mailbox.Content(ctx, uid)
 	if err != nil {
-		return h, err
+		return err
 	}
 	defer func() { s.warn("close message", content.Close()) }()
 	for f, err := range message.Fields(content, message.Span{Len: content.Size()}) {
 		if err != nil {
-			return h, err
+			return err
 		}
 		if wanted &^= h.take(f, wanted); wanted == 0 {
 			break
 		}
 	}
-	return h, nil
+	return nil
 }
 
 // take keeps a field that is wanted and returns which it is.

@@ -100,9 +100,10 @@ func (r *search) find(ctx context.Context, s *session) ([]int, error) {
 	known := s.box.mailbox.Reader()
 	defer func() { s.warn("close what is kept of messages", known.Close()) }()
 	progress := s.newProgress(len(s.box.known.Messages))
+	c := &candidate{box: s.box, known: known}
 	for i := range s.box.known.Messages {
 		progress.at(i)
-		ok, err := r.matches(ctx, s, known, i)
+		ok, err := r.matches(ctx, s, c, i)
 		switch {
 		case errors.Is(err, storage.ErrExpunged): // gone while we looked: it matches nothing
 		case err != nil:
@@ -115,13 +116,16 @@ func (r *search) find(ctx context.Context, s *session) ([]int, error) {
 }
 
 // matches looks at one message; what is opened for it is closed again.
-func (r *search) matches(ctx context.Context, s *session, known storage.Reader, i int) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
+func (r *search) matches(ctx context.Context, s *session, c *candidate, i int) (bool, error) {
+	if i%64 == 0 && ctx.Err() != nil {
+		return false, ctx.Err()
 	}
-	c := &candidate{box: s.box, index: i, msg: s.box.known.Messages[i], known: known}
+	c.index, c.msg, c.read = i, s.box.known.Messages[i], false
 	ok, err := r.key.match(ctx, c)
-	s.warn("close message", c.close())
+	if c.opened != nil {
+		s.warn("close message", c.opened.Close())
+		c.opened = nil
+	}
 	return ok, err
 }
 

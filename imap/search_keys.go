@@ -90,13 +90,6 @@ func (c *candidate) structure(ctx context.Context) (*message.Part, error) {
 	return &summary.Root, nil
 }
 
-func (c *candidate) close() error {
-	if c.opened == nil {
-		return nil
-	}
-	return c.opened.Close()
-}
-
 // setKey is a sequence set or UID set.
 type setKey struct {
 	set   wire.NumSet

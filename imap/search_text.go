@@ -133,30 +133,43 @@ func headerKey(name, text string) searchKey {
 
 // sentDate is the day of the Date field, zero without one.
 func (c *candidate) sentDate(ctx context.Context) (time.Time, error) {
-	digest, err := c.kept(ctx)
-	return digest.Sent(), err
+	if c.read {
+		return c.digest.Sent(), nil
+	}
+	t, _, err := c.known.Sent(ctx, c.msg.UID)
+	return t, err
 }
 
 // textKey is BODY, and with header TEXT: decoded text of the message contains
 // text. Attachments that are no text are not searched.
 func textKey(text string, header bool) searchKey {
+	t := &textSearch{needle: text, bytes: []byte(text)}
+	t.atOnce = !strings.ContainsAny(text, "\r\n") // which text that is read as it is stored has otherwise
 	return searchKey{costBody, func(ctx context.Context, c *candidate) (bool, error) {
 		root, err := c.structure(ctx)
 		if err != nil {
 			return false, err
 		}
-		t := textSearch{c.opened, text}
+		if err := t.open(c.opened); err != nil {
+			return false, err
+		}
 		return t.part(root, header)
 	}}
 }
 
+// textSearch looks for text in one message after the other.
 type textSearch struct {
-	content storage.Content
 	needle  string
+	bytes   []byte // of needle
+	atOnce  bool
+	content storage.Content
+	whole   []byte // the message, if it is small; else nil
+	decoded []byte // buffers
+	folded  []byte
 }
 
 // part searches a part and those in it. The depth is limited by the parser.
-func (t textSearch) part(p *message.Part, header bool) (bool, error) {
+func (t *textSearch) part(p *message.Part, header bool) (bool, error) {
 	if header {
 		if ok, err := t.header(p); ok || err != nil {
 			return ok, err
@@ -170,12 +183,18 @@ func (t textSearch) part(p *message.Part, header bool) (bool, error) {
 	if len(p.Parts) > 0 || !strings.EqualFold(p.Type, "text") && !p.IsMessage() {
 		return false, nil
 	}
+	if found, known := t.inBody(p); known {
+		return found, nil
+	}
 	body := message.DecodeBody(message.NewWireReader(t.content, p.Body), p.Encoding)
 	body, _ = message.CharsetReader(charsetOf(p), body) // unknown: as it stands
 	return contains(body, t.needle)
 }
 
-func (t textSearch) header(p *message.Part) (bool, error) {
+func (t *textSearch) header(p *message.Part) (bool, error) {
+	if found, known := t.inHeader(p); known {
+		return found, nil
+	}
 	for f, err := range message.Fields(t.content, p.Header) {
 		if err != nil {
 			return false, err

@@ -168,6 +168,23 @@ func (s *session) printFields(names []string) {
 // needsStructure reports whether the message must be taken apart for it.
 func (sec *section) needsStructure() bool { return len(sec.path) > 0 || sec.text != wholeBody }
 
+// wholeAtOnce is the longest message that is read into the response at once.
+const wholeAtOnce = 64 << 10
+
+// isWhole reports BODY[] without <>.
+func (sec *section) isWhole() bool { return !sec.needsStructure() && !sec.partial }
+
+// printWhole prints a whole message.
+func (s *session) printWhole(item fetchItem, m *fetched) {
+	s.enc.Raw(item.name)
+	if item.name == "BODY" {
+		s.printSection(item.section)
+	}
+	s.enc.Byte(' ')
+	span := message.Span{Len: m.content.Size()}
+	s.enc.LiteralInto(int(m.facts.WireSize), func(buf []byte) (int, error) { return message.WireInto(buf, m.content, span) })
+}
+
 // extract finds the octets of a section and their number. ok is false for a
 // part that does not exist.
 func (sec *section) extract(m *fetched) (r io.Reader, size int64, ok bool, err error) {

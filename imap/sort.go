@@ -3,6 +3,7 @@ package imap
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -35,8 +36,19 @@ type sortValue struct {
 	text   string
 }
 
+// textValue is that of a text: its first octets, as a number, decide most
+// comparisons.
+func textValue(text string) sortValue {
+	var first [8]byte
+	copy(first[:], text)
+	return sortValue{number: int64(binary.BigEndian.Uint64(first[:]) ^ 1<<63), text: text}
+}
+
 func (v sortValue) compare(w sortValue) int {
-	return cmp.Or(cmp.Compare(v.number, w.number), strings.Compare(v.text, w.text))
+	if v.number != w.number {
+		return cmp.Compare(v.number, w.number)
+	}
+	return strings.Compare(v.text, w.text)
 }
 
 // sortKeys: RFC 5256 section 3, RFC 5957 section 3.
@@ -54,7 +66,7 @@ var sortKeys = map[string]sortKey{
 
 func sortSubject(h *header) sortValue {
 	base, _ := h.baseSubject()
-	return sortValue{text: base}
+	return textValue(base)
 }
 
 func parseSort(byUID bool) func(*grammar) request {
@@ -149,7 +161,7 @@ func (r *sortMessages) order(ctx context.Context, s *session, hits []int) ([]int
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(rows, r.compare)
+	slices.SortFunc(rows, func(a, b sortRow) int { return cmp.Or(r.compare(a, b), cmp.Compare(a.index, b.index)) })
 	sorted := make([]int, len(rows))
 	for n, row := range rows {
 		sorted[n] = row.index
@@ -160,7 +172,7 @@ func (r *sortMessages) order(ctx context.Context, s *session, hits []int) ([]int
 // localPart is the addr-mailbox of the first address.
 func (h *header) localPart(f headerField) sortValue {
 	first, _ := h.first(f)
-	return sortValue{text: fold(first.Local)}
+	return textValue(fold(first.Local))
 }
 
 // displayName is what a client shows of the first address: the name, or the
@@ -170,11 +182,11 @@ func (h *header) displayName(f headerField) sortValue {
 	name := message.DecodeHeader(first.Name)
 	switch {
 	case !there:
-		return sortValue{}
+		return textValue("")
 	case first.GroupStart:
 		name = message.DecodeHeader(first.Local)
 	case name == "":
 		name = first.Local + "@" + first.Domain
 	}
-	return sortValue{text: fold(name)}
+	return textValue(fold(name))
 }

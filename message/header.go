@@ -69,7 +69,7 @@ const maxName = 998
 // read, so memory does not depend on it.
 func HeaderFields(c Content, header Span, names []string, not bool) (r io.Reader, wireSize int64, err error) {
 	open := func() *wireReader {
-		return &wireReader{src: &fieldFilter{lines: newLineScanner(c, header), names: names, not: not, keep: not}}
+		return &wireReader{size: header.Len, src: &fieldFilter{lines: newLineScanner(c, header), names: names, not: not, keep: not}}
 	}
 	wireSize, err = io.Copy(io.Discard, open())
 	if err != nil {

@@ -219,6 +219,45 @@ func wireForm(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\n", "\r\n")
 }
 
+// FuzzWireInto: all at once is what a reader gives.
+func FuzzWireInto(f *testing.F) {
+	f.Add("a\nb\r\n\n\r\r\nc\r", 0)
+	f.Add("\n\n\n", 1)
+	f.Fuzz(func(t *testing.T, stored string, wrong int) {
+		want, err := io.ReadAll(NewWireReader(strings.NewReader(stored), Span{Len: int64(len(stored))}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		span := Span{Len: int64(len(stored))}
+		buf := make([]byte, len(want))
+		n, err := WireInto(buf, strings.NewReader(stored), span)
+		if err != nil || string(buf[:n]) != string(want) {
+			t.Errorf("%q, %v, want %q", buf[:n], err, want)
+		}
+		buf = make([]byte, max(0, len(want)+wrong%10)) // sizes that were kept may be wrong
+		if n, err := WireInto(buf, strings.NewReader(stored), span); err != nil || n > len(buf) {
+			t.Error(n, err)
+		}
+	})
+}
+
+// FuzzAppendDecodedBody: all at once is what a reader gives.
+func FuzzAppendDecodedBody(f *testing.F) {
+	f.Add("a=3D=\nb =\r\n=\n=4\n==41 \t\n=")
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, encoding := range []string{"7bit", "quoted-printable"} {
+			want, err := io.ReadAll(DecodeBody(strings.NewReader(body), encoding))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ok := AppendDecodedBody(nil, []byte(body), encoding)
+			if len(body) < 4000 && (!ok || string(got) != string(want)) {
+				t.Errorf("%s: %q, want %q", encoding, got, want)
+			}
+		}
+	})
+}
+
 func FuzzWireReader(f *testing.F) {
 	f.Add("a\nb\r\nc\r\r\n\n", int64(2), int64(3))
 	f.Fuzz(func(t *testing.T, content string, off, n int64) {

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -20,6 +21,52 @@ func DecodeBody(r io.Reader, encoding string) io.Reader {
 		return &qpReader{src: bufio.NewReaderSize(r, 4096)}
 	}
 	return r
+}
+
+// AppendDecodedBody adds to dst what DecodeBody gives of body, all at once. Lines
+// may be longer than DecodeBody's. The second result is false for an encoding
+// that it leaves to DecodeBody.
+func AppendDecodedBody(dst, body []byte, encoding string) ([]byte, bool) {
+	switch strings.ToLower(encoding) {
+	case "", "7bit", "8bit", "binary":
+		return append(dst, body...), true
+	case "quoted-printable":
+	default:
+		return dst, false
+	}
+	for len(body) > 0 {
+		end := bytes.IndexByte(body, '\n') + 1
+		if end == 0 {
+			end = len(body)
+		}
+		line := body[:end]
+		body = body[end:]
+		eol := line[len(line)-eolLen(line):]
+		text := trimBlanks(line[:len(line)-len(eol)])
+		if len(text) > 0 && text[len(text)-1] == '=' { // a soft line break
+			dst = appendQP(dst, text[:len(text)-1])
+			continue
+		}
+		dst = append(appendQP(dst, text), eol...)
+	}
+	return dst, true
+}
+
+// appendQP adds b with its escapes decoded.
+func appendQP(dst, b []byte) []byte {
+	for {
+		i := bytes.IndexByte(b, '=')
+		if i < 0 || i+2 >= len(b) {
+			return append(dst, b...)
+		}
+		hi, ok1 := hexDigit(b[i+1])
+		lo, ok2 := hexDigit(b[i+2])
+		if !ok1 || !ok2 {
+			dst, b = append(dst, b[:i+1]...), b[i+1:]
+			continue
+		}
+		dst, b = append(append(dst, b[:i]...), hi<<4|lo), b[i+3:]
+	}
 }
 
 // base64Reader decodes groups of four characters of the alphabet, whatever
@@ -139,19 +186,4 @@ func trimBlanks(b []byte) []byte {
 }
 
 // decodeQP decodes the escapes of b in place.
-func decodeQP(b []byte) []byte {
-	out := b[:0]
-	for i := 0; i < len(b); i++ {
-		if b[i] == '=' && i+2 < len(b) {
-			hi, ok1 := hexDigit(b[i+1])
-			lo, ok2 := hexDigit(b[i+2])
-			if ok1 && ok2 {
-				out = append(out, hi<<4|lo)
-				i += 2
-				continue
-			}
-		}
-		out = append(out, b[i])
-	}
-	return out
-}
+func decodeQP(b []byte) []byte { return appendQP(b[:0], b) }

@@ -2,13 +2,52 @@ package message
 
 import (
 	"bytes"
+	"errors"
 	"io"
 )
+
+// WireInto puts the wire form of a span into buf, which is as long as that is, and
+// returns how much there is of it: less where the content is not what its sizes
+// say. It reads once, and copies nothing twice.
+func WireInto(buf []byte, c io.ReaderAt, s Span) (int, error) {
+	extra := int64(len(buf)) - s.Len // line ends that get a CR
+	if extra < 0 {
+		buf, extra = buf[:0], 0
+	}
+	stored := buf[extra:]
+	n, err := c.ReadAt(stored, s.Off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	stored = stored[:n]
+	if extra == 0 {
+		return n, nil
+	}
+	at := 0 // never beyond the beginning of stored while there are CRs left to add
+	lastCR := false
+	for len(stored) > 0 && len(buf)-at > len(stored) {
+		i := bytes.IndexByte(stored, '\n')
+		if i < 0 {
+			break
+		}
+		lone := i > 0 && stored[i-1] != '\r' || i == 0 && !lastCR
+		at += copy(buf[at:], stored[:i])
+		stored = stored[i+1:]
+		if lone {
+			buf[at] = '\r'
+			at++
+		}
+		buf[at] = '\n'
+		at++
+		lastCR = false
+	}
+	return at + copy(buf[at:], stored), nil
+}
 
 // NewWireReader reads a span in wire form: a lone LF becomes CRLF, everything
 // else stays as it is stored.
 func NewWireReader(c Content, s Span) io.Reader {
-	return &wireReader{src: io.NewSectionReader(c, s.Off, s.Len)}
+	return &wireReader{src: io.NewSectionReader(c, s.Off, s.Len), size: s.Len}
 }
 
 // Section reads n wire octets of a span from wire offset off, fewer where it
@@ -23,13 +62,14 @@ func Section(c Content, s Span, wireSize, off, n int64) io.Reader {
 	if wireSize == s.Len {
 		return io.NewSectionReader(c, s.Off+off, n)
 	}
-	w := &wireReader{src: io.NewSectionReader(c, s.Off, s.Len), drop: off}
+	w := &wireReader{src: io.NewSectionReader(c, s.Off, s.Len), size: s.Len, drop: off}
 	return io.LimitReader(w, n)
 }
 
 // wireReader turns stored line ends into CRLF.
 type wireReader struct {
 	src    io.Reader
+	size   int64 // of src at most
 	buf    []byte
 	rest   []byte // of buf, not yet given out
 	lastCR bool   // the octet before rest was CR
@@ -64,7 +104,7 @@ func (w *wireReader) fill() error {
 		return w.err
 	}
 	if w.buf == nil {
-		w.buf = make([]byte, windowSize)
+		w.buf = make([]byte, min(windowSize, max(w.size, 1)))
 	}
 	n, err := w.src.Read(w.buf)
 	w.rest, w.err = w.buf[:n], err

@@ -173,6 +173,9 @@ type Reader interface {
 	// Digest is a message parsed, once for all who ask, and its facts. What it
 	// shows is valid until the next call. ErrExpunged.
 	Digest(ctx context.Context, uid UID) (message.Digest, Facts, error)
+	// Sent is the Date field of a message, zero if it has none, and its facts.
+	// ErrExpunged.
+	Sent(ctx context.Context, uid UID) (time.Time, Facts, error)
 	Close() error
 }
 

@@ -97,6 +97,21 @@ func (e *Encoder) LiteralOctets(octets []byte) {
 	e.buf = append(e.buf, octets...)
 }
 
+// LiteralInto prints a literal of size octets, which fill puts into the buffer
+// itself; fewer than that break the Encoder, as in Literal.
+func (e *Encoder) LiteralInto(size int, fill func(buf []byte) (int, error)) {
+	if e.err != nil {
+		return
+	}
+	e.buf = append(e.buf, '{')
+	e.buf = strconv.AppendInt(e.buf, int64(size), 10)
+	e.buf = append(e.buf, "}\r\n"...)
+	at := len(e.buf)
+	e.buf = slices.Grow(e.buf, size)[:at+size]
+	n, err := fill(e.buf[at:])
+	e.fail(int64(n), int64(size), err)
+}
+
 // CRLF ends a response. Sending may happen here, and in Literal.
 func (e *Encoder) CRLF() {
 	e.buf = append(e.buf, '\r', '\n')

@@ -14,7 +14,8 @@ import (
 // os.Root opens each directory on the way: a delivery makes 15 descriptors that
 // way, and a third of the server's own work on a message was in them. The
 // kernel holds what os.Root holds, that no name and no link leads out of the
-// tree. Only the calls that each delivery makes go this way.
+// tree. Only the calls that each delivery makes, or each message of a large
+// mailbox, go this way.
 type beneath struct {
 	dir  *os.File
 	conn syscall.RawConn
@@ -82,14 +83,14 @@ func (b *beneath) rename(oldname, newname string) error {
 	if !isPlain(oldname) || !isPlain(newname) {
 		return errBeneath
 	}
-	from, err := b.parent(oldname)
+	from, err := b.parent("rename", oldname)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(from)
 	to := from
 	if path.Dir(newname) != path.Dir(oldname) {
-		if to, err = b.parent(newname); err != nil {
+		if to, err = b.parent("rename", newname); err != nil {
 			return err
 		}
 		defer unix.Close(to)
@@ -100,11 +101,52 @@ func (b *beneath) rename(oldname, newname string) error {
 	return nil
 }
 
+// link is os.Root.Link.
+func (b *beneath) link(oldname, newname string) error {
+	if !isPlain(oldname) || !isPlain(newname) {
+		return errBeneath
+	}
+	from, err := b.parent("link", oldname)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(from)
+	to, err := b.parent("link", newname)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(to)
+	if err := unix.Linkat(from, path.Base(oldname), to, path.Base(newname), 0); err != nil {
+		return &fs.PathError{Op: "link", Path: oldname + " -> " + newname, Err: err}
+	}
+	return nil
+}
+
+// remove is os.Root.Remove for a file; of a directory os.Root has to be asked.
+func (b *beneath) remove(name string) error {
+	if !isPlain(name) {
+		return errBeneath
+	}
+	dir, err := b.parent("remove", name)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	switch err := unix.Unlinkat(dir, path.Base(name), 0); err {
+	case nil:
+		return nil
+	case unix.EISDIR, unix.EPERM:
+		return errBeneath
+	default:
+		return &fs.PathError{Op: "remove", Path: name, Err: err}
+	}
+}
+
 // parent opens the directory that name is in, to name things in it only.
-func (b *beneath) parent(name string) (fd int, err error) {
+func (b *beneath) parent(op, name string) (fd int, err error) {
 	fd, err = b.open(path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil && err != errBeneath {
-		err = &fs.PathError{Op: "rename", Path: name, Err: err}
+		err = &fs.PathError{Op: op, Path: name, Err: err}
 	}
 	return fd, err
 }

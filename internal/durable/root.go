@@ -132,7 +132,12 @@ func (r *Root) Rename(oldname, newname string) error {
 }
 
 // Link makes a hard link.
-func (r *Root) Link(oldname, newname string) error { return pathError(r.root.Link(oldname, newname)) }
+func (r *Root) Link(oldname, newname string) error {
+	if err := r.beneath.link(oldname, newname); err != errBeneath {
+		return err
+	}
+	return pathError(r.root.Link(oldname, newname))
+}
 
 // Symlink makes a symbolic link. A target outside of the tree can be written,
 // not followed.
@@ -150,7 +155,12 @@ func pathError(err error) error {
 func (r *Root) Readlink(name string) (string, error) { return r.root.Readlink(name) }
 
 // Remove removes a file or an empty directory.
-func (r *Root) Remove(name string) error { return r.root.Remove(name) }
+func (r *Root) Remove(name string) error {
+	if err := r.beneath.remove(name); err != errBeneath {
+		return err
+	}
+	return r.root.Remove(name)
+}
 
 // ReadDirNames lists a directory.
 func (r *Root) ReadDirNames(name string) ([]string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"gomaild/message"
 	"gomaild/storage"
@@ -229,6 +230,14 @@ func (r reader) Facts(ctx context.Context, uid storage.UID) (storage.Facts, erro
 		return storage.Facts{}, err
 	}
 	return r.Reader.Facts(ctx, uid)
+}
+
+// Sent implements storage.Reader.
+func (r reader) Sent(ctx context.Context, uid storage.UID) (time.Time, storage.Facts, error) {
+	if err := r.mailbox.mayRead(ctx); err != nil {
+		return time.Time{}, storage.Facts{}, err
+	}
+	return r.Reader.Sent(ctx, uid)
 }
 
 // Digest implements storage.Reader.

@@ -26,7 +26,20 @@ type Facts struct {
 	Arrived int64  // INTERNALDATE, nanoseconds since 1970
 	Stored  int64  // octets of the file
 	Wire    int64  // RFC822.SIZE
+	Date    Date   // of a message with a digest
+	Sent    int64  // the Date field, seconds since 1970
+	Zone    int16  // of Sent, minutes east of UTC
 }
+
+// Date says what is known of the Date field.
+type Date uint8
+
+// What can be known of it.
+const (
+	DateUnknown Date = iota // nobody looked
+	DateMissing             // or unreadable
+	DateKnown
+)
 
 // Sizes of the files' pieces in octets.
 const (
@@ -98,6 +111,9 @@ func AppendFacts(dst []byte, f Facts) []byte {
 	binary.LittleEndian.PutUint64(line[24:], uint64(f.Arrived))
 	binary.LittleEndian.PutUint64(line[32:], uint64(f.Stored))
 	binary.LittleEndian.PutUint64(line[40:], uint64(f.Wire))
+	binary.LittleEndian.PutUint64(line[48:], uint64(f.Sent))
+	binary.LittleEndian.PutUint16(line[56:], uint16(f.Zone))
+	line[58] = byte(f.Date)
 	return append(dst, seal(line[:])...)
 }
 
@@ -115,7 +131,9 @@ func ParseFacts(line []byte) (Facts, bool) {
 		Arrived: int64(binary.LittleEndian.Uint64(line[24:])),
 		Stored:  int64(binary.LittleEndian.Uint64(line[32:])),
 		Wire:    int64(binary.LittleEndian.Uint64(line[40:])),
+		Sent:    int64(binary.LittleEndian.Uint64(line[48:])),
+		Zone:    int16(binary.LittleEndian.Uint16(line[56:])),
+		Date:    Date(line[58]),
 	}
-	spare := binary.LittleEndian.Uint64(line[48:]) | uint64(binary.LittleEndian.Uint32(line[56:]))
-	return f, spare == 0 && f.UID != 0 && f.Offset >= 0 && f.Stored >= 0 && f.Wire >= f.Stored
+	return f, f.Date <= DateKnown && line[59] == 0 && f.UID != 0 && f.Offset >= 0 && f.Stored >= 0 && f.Wire >= f.Stored
 }

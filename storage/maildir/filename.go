@@ -174,8 +174,20 @@ func leadingNumber(s string) uint64 {
 	return n
 }
 
-// byArrival orders base names as new UIDs are given out.
-func byArrival(a, b string) int {
-	x, y := nameArrival(a), nameArrival(b)
-	return cmp.Or(cmp.Compare(x.sec, y.sec), cmp.Compare(x.usec, y.usec), cmp.Compare(a, b))
+// sortByArrival orders base names as new UIDs are given out.
+func sortByArrival(bases []string) {
+	type row struct {
+		arrival
+		base string
+	}
+	rows := make([]row, len(bases))
+	for i, base := range bases {
+		rows[i] = row{nameArrival(base), base}
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.sec, b.sec), cmp.Compare(a.usec, b.usec), cmp.Compare(a.base, b.base))
+	})
+	for i := range rows {
+		bases[i] = rows[i].base
+	}
 }

@@ -28,7 +28,7 @@ func (f foreign) names(dir string) []string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	slices.SortFunc(names, byArrival)
+	sortByArrival(names)
 	return names
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
-	"slices"
 	"time"
 
 	"gomaild/storage"
@@ -22,7 +21,7 @@ func (m *mailbox) number(r *reading) error {
 			return err
 		}
 	}
-	slices.SortFunc(r.added, byArrival)
+	sortByArrival(r.added)
 	entries, err := list.number(r.added)
 	if err != nil {
 		return err

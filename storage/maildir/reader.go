@@ -32,6 +32,7 @@ type reader struct {
 
 	lines []index.Facts // not written yet
 	data  []byte
+	zones map[int16]*time.Location
 	last  []byte // the digest given out last, where it is not kept
 }
 
@@ -121,21 +122,30 @@ func (r *reader) Facts(ctx context.Context, uid storage.UID) (storage.Facts, err
 			return err
 		}
 		facts = storage.Facts{WireSize: s.wire, StoredSize: s.stored, InternalDate: st.ModTime()}
-		r.keep(uid, f, facts, nil)
+		r.keep(uid, f, facts, nil, time.Time{})
 		return nil
 	})
 	return facts, r.h.wrap("look at", err)
 }
 
 // keep notes what was found out.
-func (r *reader) keep(uid storage.UID, f file, facts storage.Facts, digest []byte) {
-	r.keepLine(index.Facts{
+func (r *reader) keep(uid storage.UID, f file, facts storage.Facts, digest []byte, sent time.Time) {
+	line := index.Facts{
 		UID:     uid,
 		Name:    f.nameSum(),
 		Arrived: facts.InternalDate.UnixNano(),
 		Stored:  facts.StoredSize,
 		Wire:    facts.WireSize,
-	}, digest)
+	}
+	switch {
+	case digest == nil:
+	case sent.IsZero():
+		line.Date = index.DateMissing
+	default:
+		_, zone := sent.Zone()
+		line.Date, line.Sent, line.Zone = index.DateKnown, sent.Unix(), int16(zone/60)
+	}
+	r.keepLine(line, digest)
 }
 
 func (r *reader) keepLine(line index.Facts, digest []byte) {
@@ -167,6 +177,36 @@ func (r *reader) Digest(ctx context.Context, uid storage.UID) (message.Digest, s
 	return d, facts, r.h.wrap("parse", err)
 }
 
+// Sent implements storage.Reader.
+func (r *reader) Sent(ctx context.Context, uid storage.UID) (time.Time, storage.Facts, error) {
+	if f, known := r.known(uid); known {
+		switch f.Date {
+		case index.DateMissing:
+			return time.Time{}, factsOf(f), nil
+		case index.DateKnown:
+			return time.Unix(f.Sent, 0).In(r.zone(f.Zone)), factsOf(f), nil
+		}
+	}
+	d, facts, err := r.Digest(ctx, uid)
+	return d.Sent(), facts, err
+}
+
+// zone is that of a number of minutes.
+func (r *reader) zone(minutes int16) *time.Location {
+	if minutes == 0 {
+		return time.UTC
+	}
+	zone := r.zones[minutes]
+	if zone == nil {
+		if len(r.zones) > 100 || r.zones == nil {
+			r.zones = map[int16]*time.Location{}
+		}
+		zone = time.FixedZone("", int(minutes)*60)
+		r.zones[minutes] = zone
+	}
+	return zone
+}
+
 // digest parses a message.
 func (r *reader) digest(uid storage.UID, f file) (facts storage.Facts, err error) {
 	c, err := r.h.openContent(f)
@@ -187,7 +227,7 @@ func (r *reader) digest(uid storage.UID, f file) (facts storage.Facts, err error
 		r.h.remember(uid, s)
 	}
 	if len(r.last) <= maxDigest {
-		r.keep(uid, f, facts, r.last)
+		r.keep(uid, f, facts, r.last, d.Sent())
 	}
 	return facts, nil
 }

@@ -66,7 +66,7 @@ func (m *mailbox) refresh(ctx context.Context) error {
 		return err
 	}
 	if r.needsLock() {
-		return m.settle(ctx)
+		return m.settle(ctx, r, looked)
 	}
 	return m.adopt(r, looked)
 }
@@ -204,13 +204,20 @@ func (r *reading) needsLock() bool {
 	return false
 }
 
-// settle puts right under the lock what needs it.
-func (m *mailbox) settle(ctx context.Context) error {
+// settle puts right under the lock what needs it. What was read before counts if
+// nothing can have changed since.
+func (m *mailbox) settle(ctx context.Context, r *reading, looked time.Time) error {
 	lock, err := m.lock(ctx)
 	if err != nil {
 		return noMailbox(err)
 	}
-	return errors.Join(m.settleLocked(ctx, lock), lock.unlock())
+	seen, err := m.stamps()
+	if err == nil && seen == r.stamps && seen.settledAt(looked) {
+		err = m.putRight(ctx, r, lock, looked)
+	} else {
+		err = m.settleLocked(ctx, lock)
+	}
+	return errors.Join(err, lock.unlock())
 }
 
 func (m *mailbox) settleLocked(ctx context.Context, lock *dotlock) error {
@@ -223,6 +230,11 @@ func (m *mailbox) settleLocked(ctx context.Context, lock *dotlock) error {
 	if err != nil {
 		return err
 	}
+	return m.putRight(ctx, r, lock, looked)
+}
+
+// putRight does what a reading needs.
+func (m *mailbox) putRight(ctx context.Context, r *reading, lock *dotlock, looked time.Time) error {
 	if err := m.separateTwins(r); err != nil {
 		return err
 	}

@@ -486,6 +486,12 @@ func (r reader) Digest(_ context.Context, uid storage.UID) (message.Digest, stor
 	return m.digest, m.info.Facts, nil
 }
 
+// Sent implements storage.Reader.
+func (r reader) Sent(ctx context.Context, uid storage.UID) (time.Time, storage.Facts, error) {
+	d, facts, err := r.Digest(ctx, uid)
+	return d.Sent(), facts, err
+}
+
 // Close implements storage.Reader.
 func (reader) Close() error { return nil }
 
