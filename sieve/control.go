@@ -45,8 +45,11 @@ func (c *checker) offers(name string) bool {
 // takeIn puts an extension in force, and what it brings along.
 func (c *checker) takeIn(name string) {
 	c.required[name] = true
-	if name == "vnd.dovecot.imapsieve" {
+	switch name {
+	case "vnd.dovecot.imapsieve":
 		c.required["imapsieve"] = true
+	case "vacation-seconds": // RFC 6131 section 2
+		c.required["vacation"] = true
 	}
 }
 

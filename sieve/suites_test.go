@@ -1,12 +1,14 @@
 package sieve_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"gomaild/sieve"
+	"gomaild/sieve/program"
 )
 
 const suites = "../testdata/sieve"
@@ -26,8 +28,11 @@ func TestSuites(t *testing.T) {
 				t.Fatal(err)
 			}
 			passed, failed := sieve.RunTests(t.Context(), sieve.TestConfig{
-				Dir:    suites,
-				Read:   os.ReadFile,
+				Dir:  suites,
+				Read: os.ReadFile,
+				Program: func(ctx context.Context, dir string, p sieve.Program) ([]byte, error) {
+					return program.New(program.Config{Dirs: map[string]string{p.Extension: dir}}).Run(ctx, p)
+				},
 				Report: func(line string) { t.Log(line) },
 			}, filepath.Base(f), src)
 			if failed > 0 || passed == 0 {

@@ -227,6 +227,7 @@ func (s *suite) deliver(m *machine) error {
 	if err != nil {
 		return err
 	}
+	m.settlePipes()
 	keep := m.result.ImplicitKeep
 	for _, a := range m.result.Actions {
 		raw := raw

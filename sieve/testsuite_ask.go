@@ -42,7 +42,7 @@ func (m *machine) nested(s *Script) error {
 	inner.globals = map[string]string{}
 	inner.included = map[*Script]bool{}
 	err := inner.script(s)
-	m.result = inner.result
+	m.result, m.cancelled = inner.result, inner.cancelled
 	m.msg = inner.msg
 	if err != nil {
 		m.resetResult()

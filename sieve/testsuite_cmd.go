@@ -197,7 +197,7 @@ func buildTestResultReset(*checker, *call) any {
 	})
 }
 
-func (m *machine) resetResult() { m.result = &Result{ImplicitKeep: true} }
+func (m *machine) resetResult() { m.result, m.cancelled = &Result{ImplicitKeep: true}, false }
 
 func buildTestResultPrint(*checker, *call) any {
 	return does(func(m *machine) error {

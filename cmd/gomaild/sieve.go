@@ -2,15 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"gomaild/sieve"
+	"gomaild/sieve/program"
 )
 
 // sieveCommand is the tree of commands about Sieve scripts.
@@ -48,7 +52,7 @@ func (a *app) compileSieve(file string) (*sieve.Script, error) {
 	if err != nil {
 		return nil, err
 	}
-	script, err := sieve.New(sieve.Config{}).Compile(file, src, nil)
+	script, err := anySieve().CompileTrusted(file, src, includesBeside(file))
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +61,29 @@ func (a *app) compileSieve(file string) (*sieve.Script, error) {
 	}
 	return script, nil
 }
+
+// anySieve knows every extension: what a script may require here is for a
+// configuration to say.
+func anySieve() *sieve.Engine {
+	return sieve.New(sieve.Config{Place: sieve.Anywhere, Programs: programsOf("").extensions()})
+}
+
+// includesBeside finds the scripts that one includes beside it, personal or
+// global.
+func includesBeside(file string) sieve.Loader {
+	return func(_ bool, name string) ([]byte, error) {
+		return readLimited(filepath.Join(filepath.Dir(file), name+".sieve"), maxSieveFile)
+	}
+}
+
+// programDir is a directory of programs for all three extensions that run some.
+type programDir map[string]string
+
+func programsOf(dir string) programDir {
+	return programDir{"vnd.dovecot.pipe": dir, "vnd.dovecot.filter": dir, "vnd.dovecot.execute": dir}
+}
+
+func (d programDir) extensions() []string { return slices.Sorted(maps.Keys(d)) }
 
 // The most that is read of a file: a script over the engine's limit is refused
 // by the engine, so one octet more than any limit is enough.
@@ -79,7 +106,7 @@ func readLimited(name string, limit int64) ([]byte, error) {
 
 // sieveRunCommand shows what a script would do.
 func (a *app) sieveRunCommand() *cobra.Command {
-	var from, to string
+	var from, to, programs string
 	c := &cobra.Command{
 		Use:   "run FILE MESSAGE",
 		Short: "Show what a Sieve script would do with a message, and which line decided",
@@ -95,7 +122,10 @@ func (a *app) sieveRunCommand() *cobra.Command {
 				return err
 			}
 			env := &sieve.Env{Message: bytes.NewReader(msg), From: from, To: to, Now: time.Now()}
-			result, err := sieve.New(sieve.Config{}).Run(c.Context(), env, script)
+			if programs != "" {
+				env.Program = program.New(program.Config{Dirs: programsOf(programs)}).Run
+			}
+			result, err := anySieve().Run(c.Context(), env, script)
 			a.showSieve(result)
 			if err != nil {
 				fmt.Fprintln(a.err, err)
@@ -106,6 +136,7 @@ func (a *app) sieveRunCommand() *cobra.Command {
 	}
 	c.Flags().StringVarP(&from, "sender", "f", "", "the envelope sender `ADDRESS`")
 	c.Flags().StringVarP(&to, "recipient", "a", "", "the envelope recipient `ADDRESS`")
+	c.Flags().StringVar(&programs, "programs", "", "run what filter and execute name in `DIR`; without, there are no programs")
 	return c
 }
 
@@ -154,6 +185,9 @@ func (a *app) testSieve(c *cobra.Command, file string, verbose bool) (passed, fa
 	passed, failed = sieve.RunTests(c.Context(), sieve.TestConfig{
 		Dir:  filepath.ToSlash(filepath.Dir(file)),
 		Read: func(name string) ([]byte, error) { return readLimited(filepath.FromSlash(name), maxSieveFile) },
+		Program: func(ctx context.Context, dir string, p sieve.Program) ([]byte, error) {
+			return program.New(program.Config{Dirs: programsOf(dir)}).Run(ctx, p)
+		},
 		Report: func(line string) {
 			if verbose || len(line) > 4 && line[:4] == "FAIL" {
 				fmt.Fprintf(a.out, "%s: %s\n", file, line)

@@ -106,7 +106,10 @@ func (r *Runner) find(p sieve.Program) (string, error) {
 	if dir == "" || !filepath.IsLocal(p.Name) || filepath.Base(p.Name) != p.Name {
 		return "", sieve.ErrNoProgram
 	}
-	file := filepath.Join(dir, p.Name)
+	file, err := filepath.Abs(filepath.Join(dir, p.Name))
+	if err != nil {
+		return "", err
+	}
 	info, err := os.Stat(file)
 	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		return "", sieve.ErrNoProgram

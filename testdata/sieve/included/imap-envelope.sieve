@@ -1,0 +1,2 @@
+require ["envelope", "imapsieve"];
+if envelope "from" "x" { keep; }

@@ -1,0 +1,5 @@
+require ["vnd.dovecot.pipe", "variables"];
+pipe "../reads";
+pipe "${x}";
+pipe "reads" "a
+b";

@@ -1,0 +1,4 @@
+require ["include", "variables"];
+set "global.returned" "before";
+return;
+set "global.returned" "behind";
