@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gomaild/internal/peertest"
 )
@@ -74,5 +75,55 @@ func TestSieve(t *testing.T) {
 		if err != nil || !strings.Contains(string(text), "Subject: "+want) {
 			t.Errorf("%s holds %s, %v", dir, text, err)
 		}
+	}
+}
+
+// TestVacation: swaks brings two messages of one sender and one of another to a
+// user who is away: each sender gets one answer, also after a restart between
+// the two.
+func TestVacation(t *testing.T) {
+	t.Parallel()
+	swaks := peertest.Need(t, "swaks", "swaks")
+	w := newWorld(t, "[remote]\nenabled = true\n")
+	w.addAccount(t, "carol@example.test")
+	w.start(t)
+	send := func(from, subject string) {
+		t.Helper()
+		peertest.Run(t, "", swaks, "--server", host, "--port", fmt.Sprint(w.mx), "--helo", "client.test",
+			"--from", from, "--to", "bob@example.test", "--header", "Subject: "+subject)
+	}
+	send("alice@example.test", "before")
+	home := w.maildir("bob@example.test")
+	writeFile(t, filepath.Join(home, ".dovecot.sieve"), "require [\"vacation\"];\nvacation :days 3 :subject \"Away\" \"I am away.\";\n")
+	send("alice@example.test", "first")
+	w.stop(t)
+	w.start(t)
+	send("alice@example.test", "second")
+	send("carol@example.test", "hello")
+	answers := func(who string) int {
+		n := 0
+		for _, name := range w.stored(t, who) {
+			text, err := os.ReadFile(name)
+			if err == nil && strings.Contains(string(text), "\nSubject: Away\n") && strings.Contains(string(text), "\nAuto-Submitted: auto-replied") {
+				n++
+			}
+		}
+		return n
+	}
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); <-look.C {
+		// What was to be answered was owed before swaks heard 250.
+		if waiting, err := filepath.Glob(filepath.Join(w.root, ".gomaild/queue/*.msg")); err == nil && len(waiting) == 0 {
+			break
+		}
+	}
+	for _, who := range []string{"alice@example.test", "carol@example.test"} {
+		if n := answers(who); n != 1 {
+			t.Errorf("%s got %d answers", who, n)
+		}
+	}
+	if n := len(w.stored(t, "bob@example.test")); n != 4 {
+		t.Errorf("bob has %d messages", n)
 	}
 }
