@@ -2,6 +2,7 @@ package scripts
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -165,6 +166,35 @@ func TestBounds(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(filepath.Join(home, ".sieve")); len(files) != 2 {
 		t.Errorf("%d files", len(files))
+	}
+}
+
+// TestOtherDirectory holds that Dovecot's default directory can be the one, and
+// that a script which includes one of the administrator's can be put.
+func TestOtherDirectory(t *testing.T) {
+	t.Parallel()
+	s, home := open(t, Limits{})
+	s.Dir = "sieve"
+	s.Global = func(name string) ([]byte, error) {
+		if name != "common" {
+			return nil, fs.ErrNotExist
+		}
+		return []byte(keep), nil
+	}
+	if _, err := s.Put("main", []byte(`require "include"; include :global "common";`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put("bad", []byte(`require "include"; include "nothing";`)); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("a script that includes nothing: %v", err)
+	}
+	if err := s.SetActive("main"); err != nil {
+		t.Fatal(err)
+	}
+	if target, err := os.Readlink(filepath.Join(home, ".dovecot.sieve")); target != "sieve/main.sieve" || err != nil {
+		t.Errorf("the link goes to %q, %v", target, err)
+	}
+	if got := names(t, s); got != "main*" {
+		t.Error(got)
 	}
 }
 
