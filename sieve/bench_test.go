@@ -2,14 +2,10 @@ package sieve_test
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
-	"gomaild/internal/peertest"
 	"gomaild/sieve"
 )
 
@@ -60,50 +56,4 @@ func cpuTime(b *testing.B) int64 {
 		b.Fatal(err)
 	}
 	return u.Utime.Nano() + u.Stime.Nano()
-}
-
-// BenchmarkSieveFilter is the same script over the same messages in Debian's
-// sieve-filter, which also lists a Maildir and opens each file: the number is
-// CPU time of the process over a thousand messages.
-func BenchmarkSieveFilter(b *testing.B) {
-	program := peertest.Need(b, "sieve-filter", "dovecot-sieve")
-	dir := b.TempDir()
-	for _, d := range []string{"mail/cur", "mail/new", "mail/tmp"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
-			b.Fatal(err)
-		}
-	}
-	uid := os.Getuid()
-	if uid == 0 {
-		uid = 65534
-	}
-	files := map[string]string{
-		"rules.sieve": hundredRules(),
-		"d.conf":      fmt.Sprintf("mail_location = maildir:%s/mail\nmail_uid = %d\nmail_gid = %d\nfirst_valid_uid = 1\nlog_path = /dev/null\n", dir, uid, uid),
-	}
-	const messages = 1000
-	for i := range messages {
-		files[fmt.Sprintf("mail/cur/%d.M%dP1.host:2,S", 1700000000+i, i)] = strings.ReplaceAll(benchMessage, "\r\n", "\n")
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if os.Getuid() == 0 {
-		if out, err := exec.Command("chown", "-R", fmt.Sprint(uid), dir).CombinedOutput(); err != nil {
-			b.Fatalf("%v: %s", err, out)
-		}
-		if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for b.Loop() {
-		cmd := exec.Command(program, "-c", filepath.Join(dir, "d.conf"), filepath.Join(dir, "rules.sieve"), "INBOX")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			b.Fatalf("%v: %s", err, out)
-		}
-		cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		b.ReportMetric(float64(cpu.Nanoseconds())/messages, "cpu-ns/message")
-	}
 }

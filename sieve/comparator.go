@@ -22,7 +22,7 @@ type comparator struct {
 
 func comparators() []*comparator {
 	return []*comparator{
-		{name: "i;ascii-casemap", fold: mail.FoldASCII, compare: compareFolded(mail.FoldASCII), equal: equalFolded(mail.FoldASCII), substring: true},
+		{name: "i;ascii-casemap", fold: mail.FoldASCII, compare: compareFolded(mail.FoldASCII), equal: equalASCII, substring: true},
 		{name: "i;octet", compare: strings.Compare, equal: func(a, b string) bool { return a == b }, substring: true},
 		{name: "i;ascii-numeric", compare: compareNumeric, equal: func(a, b string) bool { return compareNumeric(a, b) == 0 }},
 		{name: "i;unicode-casemap", fold: foldUnicode, compare: compareFolded(foldUnicode), equal: equalFolded(foldUnicode), substring: true},
@@ -35,6 +35,19 @@ func compareFolded(fold func(string) string) func(a, b string) int {
 
 func equalFolded(fold func(string) string) func(a, b string) bool {
 	return func(a, b string) bool { return fold(a) == fold(b) }
+}
+
+// equalASCII is equality without regard to the case of ASCII letters.
+func equalASCII(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if a[i] != b[i] && lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // foldUnicode is title case, decomposed: RFC 5051 section 2.

@@ -13,6 +13,7 @@ const (
 	maxFields      = 20_000
 	maxFieldOctets = 8 << 20
 	maxAddresses   = 1000 // of one field
+	maxNamed       = 100  // names whose fields are kept together
 )
 
 // content is the message as scripts see it.
@@ -20,7 +21,8 @@ type content struct {
 	src       message.Content
 	loaded    bool
 	fields    []*field
-	bodyAt    int64 // where the body begins in src
+	byName    map[string][]*field // those asked for, as they were spelled
+	bodyAt    int64               // where the body begins in src
 	summary   *message.Summary
 	truncated bool            // fields holds not all of the header
 	edited    bool            // fields is not the header of src
@@ -110,7 +112,17 @@ func (c *content) named(name string) ([]*field, error) {
 	if err != nil {
 		return nil, err
 	}
-	return namedIn(all, name), nil
+	if found, known := c.byName[name]; known {
+		return found, nil
+	}
+	if c.byName == nil {
+		c.byName = map[string][]*field{}
+	}
+	found := namedIn(all, name)
+	if len(c.byName) < maxNamed {
+		c.byName[name] = found
+	}
+	return found, nil
 }
 
 func namedIn(all []*field, name string) []*field {

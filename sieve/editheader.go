@@ -59,7 +59,7 @@ func (m *machine) edit(at Pos, fields []*field) error {
 	if m.msg.truncated {
 		return m.failAt(at, "%v", errHeaderTooLarge)
 	}
-	m.msg.fields, m.msg.edited, m.msg.rendered = fields, true, nil
+	m.msg.fields, m.msg.byName, m.msg.edited, m.msg.rendered = fields, nil, true, nil
 	return m.spend(at, 1+len(fields)/8)
 }
 

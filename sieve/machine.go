@@ -60,6 +60,7 @@ type machine struct {
 	flags    []string         // the internal variable of imap4flags
 	hasFlags bool             // it was set
 	at       Pos
+	fold     foldedValue         // the last one
 	regexps  map[string]*pattern // those made at run time
 	matches  []string            // ${0}, ${1} ...
 	lists    map[string]*extList // those asked for

@@ -158,9 +158,7 @@ func (x *matching) value(v string) (bool, error) {
 	case matchCount:
 		return false, nil
 	case matchContains:
-		if x.cmp.fold != nil {
-			v = x.cmp.fold(v)
-		}
+		v = x.m.folded(x.cmp, v)
 		return x.any(func(key string) bool { return strings.Contains(v, key) }), nil
 	case matchIs:
 		return x.any(func(key string) bool { return x.cmp.equal(v, key) }), nil
@@ -175,6 +173,21 @@ func (x *matching) value(v string) (bool, error) {
 		return x.listed(v)
 	}
 	return x.regex(v)
+}
+
+// foldedValue is a value as a comparator folds it.
+type foldedValue struct{ comparator, value, folded string }
+
+// folded folds a value; the last one is remembered, as the rules of a script
+// often ask for the same field.
+func (m *machine) folded(c *comparator, v string) string {
+	if c.fold == nil {
+		return v
+	}
+	if m.fold.comparator != c.name || m.fold.value != v {
+		m.fold = foldedValue{c.name, v, c.fold(v)}
+	}
+	return m.fold.folded
 }
 
 func (x *matching) any(f func(key string) bool) bool {

@@ -84,7 +84,7 @@ var crossScripts = map[string]string{
 var crossPrograms = map[string]string{
 	"echo":    `printf '%s-%s' "$1" "$2"`,
 	"upper":   `tr a-z A-Z`,
-	"fails":   `echo output; exit 1`,
+	"fails":   `cat >/dev/null 2>&1; echo output; exit 1`,
 	"from":    `sed -n 's/^From: .*/has a sender/p' | head -n 1 | tr -d '\r\n'`,
 	"subject": `sed "s/^Subject:.*/Subject: $1/"`,
 	"reads":   `cat >/dev/null`,
