@@ -1,9 +1,6 @@
 package imap
 
-import (
-	"context"
-	"strings"
-)
+import "context"
 
 // createMailbox is CREATE, RFC 3501 section 6.3.3, with the special uses of
 // RFC 6154 section 3.
@@ -14,9 +11,7 @@ type createMailbox struct {
 
 func parseCreate(g *grammar) request {
 	g.SP()
-	// A separator at the end says that the name is to have children, which
-	// every mailbox may have.
-	r := createMailbox{name: strings.TrimSuffix(g.Mailbox(), "/")}
+	r := createMailbox{name: g.Mailbox()}
 	if g.Accept(' ') && g.Peek() == '(' {
 		r.uses = parseUses(g)
 	}
@@ -68,7 +63,7 @@ func parseRename(g *grammar) request {
 	g.SP()
 	from := g.Mailbox()
 	g.SP()
-	to := strings.TrimSuffix(g.Mailbox(), "/")
+	to := g.Mailbox()
 	g.End()
 	return renameMailbox{from, to}
 }

@@ -193,8 +193,13 @@ func (d *Decoder) NString() (string, bool) {
 	return "", false
 }
 
-// Mailbox is a mailbox name in UTF-8; INBOX in any case is INBOX. See Name.
-func (d *Decoder) Mailbox() string { return FoldINBOX(d.Name(d.AString())) }
+// Mailbox is a mailbox name in UTF-8; INBOX in any case is INBOX. See Name. A
+// separator at its end goes: some clients think that a mailbox with children is
+// called so (Dovecot's workaround tb-extra-mailbox-sep), and with CREATE it only
+// says that there will be some (RFC 3501 section 6.3.3).
+func (d *Decoder) Mailbox() string {
+	return FoldINBOX(strings.TrimSuffix(d.Name(d.AString()), "/"))
+}
 
 // Name decodes a mailbox name or pattern: from modified UTF-7 (RFC 3501
 // section 5.1.3), or with UTF8 set from nothing. What is not in that encoding
