@@ -291,6 +291,8 @@ type dialog struct {
 	w    io.Writer
 	end  func() error
 	tags int
+
+	tagged string // the last tagged response, without its tag
 }
 
 func (c *dialog) close() {
@@ -347,6 +349,7 @@ func (c *dialog) do(format string, args ...any) []string {
 			untagged = append(untagged, line)
 			continue
 		}
+		c.tagged = rest
 		if !strings.HasPrefix(rest, "OK") {
 			c.t.Fatalf("%.200s: %s", command, rest)
 		}

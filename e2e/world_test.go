@@ -164,12 +164,25 @@ func (w *world) launch(tb testing.TB) {
 	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(w.cmd, w.ended)
 	w.watch.Do(func() {
 		tb.Cleanup(func() {
+			running := w.cmd != nil
 			w.stop(tb)
+			if t, ok := tb.(*testing.T); ok && running && !t.Failed() {
+				w.checkAccounts(t)
+			}
 			if tb.Failed() {
 				tb.Logf("log of gomaild:\n%.20000s", w.readLog(tb))
 			}
 		})
 	})
+}
+
+// checkAccounts holds the invariants of the mail on disk at the end of a test.
+func (w *world) checkAccounts(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(gomaild(t), "account", "check", "-c", w.config)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("account check: %v\n%.2000s", err, out)
+	}
 }
 
 func (w *world) awaitReady(tb testing.TB) {

@@ -25,6 +25,7 @@ type box struct {
 	store   *Store
 	account storage.Account
 	storage.Mailbox
+	broken bool // faults are part of the test
 }
 
 func newBox(t *testing.T, c Config) *box {
@@ -47,6 +48,9 @@ func newBox(t *testing.T, c Config) *box {
 
 func (b *box) close() {
 	b.t.Helper()
+	if faults, err := b.account.Check(context.WithoutCancel(b.t.Context())); !b.broken && (err != nil || len(faults) > 0) {
+		b.t.Errorf("the account breaks its rules: %q, %v", faults, err)
+	}
 	if err := errors.Join(b.Mailbox.Close(), b.account.Close(), b.store.Close()); err != nil {
 		b.t.Error(err)
 	}

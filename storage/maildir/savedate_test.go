@@ -121,7 +121,7 @@ func TestRenamedStaysRenamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := f.names("new")[0]
-	b.write(alice+"cur/"+name+":2,S", storagetest.Text("b"))
+	b.write(alice+"cur/"+name+":2,S", strings.ReplaceAll(storagetest.Text("b"), "\r\n", "\n"))
 	f.want(1, 2)
 	if err := b.Mailbox.Close(); err != nil {
 		t.Fatal(err)
