@@ -20,6 +20,12 @@ func (m *mailbox) number(r *reading) error {
 		if list, err = m.newList(); err != nil {
 			return err
 		}
+		if len(r.files) > 0 {
+			m.store.log.Info("mailbox has no uidlist, gets a UIDVALIDITY", "mailbox", m.place().dir, "uidvalidity", list.validity, "messages", len(r.files))
+		}
+	}
+	if list.brokenAt > 0 {
+		m.store.log.Warn("uidlist is damaged, messages from there on get new UIDs", "mailbox", m.place().dir, "line", list.brokenAt)
 	}
 	sortByArrival(r.added)
 	entries, err := list.number(r.added)
@@ -67,7 +73,7 @@ func newGUID() string {
 // their UIDs from being used again.
 func (m *mailbox) rewrite(r *reading, list *uidlist, entries []uidEntry) error {
 	fresh := *list
-	fresh.mustRewrite = false
+	fresh.mustRewrite, fresh.brokenAt = false, 0
 	fresh.entries = make([]uidEntry, 0, len(list.entries)+len(entries))
 	for _, e := range list.entries {
 		if f, there := r.files[e.base]; there {

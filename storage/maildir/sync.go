@@ -389,6 +389,7 @@ func (m *mailbox) nameLetters(ctx context.Context, r *reading) error {
 	if !keys.nameUnknown(r.usedLetters()) {
 		return nil
 	}
+	m.store.log.Warn("keyword letters without a name", "mailbox", m.place().dir)
 	return m.editKeywords(ctx, &r.keys, func(k *keywords) (bool, error) {
 		return k.nameUnknown(r.usedLetters()), nil
 	})

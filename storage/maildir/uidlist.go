@@ -26,6 +26,7 @@ type uidlist struct {
 	entries  []uidEntry
 
 	mustRewrite bool  // lines may not be appended to the file as it is
+	brokenAt    int   // the line of the file from which on nothing could be used, 0 if all could
 	size        int64 // octets of the file
 }
 
@@ -118,7 +119,7 @@ func parseNumber(s string) (uint32, error) {
 func (l *uidlist) parseLines(rest string, v1 bool) {
 	var last storage.UID
 	broken := false
-	for rest != "" {
+	for n := 2; rest != ""; n++ {
 		line, after, complete := strings.Cut(rest, "\n")
 		rest = after
 		e, ok := parseLine(line, v1)
@@ -130,6 +131,9 @@ func (l *uidlist) parseLines(rest string, v1 bool) {
 			continue
 		case ok && e.uid < maxCredibleUID:
 			l.use(e.uid)
+		}
+		if !broken {
+			l.brokenAt = n
 		}
 		broken = true
 	}
