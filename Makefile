@@ -5,7 +5,7 @@ GO      ?= go
 FUZZ    ?= 10s
 BENCH   ?= .
 
-.PHONY: build test race fuzz lint cover bench drill drill-kill lab lab-drbd lab-crash lab-web play packages docs dist clean
+.PHONY: build test race fuzz lint cover bench drill drill-kill lab lab-drbd lab-crash lab-compare lab-web play packages docs dist clean
 
 build: ; $(GO) build -trimpath -ldflags '-s -w' -o bin/gomaild ./cmd/gomaild
 test: packages lint ; $(GO) test -timeout 15m ./...
@@ -20,6 +20,7 @@ drill: ; $(GO) test -count 1 -v -run '^TestDrill$$' ./e2e
 lab: build packages ; deploy/lab/run $$(mktemp -u -t gomaild-lab.XXXXXX) bin/gomaild
 lab-drbd: build packages ; deploy/lab/uml/run $$(mktemp -u -t gomaild-drbd.XXXXXX) $${TMPDIR:-/tmp}/gomaild-drbd bin/gomaild
 lab-crash: build packages ; deploy/lab/uml/crash $$(mktemp -u -t gomaild-crash.XXXXXX) $${TMPDIR:-/tmp}/gomaild-drbd bin/gomaild
+lab-compare: build packages ; deploy/lab/compare $$(mktemp -u -t gomaild-lab.XXXXXX) bin/gomaild
 lab-web: build ; .ci/packages web && deploy/lab/fronts $$(mktemp -u -t gomaild-web.XXXXXX) bin/gomaild
 play: packages ; deploy/lab/play
 packages: ; .ci/packages

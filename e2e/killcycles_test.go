@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -60,6 +61,9 @@ func TestKillCycles(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("in cycle %d of seed %d", i, c.seed)
 		}
+		if (i+1)%100 == 0 {
+			t.Logf("%d cycles, %v each", i+1, (time.Since(begun) / time.Duration(i+1)).Round(time.Millisecond))
+		}
 	}
 	each := time.Since(begun) / time.Duration(*killCycles)
 
@@ -76,13 +80,13 @@ func TestKillCycles(t *testing.T) {
 	}
 	var delivered, shown, expunged int
 	for _, reader := range c.readers {
-		delivered += len(reader.owed.all)
-		shown += len(reader.ids)
+		delivered += reader.owed.count
+		shown += len(reader.uids)
 		expunged += len(reader.gone)
 	}
 	t.Logf("%d cycles, %v each: %d messages answered for in mailboxes, %d shown, %d expunged; %d for the other host, %d of them there twice",
-		*killCycles, each.Round(time.Millisecond), delivered, shown, expunged, len(c.toFar.all), twice)
-	if delivered < *killCycles || expunged == 0 && *killCycles >= 20 || len(c.toFar.all) < *killCycles {
+		*killCycles, each.Round(time.Millisecond), delivered, shown, expunged, c.toFar.count, twice)
+	if delivered < *killCycles || expunged == 0 && *killCycles >= 20 || c.toFar.count < *killCycles {
 		t.Error("there was not much load")
 	}
 }
@@ -92,8 +96,9 @@ func pause(d time.Duration) { <-time.After(d) }
 
 // claims are the ids of messages that the server has answered for.
 type claims struct {
-	mu  sync.Mutex
-	all map[string]bool
+	mu    sync.Mutex
+	all   map[string]bool // without those that were settled
+	count int
 }
 
 func newClaims() *claims { return &claims{all: map[string]bool{}} }
@@ -102,6 +107,21 @@ func (c *claims) add(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all[id] = true
+	c.count++
+}
+
+// open are those that are to be looked for.
+func (c *claims) open() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.all))
+}
+
+// settle forgets one that was found, whose UID is looked after from now on.
+func (c *claims) settle(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.all, id)
 }
 
 // cycles is what lasts from one kill to the next.
@@ -154,6 +174,10 @@ func (c *cycles) load(t *testing.T, cycle int, d time.Duration) {
 	}
 }
 
+// most is how many messages one sender has in a cycle, so that a mailbox does not
+// grow faster than its reader empties it.
+const most = 60
+
 // sendUntilKilled sends small messages, each with an id of its own.
 func (w *world) sendUntilKilled(ctx context.Context, port int, to string, owed *claims, name string) {
 	s, err := dialSMTP(ctx, w.addr(port))
@@ -161,7 +185,7 @@ func (w *world) sendUntilKilled(ctx context.Context, port int, to string, owed *
 		return // killed meanwhile
 	}
 	defer s.conn.Close()
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; ctx.Err() == nil && n < most; n++ {
 		id := fmt.Sprintf("%s.%d.%d", name, port, n)
 		if s.send(to, append([]byte("X-Id: "+id+"\r\n"), content(800)...)) != nil {
 			return
@@ -195,11 +219,11 @@ type reader struct {
 	validity uint32
 	modSeq   uint64
 	owed     *claims
-	ids      map[imap.UID]string // as shown
-	uids     map[string]imap.UID
-	flagged  map[imap.UID]bool // answered OK
-	going    map[imap.UID]bool // to be expunged
-	gone     map[imap.UID]bool // answered OK
+	ids      map[imap.UID]string // as shown, but for those that are gone
+	uids     map[string]imap.UID // of all
+	flagged  map[imap.UID]bool   // answered OK
+	going    map[imap.UID]bool   // to be expunged
+	gone     map[imap.UID]bool   // answered OK
 }
 
 func newReader(user string) *reader {
@@ -234,12 +258,7 @@ func (r *reader) open(ctx context.Context, addr string) (*imapclient.Client, err
 
 // lookThrough holds that all is there that has to be, and nothing else.
 func (r *reader) lookThrough(ctx context.Context, addr string) error {
-	r.owed.mu.Lock()
-	owed := make([]string, 0, len(r.owed.all))
-	for id := range r.owed.all { // before the mailbox is opened
-		owed = append(owed, id)
-	}
-	r.owed.mu.Unlock()
+	owed := r.owed.open() // before the mailbox is opened
 	c, err := r.open(ctx, addr)
 	if err != nil {
 		return err
@@ -253,20 +272,19 @@ func (r *reader) lookThrough(ctx context.Context, addr string) error {
 	for _, id := range owed {
 		if r.uids[id] == 0 {
 			errs = append(errs, fmt.Errorf("%s: %s was answered for and is not there", r.user, id))
+			continue
 		}
+		r.owed.settle(id)
 	}
 	for uid, id := range r.ids {
 		flags, found := there[uid]
 		switch {
-		case found && r.gone[uid]:
-			errs = append(errs, fmt.Errorf("%s: %s (UID %d) was expunged and is back", r.user, id, uid))
-		case !found && !r.gone[uid] && !r.going[uid]:
+		case !found && r.going[uid]:
+			r.forget(uid)
+		case !found:
 			errs = append(errs, fmt.Errorf("%s: %s (UID %d) was shown and is not there", r.user, id, uid))
-		case found && r.flagged[uid] && !slices.Contains(flags, imap.FlagFlagged):
+		case r.flagged[uid] && !slices.Contains(flags, imap.FlagFlagged):
 			errs = append(errs, fmt.Errorf("%s: %s (UID %d) has lost its flag", r.user, id, uid))
-		}
-		if r.going[uid] && !found {
-			r.gone[uid] = true
 		}
 	}
 	return errors.Join(errs...)
@@ -296,6 +314,9 @@ func (r *reader) fetch(c *imapclient.Client, from imap.UID) (map[imap.UID][]imap
 var errMixed = errors.New("not what it was")
 
 func (r *reader) shown(uid imap.UID, id string) error {
+	if r.gone[uid] {
+		return fmt.Errorf("%s: UID %d (%s) was expunged and is back: %w", r.user, uid, id, errMixed)
+	}
 	if was, known := r.ids[uid]; known && was != id {
 		return fmt.Errorf("%s: UID %d is %s, was %s: %w", r.user, uid, id, was, errMixed)
 	}
@@ -309,6 +330,14 @@ func (r *reader) shown(uid imap.UID, id string) error {
 // longestCycle is far below the two minutes after which a lock of nobody is
 // broken.
 const longestCycle = 30 * time.Second
+
+// forget notes that a message was expunged.
+func (r *reader) forget(uid imap.UID) {
+	r.gone[uid] = true
+	delete(r.ids, uid)
+	delete(r.going, uid)
+	delete(r.flagged, uid)
+}
 
 const keep = 150 // messages that stay in a mailbox
 
@@ -370,17 +399,12 @@ func (r *reader) flag(c *imapclient.Client, there map[imap.UID][]imap.Flag) erro
 
 // expunge removes the oldest that are more than keep.
 func (r *reader) expunge(c *imapclient.Client) error {
-	var here []imap.UID
-	for uid := range r.ids {
-		if !r.gone[uid] {
-			here = append(here, uid)
-		}
-	}
-	if len(here) <= keep {
+	if len(r.ids) <= keep {
 		return nil
 	}
+	here := slices.Collect(maps.Keys(r.ids))
 	slices.Sort(here)
-	old := here[:len(here)-keep/2]
+	old := here[:len(here)-keep/2] // the newest stay
 	for _, uid := range old {
 		r.going[uid] = true
 	}
@@ -392,7 +416,7 @@ func (r *reader) expunge(c *imapclient.Client) error {
 		return err
 	}
 	for _, uid := range old {
-		r.gone[uid] = true
+		r.forget(uid)
 	}
 	return nil
 }
