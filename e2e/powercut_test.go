@@ -145,11 +145,13 @@ func (l *acknowledged) deliver(t *testing.T, w *world, who string, stop <-chan s
 		return
 	}
 	defer s.close()
+	pace := time.NewTicker(5 * time.Millisecond) // so that the disk does not fill up
+	defer pace.Stop()
 	for n := 0; ; n++ {
 		select {
 		case <-stop:
 			return
-		default:
+		case <-pace.C:
 		}
 		id, size := fmt.Sprintf("<%s.%d>", who, n), 3000
 		if n%20 == 19 {
@@ -160,7 +162,6 @@ func (l *acknowledged) deliver(t *testing.T, w *world, who string, stop <-chan s
 			return
 		}
 		l.note(func() { l.stored[id] = "" })
-		time.Sleep(5 * time.Millisecond) // so that the disk does not fill up
 	}
 }
 
