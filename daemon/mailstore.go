@@ -87,6 +87,10 @@ func openMailWith(ctx context.Context, c *config.Config, hostname string, log *s
 	return m, nil
 }
 
+// warmMessages is how many messages of mailboxes that nobody has open are
+// remembered for a minute: at most about 100 MB.
+const warmMessages = 300_000
+
 func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string, log *slog.Logger) error {
 	s := &c.Storage
 	dir := filepath.ToSlash(filepath.Clean(s.Spool))
@@ -100,6 +104,9 @@ func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string,
 	mc := maildir.Config{
 		FS: m.fs, Journal: m.journal, Path: s.Path, UID: s.UID, GID: s.GID, Special: specialFolders(&s.Special), Hostname: hostname, Logger: log,
 		UsageChanged: m.ledger.changed, Shared: m.ledger.shared, Beside: m.hold == nil && cluster.Runs(holdConfig(c, m.fs)),
+	}
+	if !mc.Beside {
+		mc.Warm = warmMessages
 	}
 	if m.hold != nil {
 		mc.Notify = m.root

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gomaild/storage"
 )
@@ -85,8 +86,22 @@ func (a *account) open(name, folder string) (storage.Mailbox, error) {
 	return &handle{mailbox: m, name: name}, nil
 }
 
-// close gives one reference of a mailbox back.
+// close gives one reference of a mailbox back; the last one may be kept for the
+// next who opens it.
 func (a *account) close(m *mailbox) {
+	a.mu.Lock()
+	w := &a.store.warmth
+	kept := m.refs == 1 && w.take(a.store, m)
+	w.touch(m)
+	a.mu.Unlock()
+	if !kept {
+		a.unref(m)
+	}
+	w.cool(time.Now().Add(-warmFor))
+}
+
+// unref gives a reference back.
+func (a *account) unref(m *mailbox) {
 	a.mu.Lock()
 	if m.refs--; m.refs == 0 {
 		if folder := m.place().folder; a.boxes[folder] == m {

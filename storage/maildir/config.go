@@ -53,6 +53,10 @@ type Config struct {
 	// LockWait is how long a lock of another program is waited for. Default
 	// 130 s, a little more than it takes until a dead lock is removed.
 	LockWait time.Duration
+	// Warm is how many messages there may be in mailboxes that nobody has open and
+	// that are kept in memory for a minute, for the next who opens them: about 300
+	// octets for each. Default: none are kept.
+	Warm int
 	// Alone says that no other program has the mail root open when New is
 	// called, as after a failover: every lock that is older is what a crash left,
 	// and is removed at once instead of after two minutes.

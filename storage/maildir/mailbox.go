@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"path"
@@ -16,7 +17,8 @@ const uidListFile = "dovecot-uidlist"
 type mailbox struct {
 	account *account
 	store   *Store
-	refs    int // guarded by account.mu
+	refs    int           // guarded by account.mu
+	warm    *list.Element // guarded by store.warmth.mu; not nil: it has a reference
 	at      atomic.Pointer[place]
 	gone    atomic.Bool // deleted
 

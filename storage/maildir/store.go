@@ -32,6 +32,7 @@ type Store struct {
 	now      func() time.Time
 	names    *namer
 	locks    *locker
+	warmth   warmth
 	buffers  sync.Pool // *[]byte for reading content
 	keepers  sync.Pool // *keeper
 	poll     time.Duration
@@ -72,6 +73,7 @@ func New(config Config) (*Store, error) {
 		now:      c.Clock,
 		names:    newNamer(c.Clock, c.Epoch, os.Getpid(), c.Hostname),
 		poll:     c.PollInterval,
+		warmth:   warmth{limit: c.Warm},
 		beside:   c.Beside,
 		watcher:  newWatcher(c.Notify),
 		tell:     c.UsageChanged,
@@ -188,6 +190,8 @@ func (s *Store) forget(dir string) {
 // Close implements storage.Store. Calls in progress end by themselves; those
 // that come later get ErrClosed.
 func (s *Store) Close() error {
+	s.warmth.stop()
+	defer s.warmth.stop() // what was closed meanwhile
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
