@@ -39,6 +39,7 @@ func (f headerField) set() fieldMask { return 1 << f }
 // field of each name that was asked for. Of a message that is gone meanwhile
 // nothing is known.
 type header struct {
+	gone  bool // nothing else is known
 	facts storage.Facts
 	date  time.Time          // of the Date field, where it is asked for
 	text  [fieldCount]string // unfolded, not decoded
@@ -55,6 +56,7 @@ func (s *session) readHeaders(ctx context.Context, hits []int, wanted fieldMask,
 		progress.at(n)
 		*h = header{}
 		err := s.readHeader(ctx, known, s.box.known.Messages[i].UID, wanted, h)
+		h.gone = err != nil
 		if err != nil && !errors.Is(err, storage.ErrExpunged) {
 			return err
 		}

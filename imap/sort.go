@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -16,6 +17,8 @@ type sortMessages struct {
 	search
 	criteria []sortCriterion
 	wanted   fieldMask
+	name     string // of the criteria
+	gone     bool   // a message could not be read
 }
 
 // sortCriterion is one key of the order.
@@ -96,6 +99,7 @@ func (r *sortMessages) parseCriteria(g *grammar) {
 			g.SP()
 			word = g.Word()
 		}
+		r.name += fmt.Sprint(" ", word, c.reverse)
 		key, known := sortKeys[word]
 		switch {
 		case !known:
@@ -117,7 +121,7 @@ func (r sortMessages) run(ctx context.Context, s *session) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if hits, err = r.order(ctx, s, hits); err != nil {
+	if hits, err = r.remembered(ctx, s, hits); err != nil {
 		return reply{}, err
 	}
 	r.print(s, "SORT", hits)
@@ -147,12 +151,19 @@ func (r *sortMessages) compare(a, b sortRow) int {
 	return 0
 }
 
+// less is the whole order: compare, and then the numbers.
+func (r *sortMessages) less(a, b sortRow) bool {
+	return cmp.Or(r.compare(a, b), cmp.Compare(a.index, b.index)) < 0
+}
+
 // order sorts hits. Messages that are the same in every criterion stay in the
 // order of their numbers (RFC 5256 section 3).
 func (r *sortMessages) order(ctx context.Context, s *session, hits []int) ([]int, error) {
 	rows := make([]sortRow, 0, len(hits))
 	values := make([]sortValue, 0, len(hits)*len(r.criteria))
+	r.gone = false
 	err := s.readHeaders(ctx, hits, r.wanted, func(h *header) {
+		r.gone = r.gone || h.gone
 		for _, c := range r.criteria {
 			values = append(values, c.key.of(h))
 		}

@@ -11,6 +11,7 @@ import (
 type threadMessages struct {
 	search
 	algorithm threadAlgorithm
+	name      string
 }
 
 // threadAlgorithm puts the messages at indexes of the known View into threads;
@@ -39,7 +40,8 @@ func parseThread(byUID bool) func(*grammar) request {
 	return func(g *grammar) request {
 		r := threadMessages{search: search{results: results{byUID: byUID}}}
 		g.SP()
-		if r.algorithm = threadAlgorithms[g.Word()]; r.algorithm == nil {
+		r.name = g.Word()
+		if r.algorithm = threadAlgorithms[r.name]; r.algorithm == nil {
 			g.Fail("unknown threading algorithm")
 		}
 		g.SP()
@@ -53,7 +55,7 @@ func (r threadMessages) run(ctx context.Context, s *session) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	threads, err := r.algorithm(ctx, s, hits)
+	threads, err := r.remembered(ctx, s, hits)
 	if err != nil {
 		return reply{}, err
 	}

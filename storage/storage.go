@@ -159,6 +159,9 @@ type Mailbox interface {
 	Info(ctx context.Context, uid UID) (Info, error)
 	// Content opens a message; close it. ErrExpunged.
 	Content(ctx context.Context, uid UID) (Content, error)
+	// Memo is of the mailbox, as long as anybody has it open: for what depends on
+	// the messages alone, not on their flags.
+	Memo() *Memo
 	// Reader reads what is known of messages without opening them. Close it when
 	// the command is done: it holds files and memory.
 	Reader() Reader

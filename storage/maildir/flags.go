@@ -40,6 +40,7 @@ func (h *handle) change(ctx context.Context, do func(*dotlock) error) error {
 	if err != nil {
 		return noMailbox(err)
 	}
+	current := h.isCurrent()
 	if !h.disk.loaded || h.isBehind() {
 		err = h.settleLocked(ctx, lock)
 	}
@@ -49,7 +50,30 @@ func (h *handle) change(ctx context.Context, do func(*dotlock) error) error {
 	if err == nil {
 		err = do(lock)
 	}
+	if err == nil && current {
+		h.stayCurrent()
+	}
 	return errors.Join(err, lock.unlock())
+}
+
+// isCurrent reports whether the present state is what is on disk, as far as the
+// stamps tell. The gate is held.
+func (m *mailbox) isCurrent() bool {
+	if !m.disk.loaded || !m.disk.settled || m.isBehind() {
+		return false
+	}
+	seen, err := m.stamps()
+	return err == nil && seen == m.disk.seen
+}
+
+// stayCurrent takes over the stamps that our own change of a current mailbox left
+// behind, so that the next look need not read the directories to find what we did
+// ourselves. What another program did in the same moment is found after ownTime
+// at the latest.
+func (m *mailbox) stayCurrent() {
+	if seen, err := m.stamps(); err == nil && !m.isBehind() {
+		m.disk.seen, m.disk.settled, m.disk.own = seen, true, true
+	}
 }
 
 // flagEdit is a storage.FlagEdit in letters.

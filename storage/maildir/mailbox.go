@@ -28,6 +28,7 @@ type mailbox struct {
 	disk onDisk // guarded by gate
 
 	digests digests
+	memo    storage.Memo
 
 	mu       sync.Mutex
 	state    *state // nil: nobody looked yet

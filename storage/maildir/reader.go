@@ -36,6 +36,9 @@ type reader struct {
 	last  []byte // the digest given out last, where it is not kept
 }
 
+// Memo implements storage.Mailbox.
+func (h *handle) Memo() *storage.Memo { return &h.memo }
+
 // Reader implements storage.Mailbox.
 func (h *handle) Reader() storage.Reader { return &reader{h: h} }
 

@@ -23,11 +23,17 @@ import (
 // Two scans must miss a message before it counts as expunged: other programs
 // rename files while we read the directory.
 
+// ownTime is how long after a scan the stamps of our own changes count for what
+// a scan would find.
+const ownTime = 10 * time.Second
+
 // onDisk is what is known of the disk.
 type onDisk struct {
 	loaded  bool
 	seen    stamps
 	settled bool // seen can be trusted
+	own     bool // seen is of a change of our own, not of a scan
+	scanned time.Time
 	list    *uidlist
 	keys    keywords
 	modseq  storage.ModSeq
@@ -57,7 +63,7 @@ func (m *mailbox) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.disk.loaded && m.disk.settled && seen == m.disk.seen {
+	if m.disk.loaded && m.disk.settled && seen == m.disk.seen && !(m.disk.own && looked.Sub(m.disk.scanned) > ownTime) {
 		m.publish(m.current())
 		return nil
 	}

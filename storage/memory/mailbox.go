@@ -37,6 +37,7 @@ type box struct {
 	changed    chan struct{} // closed and replaced with each change
 	recentFrom storage.UID   // the first UID that nobody claimed
 	gone       bool
+	memo       storage.Memo
 }
 
 // stored is a message; it does not change.
@@ -461,6 +462,9 @@ func (h *handle) Content(_ context.Context, uid storage.UID) (storage.Content, e
 	}
 	return content{bytes.NewReader(m.data)}, nil
 }
+
+// Memo implements storage.Mailbox.
+func (h *handle) Memo() *storage.Memo { return &h.b.memo }
 
 // Reader implements storage.Mailbox.
 func (h *handle) Reader() storage.Reader { return reader{h} }
