@@ -48,6 +48,8 @@ func (c *checker) takeIn(name string) {
 	switch name {
 	case "vnd.dovecot.imapsieve":
 		c.required["imapsieve"] = true
+	case "vnd.dovecot.environment":
+		c.required["environment"] = true
 	case "vacation-seconds": // RFC 6131 section 2
 		c.required["vacation"] = true
 	}

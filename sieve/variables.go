@@ -19,13 +19,15 @@ func (c *checker) reference(pos Pos, ref string) func(*machine) string {
 		return c.matchValue(pos, n)
 	}
 	space, name, isSpaced := cutLast(ref, '.')
+	if item, ok := strings.CutPrefix(ref, "env."); ok && c.required["vnd.dovecot.environment"] {
+		item = strings.ReplaceAll(item, "_", "-") // names of variables have no hyphen
+		return func(m *machine) string { v, _ := m.environment(item); return v }
+	}
 	switch {
 	case isSpaced && space == "global" && c.required["include"]:
 		return func(m *machine) string { return m.globals[name] }
 	case isSpaced && space == "vnd.dovecot.config" && c.required["vnd.dovecot.environment"]:
 		return func(m *machine) string { return m.env.Config[name] }
-	case isSpaced && space == "env" && c.required["vnd.dovecot.environment"]:
-		return func(m *machine) string { v, _ := m.environment(name); return v }
 	case isSpaced && space == "tst" && c.test && name == "path":
 		return func(m *machine) string { return m.suite.config.Dir }
 	case isSpaced:

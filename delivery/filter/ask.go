@@ -59,7 +59,9 @@ func (r *run) env(ctx context.Context) *sieve.Env {
 
 // items are those of the environment test (RFC 5183 section 4.1).
 func (r *run) items() map[string]string {
-	items := map[string]string{}
+	items := map[string]string{
+		"vnd.dovecot.username": r.q.Recipient.Mailbox.Address.String(), "vnd.dovecot.default-mailbox": "INBOX",
+	}
 	if r.Hostname != "" {
 		items["host"] = r.Hostname
 		if _, domain, ok := strings.Cut(r.Hostname, "."); ok {

@@ -315,12 +315,20 @@ func TestEnvironment(t *testing.T) {
 	w := newWorld(t, func(c *filter.Config) { c.Hostname, c.Version = "mx.example.net", "9.1" })
 	for item, want := range map[string]string{
 		"host": "mx.example.net", "domain": "example.net", "remote-ip": "192.0.2.7", "name": "gomaild", "version": "9.1", "location": "MDA", "phase": "during",
+		"vnd.dovecot.username": "bob@example.net", "vnd.dovecot.default-mailbox": "INBOX",
 	} {
 		w.write("bob/.dovecot.sieve", `require ["environment","fileinto"]; if environment "`+item+`" "`+want+`" { fileinto "yes"; }`)
 		if got, err := w.deliver(simple); err != nil || !slices.Equal(got, []string{"yes"}) {
 			t.Errorf("%s is not %s: %q, %v", item, want, got, err)
 		}
 	}
+}
+
+func TestEnvironmentVariables(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", `require ["vnd.dovecot.environment","variables","fileinto"]; fileinto "${env.vnd.dovecot.username} ${env.vnd.dovecot.default_mailbox} ${env.remote_ip}";`)
+	w.want(simple, "bob@example.net INBOX 192.0.2.7")
 }
 
 func TestMetadata(t *testing.T) {
