@@ -42,6 +42,13 @@ func (d *database) WriteUsage(_ context.Context, all []accounts.Usage) error {
 	return nil
 }
 
+// written is how many batches were written.
+func (d *database) written() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.writes
+}
+
 func (d *database) DomainUsage(context.Context, string) (accounts.DomainUsage, error) {
 	d.mu.Lock()
 	sum := accounts.DomainUsage{Max: d.max}
@@ -87,12 +94,12 @@ func TestBatches(t *testing.T) {
 			k.Changed(change(bob, i, i+2))
 		}
 		time.Sleep(9 * time.Second)
-		if db.writes != 0 {
-			t.Errorf("%d writes before the time", db.writes)
+		if n := db.written(); n != 0 {
+			t.Errorf("%d writes before the time", n)
 		}
 		time.Sleep(time.Minute)
-		if db.writes != 1 || db.row(alice) != 1000 || db.row(bob) != 1001 {
-			t.Errorf("%d writes, %v", db.writes, db.rows)
+		if n := db.written(); n != 1 || db.row(alice) != 1000 || db.row(bob) != 1001 {
+			t.Errorf("%d writes, %d and %d octets", n, db.row(alice), db.row(bob))
 		}
 		cancel()
 		wg.Wait()

@@ -98,6 +98,7 @@ func TestProxyLimits(t *testing.T) {
 		header := func(client string) string { return "PROXY TCP4 " + client + " 192.0.2.1 4711 25\r\n" }
 		first := ln.dial("127.0.0.1")
 		io.WriteString(first, header("192.0.2.7"))
+		synctest.Wait() // it is counted
 		second := ln.dial("127.0.0.1")
 		io.WriteString(second, header("192.0.2.7"))
 		if got := read(second); got != "busy\r\n" {
