@@ -256,7 +256,8 @@ func (r *reader) open(ctx context.Context, addr string) (*imapclient.Client, err
 	return c, nil
 }
 
-// lookThrough holds that all is there that has to be, and nothing else.
+// lookThrough holds that all is there that has to be, and nothing else, and
+// removes what is too much.
 func (r *reader) lookThrough(ctx context.Context, addr string) error {
 	owed := r.owed.open() // before the mailbox is opened
 	c, err := r.open(ctx, addr)
@@ -286,6 +287,9 @@ func (r *reader) lookThrough(ctx context.Context, addr string) error {
 		case r.flagged[uid] && !slices.Contains(flags, imap.FlagFlagged):
 			errs = append(errs, fmt.Errorf("%s: %s (UID %d) has lost its flag", r.user, id, uid))
 		}
+	}
+	if len(errs) == 0 {
+		return r.expunge(c) // also where the kills never let work come so far
 	}
 	return errors.Join(errs...)
 }
@@ -350,6 +354,9 @@ func (r *reader) work(ctx context.Context, addr string, cycle int) error {
 	}
 	defer c.Close()
 	last := imap.UID(1)
+	for uid := range r.ids {
+		last = max(last, uid)
+	}
 	for n := 0; ctx.Err() == nil; n++ {
 		there, err := r.fetch(c, last)
 		if errors.Is(err, errMixed) {
