@@ -21,11 +21,12 @@ type shown struct {
 	addrs []control.Listener
 
 	snapshot *snapshot.Keeper // nil where none is kept
+	oldest   time.Duration    // that a copy may be and still answer
 }
 
 // show makes the phase and what is open known. d.change is held.
 func (d *Daemon) show(p control.Phase) {
-	s := &shown{phase: p, since: time.Now(), mail: d.mail, snapshot: d.snapshot}
+	s := &shown{phase: p, since: time.Now(), mail: d.mail, snapshot: d.snapshot, oldest: time.Duration(d.cfg.Accounts.SnapshotAge)}
 	if last := d.shown.Load(); last != nil && last.phase == p {
 		s.since = last.since
 	}
@@ -75,7 +76,7 @@ func (s *shown) snapshotStatus() *control.Snapshot {
 	if st.Age >= 0 {
 		age = st.Age.Seconds()
 	}
-	return &control.Snapshot{Age: age, Used: st.Used}
+	return &control.Snapshot{Age: age, Used: st.Used, Usable: st.Age >= 0 && st.Age <= s.oldest}
 }
 
 // snapshotGauges shows the copy of the accounts.

@@ -56,6 +56,8 @@ type Status struct {
 type Snapshot struct {
 	Age  float64 `json:"age_seconds"` // since the database was last seen to hold the same; -1 without a copy
 	Used int64   `json:"used"`        // answers given from it since the start
+
+	Usable bool `json:"usable"` // it is young enough to answer while the database does not
 }
 
 // Listener is an address that is served.

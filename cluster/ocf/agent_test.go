@@ -245,6 +245,43 @@ func TestMonitorWhileStarting(t *testing.T) {
 	}
 }
 
+// TestMonitorWithoutDatabase: a database that does not answer is a failure only
+// where no copy of the accounts answers in its place.
+func TestMonitorWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule string
+		copy *control.Snapshot
+		want Code
+	}{
+		{"no copy is kept", nil, ErrGeneric},
+		{"none is there yet, or it is too old", &control.Snapshot{Age: -1}, ErrGeneric},
+		{"a good one", &control.Snapshot{Age: 60, Usable: true}, Success},
+	} {
+		w := newWorld(t)
+		w.env["OCF_CHECK_LEVEL"] = "20"
+		l, err := net.Listen("unix", w.path("control"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case control.PathProbeDatabase:
+				http.Error(rw, "connection refused", http.StatusServiceUnavailable)
+			case control.PathStatus:
+				_ = json.NewEncoder(rw).Encode(control.Status{PID: os.Getpid(), Phase: control.Serving, Ready: true, Snapshot: tt.copy})
+			}
+		})}
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(l) })
+		if code := w.run(t, "monitor"); code != tt.want || !strings.Contains(w.err.String(), "connection refused") {
+			t.Errorf("%s: code %d, want %d: %s", tt.rule, code, tt.want, w.err.String())
+		}
+		server.Close()
+		serving.Wait()
+	}
+}
+
 func TestDrainTime(t *testing.T) {
 	t.Parallel()
 	for timeout, want := range map[time.Duration]time.Duration{
