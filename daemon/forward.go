@@ -69,7 +69,17 @@ func (f forwarding) Resolve(ctx context.Context, to mail.Address) ([]routing.Des
 // owe is outgoing.owe with the reverse-path that others see.
 func (f forwarding) owe(ctx context.Context, from mail.ReversePath, to []receive.Owed, c message.Content) (queueID string, err error) {
 	from.Address = f.rewritten(ctx, from.Address, to)
-	return f.o.owe(ctx, from, to, c)
+	return f.o.owe(from, to, c, false)
+}
+
+// hold is owe for a message that waits for a person.
+func (f forwarding) hold(ctx context.Context, from mail.ReversePath, to []receive.Owed, c message.Content) (queueID string, err error) {
+	from.Address = f.rewritten(ctx, from.Address, to)
+	id, err := f.o.owe(from, to, c, true)
+	if err == nil {
+		f.o.d.log.WarnContext(ctx, "message held", "queue_id", id, "from", from.Address.String(), "recipients", len(to))
+	}
+	return id, err
 }
 
 // rewritten is the reverse-path for mail of others that goes to others: not for

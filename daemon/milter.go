@@ -2,7 +2,8 @@ package daemon
 
 import (
 	"context"
-	"io"
+	"crypto/tls"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -24,7 +25,8 @@ func (p *parts) filters(l *config.Listener) []receive.Filter {
 		network, address := serviceEndpoint(a)
 		all[i] = milterFilter{
 			client:   milter.Client{Network: network, Address: address, Timeout: time.Duration(m.Timeout)},
-			hostname: p.d.hostname, listener: string(l.Type), failOpen: m.Failure == config.AcceptOnFailure, log: p.d.log,
+			hostname: p.d.hostname, listener: string(l.Type), failOpen: m.Failure == config.AcceptOnFailure,
+			holds: m.Hold || l.Type == config.Submission, log: p.d.log,
 		}
 	}
 	return all
@@ -42,34 +44,83 @@ func serviceEndpoint(s string) (network, address string) {
 type milterFilter struct {
 	client             milter.Client
 	hostname, listener string
-	failOpen           bool
+	failOpen, holds    bool
 	log                *slog.Logger
 }
 
-// Filter implements receive.Filter.
-func (f milterFilter) Filter(ctx context.Context, c smtp.Client, from mail.ReversePath, to []mail.Address, content message.Content) (receive.Filtered, error) {
+// filtering is one message at a milter; session is nil when it has failed and
+// that is no matter.
+type filtering struct {
+	milterFilter
+	session *milter.Session
+	id      string // of the SMTP session
+}
+
+// Begin implements receive.Filter.
+func (f milterFilter) Begin(ctx context.Context, c smtp.Client, from mail.ReversePath) (receive.Filtering, error) {
 	m := milter.Message{
-		Hostname: f.hostname, Listener: f.listener, ID: c.Message, Client: c.Addr, Port: c.Port, Helo: c.Helo, From: from, To: to,
+		Hostname: f.hostname, Listener: f.listener, Local: c.LocalAddr, ID: c.Message, Client: c.Addr, Port: c.Port, Helo: c.Helo, From: from,
 	}
 	if c.Identity != nil {
 		m.Account = c.Identity.Account.String()
 	}
-	v, err := f.client.Filter(ctx, m, content)
+	if c.TLS != nil {
+		m.TLS, m.Cipher = tls.VersionName(c.TLS.Version), tls.CipherSuiteName(c.TLS.CipherSuite)
+	}
+	one := &filtering{milterFilter: f, id: c.Session}
+	session, err := f.client.Begin(ctx, m)
 	if err != nil {
-		f.log.WarnContext(ctx, "milter does not answer", "milter", f.client.Address, "session", c.Session, "error", err)
-		if f.failOpen {
-			return receive.Filtered{}, nil
-		}
-		return receive.Filtered{}, &mail.Status{Code: 451, Enhanced: "4.7.1", Text: "Service unavailable - try again later", Cause: err}
+		return one, one.fault(ctx, err)
 	}
-	if v.Refusal != nil {
-		return receive.Filtered{}, v.Refusal
+	one.session = session
+	return one, nil
+}
+
+// Recipient implements receive.Filtering.
+func (f *filtering) Recipient(ctx context.Context, to mail.Address) error {
+	if f.session == nil {
+		return nil
 	}
-	var changed io.Reader
+	return f.fault(ctx, f.session.Recipient(ctx, to))
+}
+
+// Content implements receive.Filtering.
+func (f *filtering) Content(ctx context.Context, c message.Content) (receive.Filtered, error) {
+	if f.session == nil {
+		return receive.Filtered{}, nil
+	}
+	v, err := f.session.Content(ctx, c)
+	if err != nil {
+		return receive.Filtered{}, f.fault(ctx, err)
+	}
+	wants := receive.Filtered{
+		Discard: v.Discard, Quarantine: v.Quarantine && !f.holds, Hold: v.Quarantine && f.holds,
+		Added: v.Added, Removed: v.Removed, From: v.From,
+	}
 	if v.IsChanged() {
-		if changed, err = v.Content(content); err != nil {
-			return receive.Filtered{}, err
-		}
+		wants.Content, err = v.Content(c)
 	}
-	return receive.Filtered{Content: changed, Discard: v.Discard, Quarantine: v.Quarantine}, nil
+	return wants, err
+}
+
+// Close implements receive.Filtering.
+func (f *filtering) Close() {
+	if f.session != nil {
+		f.session.Close()
+		f.session = nil
+	}
+}
+
+// fault is what a milter's error is to the client: its own reply, or what the
+// configuration says of one that cannot be asked.
+func (f *filtering) fault(ctx context.Context, err error) error {
+	if _, refuses := errors.AsType[*mail.Status](err); err == nil || refuses {
+		return err
+	}
+	f.Close()
+	f.log.WarnContext(ctx, "milter does not answer", "milter", f.client.Address, "session", f.id, "error", err)
+	if f.failOpen {
+		return nil
+	}
+	return &mail.Status{Code: 451, Enhanced: "4.7.1", Text: "Service unavailable - try again later", Cause: err}
 }

@@ -192,9 +192,10 @@ func (o *outgoing) deliverHere(ctx context.Context, job queue.Job, deliver func(
 	return results
 }
 
-// owe takes responsibility for recipients who get the message later.
-func (o *outgoing) owe(_ context.Context, from mail.ReversePath, to []receive.Owed, c message.Content) (queueID string, err error) {
-	e := queue.Envelope{From: from}
+// owe takes responsibility for recipients who get the message later, or, if it is
+// held, when somebody releases it.
+func (o *outgoing) owe(from mail.ReversePath, to []receive.Owed, c message.Content, held bool) (queueID string, err error) {
+	e := queue.Envelope{From: from, Held: held}
 	for _, r := range to {
 		to := queue.Destination{Transport: transportMailbox, Folder: r.Folder}
 		if !r.Here {

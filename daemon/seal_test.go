@@ -93,6 +93,9 @@ func TestSealed(t *testing.T) {
 	if err := send("alice@example.test", text); err != nil {
 		t.Fatal(err)
 	}
+	if got := w.awaitFile(t, "bob", "", "Subject: going on"); strings.Contains(got, "ARC-") {
+		t.Errorf("bob's copy is sealed:\n%s", got)
+	}
 	zone, err := json.Marshal(map[string]string{key.RecordName(): record})
 	if err != nil {
 		t.Fatal(err)
@@ -119,9 +122,6 @@ func TestSealed(t *testing.T) {
 		if strings.Contains(envelope, "> x@") {
 			believed(t, w, content)
 		}
-	}
-	if got := w.awaitFile(t, "bob", "", "Subject: going on"); strings.Contains(got, "ARC-") {
-		t.Errorf("bob's copy is sealed:\n%s", got)
 	}
 }
 

@@ -119,10 +119,20 @@ func (t *transaction) owe(ctx context.Context, c message.Content, attempts []*at
 	if len(to) == 0 {
 		return nil
 	}
-	id, err := t.r.Owe(ctx, t.from, to, t.sealed(c))
+	owe := t.r.Owe
+	if t.isHeld {
+		owe = t.r.Hold
+	}
+	if owe == nil {
+		return errNoQueue
+	}
+	id, err := owe(ctx, t.from, to, t.sealed(c))
 	t.queueID = id
 	return err
 }
+
+// errNoQueue: there is nothing that could keep what is owed.
+var errNoQueue = &mail.Status{Code: 451, Enhanced: "4.3.5", Text: "Message cannot be kept for later"}
 
 // sealed is the message with the seal of a forwarder above it, where it gets
 // one.

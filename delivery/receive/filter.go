@@ -2,18 +2,31 @@ package receive
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"slices"
 
 	"gomaild/mail"
 	"gomaild/message"
 	"gomaild/smtp"
 )
 
-// Filter is asked about a message that has come in whole, before it is anybody's
-// (a milter). A *mail.Status refuses the message; another error is a fault, and
-// the client comes again.
+// Filter is asked about a message as it comes in (a milter). In all that it is
+// asked a *mail.Status refuses; another error is a fault, and the client comes
+// again.
 type Filter interface {
-	Filter(ctx context.Context, c smtp.Client, from mail.ReversePath, to []mail.Address, content message.Content) (Filtered, error)
+	// Begin is asked at MAIL, after the checks of our own.
+	Begin(ctx context.Context, c smtp.Client, from mail.ReversePath) (Filtering, error)
+}
+
+// Filtering is one message at a Filter.
+type Filtering interface {
+	// Recipient is asked at RCPT, about one that would be accepted.
+	Recipient(ctx context.Context, to mail.Address) error
+	// Content is asked about the message, before it is anybody's.
+	Content(ctx context.Context, c message.Content) (Filtered, error)
+	// Close ends it, whatever became of the message.
+	Close()
 }
 
 // Filtered is what a Filter wants.
@@ -21,23 +34,58 @@ type Filtered struct {
 	Content    io.Reader // in place of the content, in wire form; nil leaves it
 	Discard    bool      // answer 250 and keep nothing
 	Quarantine bool      // to the junk folder
+	Hold       bool      // into the queue, where it waits for a person
+
+	Added   []mail.Address // recipients, who may be elsewhere
+	Removed []mail.Address // recipients
+	From    *mail.Address  // the reverse-path in place of the old one, nil to leave it
+}
+
+// beginFilters asks all filters about the sender.
+func (t *transaction) beginFilters(ctx context.Context) error {
+	for _, f := range t.r.Filters {
+		one, err := f.Begin(ctx, t.client, t.from)
+		if err != nil {
+			t.closeFilters()
+			return err
+		}
+		t.filters = append(t.filters, one)
+	}
+	return nil
+}
+
+// filterRecipient asks all filters about a recipient.
+func (t *transaction) filterRecipient(ctx context.Context, to mail.Address) error {
+	for _, f := range t.filters {
+		if err := f.Recipient(ctx, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *transaction) closeFilters() {
+	for _, f := range t.filters {
+		f.Close()
+	}
+	t.filters = nil
 }
 
 // filter asks all filters, each about what the one before made of the message.
 // Contents that they made are closed with the transaction.
 func (t *transaction) filter(ctx context.Context, c Content, head message.Trace) (Content, message.Trace, error) {
-	to := make([]mail.Address, len(t.to))
-	for i, a := range t.to {
-		to[i] = a.Address
-	}
-	for _, f := range t.r.Filters {
-		v, err := f.Filter(ctx, t.client, t.from, to, c)
+	for _, f := range t.filters {
+		v, err := f.Content(ctx, c)
 		if err != nil {
 			return c, head, err
 		}
 		t.isDiscarded = t.isDiscarded || v.Discard
+		t.isHeld = t.isHeld || v.Hold
 		if v.Quarantine {
 			t.folder = t.r.JunkFolder
+		}
+		if err := t.redirect(ctx, v); err != nil {
+			return c, head, err
 		}
 		if v.Content == nil {
 			continue
@@ -53,6 +101,36 @@ func (t *transaction) filter(ctx context.Context, c Content, head message.Trace)
 		}
 	}
 	return c, head, nil
+}
+
+// redirect changes the envelope as a filter wants it. Nobody is removed who was
+// asked about: he has his reply, and the message leads nowhere. Who is added is
+// routed like a user's recipient, and has a part in the one reply.
+func (t *transaction) redirect(ctx context.Context, v Filtered) error {
+	if v.From != nil {
+		t.log.InfoContext(ctx, "filter changes the reverse-path", "to", v.From.String())
+		t.from.Address, t.from.UTF8 = *v.From, t.from.UTF8 || v.From.NeedsUTF8()
+	}
+	for _, a := range v.Removed {
+		for i := range t.to {
+			if t.to[i].Address.Fold() == a.Fold() {
+				t.to[i].leadsTo = nil
+			}
+		}
+	}
+	trusting := *t.r
+	trusting.relays = true
+	for _, a := range v.Added {
+		if slices.ContainsFunc(t.to, func(o accepted) bool { return o.leadsTo != nil && o.Address.Fold() == a.Fold() }) {
+			continue
+		}
+		list, err := trusting.resolve(ctx, a)
+		if err != nil {
+			return fmt.Errorf("recipient of a filter: %w", err)
+		}
+		t.to = append(t.to, accepted{Recipient: mail.Recipient{Address: a}, leadsTo: list})
+	}
+	return nil
 }
 
 func (t *transaction) closeMade() {

@@ -13,10 +13,26 @@ import (
 	"gomaild/smtp"
 )
 
-// filterFunc is a Filter.
+// filterFunc is a Filter, and one message at it.
 type filterFunc func(content string) (Filtered, error)
 
-func (f filterFunc) Filter(_ context.Context, _ smtp.Client, _ mail.ReversePath, _ []mail.Address, c message.Content) (Filtered, error) {
+func (f filterFunc) Begin(_ context.Context, c smtp.Client, from mail.ReversePath) (Filtering, error) {
+	if from.Address.Local == "bad" {
+		return nil, &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "Bad sender"}
+	}
+	return f, nil
+}
+
+func (f filterFunc) Recipient(_ context.Context, to mail.Address) error {
+	if to.Local == "carol" {
+		return &mail.Status{Code: 450, Enhanced: "4.7.1", Text: "Not now"}
+	}
+	return nil
+}
+
+func (f filterFunc) Close() {}
+
+func (f filterFunc) Content(_ context.Context, c message.Content) (Filtered, error) {
 	text, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
 	if err != nil {
 		return Filtered{}, err
@@ -68,6 +84,58 @@ func TestFilters(t *testing.T) {
 		}
 		if b.open != 0 {
 			t.Errorf("%s: %d contents are open", tt.rule, b.open)
+		}
+	}
+}
+
+// TestFilterEnvelope holds what filters refuse within the session, and what they
+// do to recipients and reverse-path.
+func TestFilterEnvelope(t *testing.T) {
+	t.Parallel()
+	address := func(local, domain string) mail.Address { return mail.Address{Local: local, Domain: domain} }
+	other := address("other", "r.test")
+	for _, tt := range []struct {
+		rule   string
+		wants  Filtered
+		from   string
+		to     []string
+		want   []string
+		stored string // who has it
+		owed   string
+	}{
+		{"a sender", Filtered{}, "bad@r.test", nil, []string{"550 5.7.1 Bad sender"}, "", ""},
+		{"a recipient, not the others", Filtered{}, "s@r.test", []string{"carol@example.org", "bob@example.org"}, []string{"250", "450 4.7.1 Not now", "250", "250"}, "bob", ""},
+		{"one is added", Filtered{Added: []mail.Address{address("alice", "example.org"), address("BOB", "example.org")}}, "s@r.test", []string{"bob@example.org"},
+			[]string{"250", "250", "250"}, "alice bob", ""},
+		{"one is put in the place of another", Filtered{Added: []mail.Address{address("carol", "example.org")}, Removed: []mail.Address{address("Bob", "example.org")}}, "s@r.test",
+			[]string{"bob@example.org"}, []string{"250", "250", "250"}, "carol", ""},
+		{"all are removed", Filtered{Removed: []mail.Address{address("bob", "example.org")}}, "s@r.test", []string{"bob@example.org"}, []string{"250", "250", "250"}, "", ""},
+		{"one elsewhere, from another", Filtered{Added: []mail.Address{address("x", "far.test")}, From: &other}, "s@r.test", []string{"bob@example.org"},
+			[]string{"250", "250", "250"}, "bob", "<other@r.test> x@far.test"},
+		{"one who is nobody", Filtered{Added: []mail.Address{address("nobody", "example.org")}}, "s@r.test", []string{"bob@example.org"},
+			[]string{"250", "250", "550 5.1.1 <nobody@example.org>: User unknown"}, "", ""},
+		{"held, here and elsewhere", Filtered{Hold: true, Added: []mail.Address{address("x", "far.test")}}, "s@r.test", []string{"bob@example.org"},
+			[]string{"250", "250", "250"}, "", "held <s@r.test> bob@example.org x@far.test"},
+	} {
+		b := newBench()
+		d, held := &debts{}, &debts{}
+		b.config.Filters = []Filter{filterFunc(func(string) (Filtered, error) { return tt.wants, nil })}
+		b.config.Owe, b.config.Hold, b.config.Elsewhere = d.owe, held.owe, true
+		if got := session(t, NewMX(b.config), client, tt.from, tt.to, hi); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.rule, got, tt.want)
+		}
+		var has []string
+		for _, name := range []string{"alice", "bob", "carol"} {
+			if len(b.got[name+"@example.org"]) == 1 {
+				has = append(has, name)
+			}
+		}
+		owed := strings.Join(d.calls, "; ")
+		if len(held.calls) > 0 {
+			owed += "held " + strings.Join(held.calls, "; ")
+		}
+		if got := strings.Join(has, " "); got != tt.stored || owed != tt.owed {
+			t.Errorf("%s: %q have it, owed %q", tt.rule, got, owed)
 		}
 	}
 }

@@ -100,6 +100,9 @@ type Config struct {
 	// nil: nobody is put off, and a client that comes again for one recipient
 	// brings the message to the others twice.
 	Owe func(ctx context.Context, from mail.ReversePath, to []Owed, c message.Content) (queueID string, err error)
+	// Hold is Owe for a message that waits for a person: nothing is done with it
+	// until it is released.
+	Hold func(ctx context.Context, from mail.ReversePath, to []Owed, c message.Content) (queueID string, err error)
 	// Delivered tells the sender, who asked for it (NOTIFY=SUCCESS, RFC 3461), of
 	// recipients whose mailboxes have the message. nil tells nobody.
 	Delivered func(ctx context.Context, from mail.ReversePath, to []mail.Recipient, c message.Content) error
@@ -244,7 +247,10 @@ func (t *transaction) admit(ctx context.Context) error {
 			return err
 		}
 	}
-	return t.r.admitSender(ctx, t.client, t.from)
+	if err := t.r.admitSender(ctx, t.client, t.from); err != nil {
+		return err
+	}
+	return t.beginFilters(ctx)
 }
 
 func (r *receiver) newTransaction(c smtp.Client, from mail.ReversePath) *transaction {

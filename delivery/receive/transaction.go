@@ -28,7 +28,9 @@ type transaction struct {
 	log    *slog.Logger
 
 	begun       time.Time
+	filters     []Filtering   // that are asked
 	made        []Content     // by filters
+	isHeld      bool          // it waits in the queue for a person
 	isDiscarded bool          // a filter wants it: answered 250, and nothing kept
 	judge       *policy.Judge // of a stranger, else nil
 	verdict     policy.Verdict
@@ -72,6 +74,10 @@ func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error
 		t.logRefusal(ctx, atRcpt, to.Address.String(), err)
 		return err
 	}
+	if err := t.filterRecipient(ctx, to.Address); err != nil {
+		t.logRefusal(ctx, atRcpt, to.Address.String(), err)
+		return err
+	}
 	t.to = append(t.to, accepted{Recipient: to, leadsTo: list})
 	return nil
 }
@@ -106,10 +112,12 @@ func (t *transaction) hasRoom(ctx context.Context, list []routing.Destination) e
 }
 
 // Abort implements smtp.Transaction. Nothing is held before Commit.
-func (t *transaction) Abort() {}
+func (t *transaction) Abort() { t.closeFilters() }
 
 // Commit implements smtp.Transaction.
 func (t *transaction) Commit(ctx context.Context, content io.Reader) []error {
+	defer t.closeFilters()
+	asked := len(t.to)
 	var head message.Trace
 	c, err := t.spool(content)
 	if err == nil {
@@ -123,7 +131,7 @@ func (t *transaction) Commit(ctx context.Context, content io.Reader) []error {
 	if err == nil && t.r.CheckFrom && t.r.completes && t.client.Identity != nil {
 		err = t.admitAuthors(ctx, c)
 	}
-	if err == nil && len(t.r.Filters) > 0 {
+	if err == nil && len(t.filters) > 0 {
 		defer t.closeMade()
 		c, head, err = t.filter(ctx, c, head)
 	}
@@ -143,7 +151,7 @@ func (t *transaction) Commit(ctx context.Context, content io.Reader) []error {
 	if !t.r.perRecipient {
 		results = t.oneReply(results)
 	}
-	return results
+	return results[:asked]
 }
 
 // spool reads the content to its end. A Return-Path that the sender wrote goes
@@ -206,6 +214,11 @@ func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace
 		return slices.Repeat([]error{err}, len(t.to))
 	}
 	attempts, of := t.attempts(head)
+	if t.isHeld {
+		for _, a := range attempts {
+			a.isOwed = !a.isGone
+		}
+	}
 	trace, err := t.signed(t.trace(head), c)
 	if err != nil {
 		return slices.Repeat([]error{err}, len(t.to))

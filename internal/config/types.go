@@ -361,9 +361,9 @@ type Rates struct {
 // Milter is the table [milter].
 type Milter struct {
 	// Milters that are asked, in order, about messages that strangers bring:
-	// `host:port` or `unix:/path`. They see the whole message after the checks
-	// of [policy], may refuse, discard and quarantine it (to policy.junk_folder),
-	// and change header and body, but not recipients.
+	// `host:port` or `unix:/path`. They are asked after the checks of [policy],
+	// may refuse the sender, a recipient and the message, discard and quarantine
+	// it, and change header, body, recipients and the reverse-path.
 	MX []string `toml:"mx"`
 	// Milters that are asked about what users send.
 	Submission []string `toml:"submission"`
@@ -372,6 +372,10 @@ type Milter struct {
 	// What becomes of a message when a milter does not answer: `defer` puts it
 	// off, `accept` goes on without it.
 	Failure ServiceFailure `toml:"failure"`
+	// Hold what a milter on mx wants in quarantine in the queue until somebody
+	// releases or deletes it (`gomaild queue`), as Postfix does, and not bring it
+	// to policy.junk_folder. What users send is always held.
+	Hold bool `toml:"hold"`
 }
 
 // SubmissionOptions is the table [submission].

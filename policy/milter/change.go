@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"gomaild/mail"
 	"gomaild/message"
 )
 
@@ -87,8 +89,40 @@ func (v *Verdict) ask(p packet) error {
 	case askQuarantine:
 		v.Quarantine = true
 		return nil
+	case askAddRcpt, askAddRcptPar, askRemoveRcpt, askChangeFrom:
+		return v.redirect(p)
 	}
 	return fmt.Errorf("reply %q: %w", p.code, errProtocol)
+}
+
+// maxRedirects bounds the recipients that a filter adds or takes away.
+const maxRedirects = 1000
+
+// redirect notes an address, of which the parameters are passed over.
+func (v *Verdict) redirect(p packet) error {
+	text, _, _ := strings.Cut(string(p.data), "\x00")
+	text = strings.TrimSpace(text)
+	if inner, ok := strings.CutPrefix(text, "<"); ok {
+		text = strings.TrimSuffix(inner, ">")
+	}
+	if text == "" && p.code == askChangeFrom {
+		v.From = new(mail.Address)
+		return nil
+	}
+	a, err := mail.ParseAddress(text)
+	if err != nil || len(v.Added)+len(v.Removed) == maxRedirects {
+		return fmt.Errorf("address %q: %w", text, errProtocol)
+	}
+	switch p.code {
+	case askChangeFrom:
+		v.From = &a
+	case askRemoveRcpt:
+		v.Removed = append(v.Removed, a)
+		v.Added = slices.DeleteFunc(v.Added, func(o mail.Address) bool { return o.Fold() == a.Fold() })
+	default:
+		v.Added = append(v.Added, a)
+	}
+	return nil
 }
 
 func (v *Verdict) wish(kind byte, index int, data []byte) error {

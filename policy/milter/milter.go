@@ -1,11 +1,12 @@
 // Package milter asks filters that speak Sendmail's milter protocol, version 6
-// (2 at least), about a message that has come in whole: OpenDKIM, rspamd, ClamAV
-// and others. A filter may change the header and the body, refuse, discard and
-// quarantine. It may not change recipients or the reverse-path: that is not
-// offered, so a filter that needs it says so at its start.
+// (2 at least), about a message as it comes in: OpenDKIM, rspamd, ClamAV and
+// others. A filter may refuse the sender, a recipient and the message, change
+// header, body, recipients and reverse-path, discard and quarantine. Its words
+// about the connection and HELO are heard at MAIL: each message has a connection
+// of its own to the filter.
 //
-// Nothing that a filter does takes memory without end, and the time for all is
-// the caller's context and the Client's.
+// Nothing that a filter does takes memory without end, and the time that it may
+// take for a message, the client's own slowness not counted, is the Client's.
 package milter
 
 import (
@@ -17,6 +18,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,123 +36,228 @@ type Client struct {
 	Timeout          time.Duration // for a message; default 30 s
 }
 
-// Message is what a filter is told besides the content.
+// Message is what a filter is told at MAIL.
 type Message struct {
 	Hostname string // ours
 	Listener string // the macro daemon_name
+	Local    netip.AddrPort
 	ID       string // the macro i
 	Client   netip.Addr
 	Port     uint16
 	Helo     string
+	TLS      string // the macro tls_version, "" on plaintext
+	Cipher   string
 	Account  string // who has logged in, "" if nobody has
 	From     mail.ReversePath
-	To       []mail.Address
 }
 
-// Verdict is what a filter wants.
+// Verdict is what a filter wants of a message that it does not refuse.
 type Verdict struct {
-	Refusal    *mail.Status // the reply to the client, nil if it may pass
-	Discard    bool         // accept it and keep nothing
-	Quarantine bool         // to the junk folder
+	Discard    bool           // accept it and keep nothing
+	Quarantine bool           // do not bring it where it was to go
+	Added      []mail.Address // recipients, in order
+	Removed    []mail.Address // recipients that were there
+	From       *mail.Address  // the reverse-path in place of the old one, nil to leave it
 
 	changes []change
 	body    []byte
 	hasBody bool
 }
 
-// session is one message at a filter.
-type session struct {
+// Session is one message at a filter. It is not safe for concurrent use.
+type Session struct {
 	conn  net.Conn
 	in    *bufio.Reader
-	steps uint32 // the filter's
+	steps uint32            // the filter's
+	names map[byte][]string // of the macros that it wants at a command, where it says so
+	left  time.Duration     // that it may yet take
+	m     Message
+	v     Verdict
+	done  bool // it has said all: nothing more is asked
 }
 
 // errDone ends the talk: the filter has said all.
 var errDone = errors.New("filter has decided")
 
-// Filter asks about a message. An error says that the filter could not be asked.
-func (c *Client) Filter(ctx context.Context, m Message, content message.Content) (Verdict, error) {
-	timeout := c.Timeout
-	if timeout <= 0 {
-		timeout = defaultTimeout
+// Begin tells a filter of a client and a sender. A *mail.Status refuses them;
+// every other error says that the filter could not be asked. The Session is to be
+// closed.
+func (c *Client) Begin(ctx context.Context, m Message) (*Session, error) {
+	s := &Session{left: c.Timeout, m: m}
+	if s.left <= 0 {
+		s.left = defaultTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, c.Network, c.Address)
+	err := s.within(ctx, func(ctx context.Context) error {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, c.Network, c.Address)
+		if err != nil {
+			return err
+		}
+		s.conn, s.in = conn, bufio.NewReader(conn)
+		return nil
+	})
+	if err == nil {
+		err = s.within(ctx, func(context.Context) error { return s.open() })
+	}
 	if err != nil {
-		return Verdict{}, fmt.Errorf("milter: %w", err)
+		s.Close()
+		return nil, err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	s := &session{conn: conn, in: bufio.NewReader(conn)}
-	var v Verdict
-	err = s.talk(&v, m, content)
+	return s, nil
+}
+
+// within runs f in the time that is left, and takes what it took off it. The end
+// of the talk is no error.
+func (s *Session) within(ctx context.Context, f func(context.Context) error) error {
+	if s.done {
+		return nil
+	}
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, s.left)
+	defer cancel()
+	if s.conn != nil {
+		stop := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Unix(1, 0)) })
+		defer stop()
+	}
+	err := f(ctx)
+	s.left -= time.Since(start)
+	_, refuses := errors.AsType[*mail.Status](err)
 	switch {
-	case err == nil || errors.Is(err, errDone):
-		_ = writePacket(conn, cmdQuit, nil) // the filter sees the end in any case
-		return v, nil
+	case err == nil:
+		return nil
+	case errors.Is(err, errDone):
+		s.done = true
+		return nil
+	case refuses:
+		return err
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
-	return Verdict{}, fmt.Errorf("milter: %w", err)
+	s.done = true
+	return fmt.Errorf("milter: %w", err)
 }
 
-// talk is the whole conversation, in the order of SMTP.
-func (s *session) talk(v *Verdict, m Message, c message.Content) error {
+// Close ends the talk; the filter forgets a message that it has not decided
+// about.
+func (s *Session) Close() {
+	if s.conn == nil {
+		return
+	}
+	_ = s.conn.SetDeadline(time.Now().Add(time.Second)) // the filter sees the end in any case
+	_ = writePacket(s.conn, cmdAbort, nil)
+	_ = writePacket(s.conn, cmdQuit, nil)
+	_ = s.conn.Close()
+	s.conn = nil
+}
+
+// open is the talk up to MAIL, in the order of SMTP.
+func (s *Session) open() error {
 	if err := s.negotiate(); err != nil {
 		return err
 	}
-	steps := []struct {
+	m := &s.m
+	for _, one := range []struct {
 		code     byte
 		no, mute uint32
-		macros   []string
 		data     []byte
 	}{
-		{cmdConnect, noConnect, silentConnect, []string{"j", m.Hostname, "{daemon_name}", m.Listener, "v", "gomaild"}, connectData(m)},
-		{cmdHelo, noHelo, silentHelo, nil, words(m.Helo)},
-		{cmdMail, noMail, silentMail, mailMacros(m), words(m.From.String())},
-	}
-	for _, to := range m.To {
-		steps = append(steps, steps[0])
-		last := &steps[len(steps)-1]
-		last.code, last.no, last.mute = cmdRcpt, noRcpt, silentRcpt
-		last.macros, last.data = []string{"{rcpt_addr}", to.String()}, words("<"+to.String()+">")
-	}
-	for _, one := range steps {
-		if err := s.step(v, one.code, one.no, one.mute, one.macros, one.data); err != nil {
+		{cmdConnect, noConnect, silentConnect, connectData(*m)},
+		{cmdHelo, noHelo, silentHelo, words(m.Helo)},
+		{cmdMail, noMail, silentMail, words(append([]string{m.From.String()}, parameters(m.From)...)...)},
+	} {
+		if err := s.step(one.code, one.no, one.mute, s.macros(one.code, mail.Address{}), one.data); err != nil {
 			return err
 		}
 	}
-	if err := s.step(v, cmdData, noData, silentData, []string{"i", m.ID}, nil); err != nil {
-		return err
+	return nil
+}
+
+func parameters(p mail.ReversePath) []string {
+	var list []string
+	if p.Size > 0 {
+		list = append(list, "SIZE="+strconv.FormatInt(p.Size, 10))
 	}
-	return s.content(v, m, c)
+	if p.UTF8 {
+		list = append(list, "SMTPUTF8")
+	}
+	return list
+}
+
+// Recipient tells of a recipient. Errors are those of Begin; one that is refused
+// is no recipient, and the others stay.
+func (s *Session) Recipient(ctx context.Context, to mail.Address) error {
+	return s.within(ctx, func(context.Context) error {
+		return s.step(cmdRcpt, noRcpt, silentRcpt, s.macros(cmdRcpt, to), words("<"+to.String()+">"))
+	})
+}
+
+// Content asks about the message. Errors are those of Begin.
+func (s *Session) Content(ctx context.Context, c message.Content) (*Verdict, error) {
+	err := s.within(ctx, func(context.Context) error {
+		if err := s.step(cmdData, noData, silentData, s.macros(cmdData, mail.Address{}), nil); err != nil {
+			return err
+		}
+		return s.content(c)
+	})
+	return &s.v, err
 }
 
 func connectData(m Message) []byte {
 	if !m.Client.IsValid() {
 		return append(words("localhost"), 'U')
 	}
-	family := byte('4')
+	family, text := byte('4'), m.Client.String()
 	if m.Client.Is6() {
-		family = '6'
+		family, text = '6', "IPv6:"+text
 	}
 	data := append(words("["+m.Client.String()+"]"), family)
 	data = binary.BigEndian.AppendUint16(data, m.Port)
-	return append(data, words(m.Client.String())...)
+	return append(data, words(text)...)
 }
 
-func mailMacros(m Message) []string {
-	macros := []string{"i", m.ID, "{mail_addr}", m.From.Address.String()}
-	if m.Account != "" {
-		macros = append(macros, "{auth_type}", "PLAIN", "{auth_authen}", m.Account)
+// macros are the names and values for a command, as far as the filter wants
+// them: those that it named, or all.
+func (s *Session) macros(code byte, to mail.Address) []string {
+	m, address, local, port := &s.m, "unknown", "", ""
+	if m.Local.IsValid() {
+		local, port = m.Local.Addr().String(), strconv.Itoa(int(m.Local.Port()))
 	}
-	return macros
+	if m.Client.IsValid() {
+		address = m.Client.String()
+	}
+	all := map[byte][]string{
+		cmdConnect: {"j", m.Hostname, "{daemon_name}", m.Listener, "v", "gomaild", "_", "unknown [" + address + "]",
+			"{client_addr}", address, "{client_name}", "unknown", "{client_port}", strconv.Itoa(int(m.Port)),
+			"{daemon_addr}", local, "{daemon_port}", port},
+		cmdHelo: {"{tls_version}", m.TLS, "{cipher}", m.Cipher},
+		cmdMail: {"i", m.ID, "{mail_addr}", m.From.Address.String(), "{mail_host}", m.From.Address.Domain, "{auth_authen}", m.Account, "{auth_author}", m.Account},
+		cmdRcpt: {"i", m.ID, "{rcpt_addr}", to.String(), "{rcpt_host}", to.Domain},
+		cmdData: {"i", m.ID}, cmdEndHeader: {"i", m.ID}, cmdEnd: {"i", m.ID},
+	}
+	if m.Account != "" {
+		all[cmdMail] = append(all[cmdMail], "{auth_type}", "PLAIN")
+	}
+	wanted, chosen := s.names[code]
+	var given []string
+	for _, list := range [][]string{all[code], all[cmdConnect], all[cmdHelo], all[cmdMail]} {
+		for i := 0; i < len(list); i += 2 {
+			isKnown := slices.Contains(given, list[i])
+			if list[i+1] != "" && !isKnown && (chosen && slices.Contains(wanted, strings.Trim(list[i], "{}"))) {
+				given = append(given, list[i], list[i+1])
+			} else if list[i+1] != "" && !chosen && !isKnown {
+				given = append(given, list[i], list[i+1])
+			}
+		}
+		if !chosen {
+			break // what it did not name it gets where it is new
+		}
+	}
+	return given
 }
 
-// negotiate says what we can, and hears what the filter wants of it.
-func (s *session) negotiate() error {
+// negotiate says what we can, and hears what the filter wants of it, and which
+// macros (SMFIF_SETSYMLIST).
+func (s *Session) negotiate() error {
 	var offer []byte
 	for _, n := range []uint32{version, offeredActions, offeredSteps} {
 		offer = binary.BigEndian.AppendUint32(offer, n)
@@ -170,16 +277,38 @@ func (s *session) negotiate() error {
 	if theirs < leastVersion || theirs > version || actions&^offeredActions != 0 || s.steps&^offeredSteps != 0 {
 		return fmt.Errorf("it wants version %d, actions %#x, steps %#x: %w", theirs, actions, s.steps, errProtocol)
 	}
+	s.names = macroNames(p.data[negotiateBytes:])
 	return nil
+}
+
+// macroNames reads the lists of macros: a stage, and names with blanks or commas
+// between them.
+func macroNames(data []byte) map[byte][]string {
+	stages := []byte{cmdConnect, cmdHelo, cmdMail, cmdRcpt, cmdData, cmdEnd, cmdEndHeader}
+	names := map[byte][]string{}
+	for len(data) > 4 {
+		stage := binary.BigEndian.Uint32(data)
+		list, rest, _ := strings.Cut(string(data[4:]), "\x00")
+		data = []byte(rest)
+		if stage >= uint32(len(stages)) {
+			continue
+		}
+		var all []string
+		for _, n := range strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' }) {
+			all = append(all, strings.Trim(n, "{}"))
+		}
+		names[stages[stage]] = all
+	}
+	return names
 }
 
 // step sends a command with its macros and hears the reply, as far as the filter
 // wants the one and gives the other.
-func (s *session) step(v *Verdict, code byte, no, mute uint32, macros []string, data []byte) error {
+func (s *Session) step(code byte, no, mute uint32, macros []string, data []byte) error {
 	if s.steps&no != 0 {
 		return nil
 	}
-	if macros != nil {
+	if len(macros) > 0 {
 		if err := writePacket(s.conn, cmdMacro, append([]byte{code}, words(macros...)...)); err != nil {
 			return err
 		}
@@ -190,7 +319,7 @@ func (s *session) step(v *Verdict, code byte, no, mute uint32, macros []string, 
 	if s.steps&mute != 0 {
 		return nil
 	}
-	_, err := s.answer(v)
+	_, err := s.answer()
 	return err
 }
 
@@ -198,7 +327,7 @@ func (s *session) step(v *Verdict, code byte, no, mute uint32, macros []string, 
 const maxAsks = 10_000
 
 // answer reads replies up to one that ends a command. errDone ends the talk.
-func (s *session) answer(v *Verdict) (code byte, err error) {
+func (s *Session) answer() (code byte, err error) {
 	for range maxAsks {
 		p, err := readPacket(s.in)
 		if err != nil {
@@ -211,21 +340,24 @@ func (s *session) answer(v *Verdict) (code byte, err error) {
 		case replyAccept:
 			return p.code, errDone
 		case replyDiscard:
-			v.Discard = true
+			s.v.Discard = true
 			return p.code, errDone
 		case replyReject:
-			v.Refusal = &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "Command rejected"}
-			return p.code, errDone
+			return p.code, &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "Command rejected"}
 		case replyTempFail:
-			v.Refusal = &mail.Status{Code: 451, Enhanced: "4.7.1", Text: "Service unavailable - try again later"}
-			return p.code, errDone
+			return p.code, &mail.Status{Code: 451, Enhanced: "4.7.1", Text: "Service unavailable - try again later"}
 		case replyCode:
-			if v.Refusal, err = parseReply(p.data); err != nil {
+			status, err := parseReply(p.data)
+			if err != nil {
 				return 0, err
 			}
-			return p.code, errDone
+			return p.code, status
+		case replyShutdown:
+			return p.code, &mail.Status{Code: 421, Enhanced: "4.7.0", Text: "Service unavailable"}
+		case replyConnFail:
+			return 0, errProtocol
 		default:
-			if err := v.ask(p); err != nil {
+			if err := s.v.ask(p); err != nil {
 				return 0, err
 			}
 		}
@@ -255,34 +387,34 @@ func parseReply(data []byte) (*mail.Status, error) {
 }
 
 // content sends header and body, and hears what is to be changed.
-func (s *session) content(v *Verdict, m Message, c message.Content) error {
+func (s *Session) content(c message.Content) error {
 	h, err := readHeader(c)
 	if err != nil {
 		return err
 	}
 	for _, f := range h.fields {
-		if err := s.step(v, cmdHeader, noHeaders, silentHeader, nil, words(f.name, f.value(s.steps&leadingSpace != 0))); err != nil {
+		if err := s.step(cmdHeader, noHeaders, silentHeader, nil, words(f.name, f.value(s.steps&leadingSpace != 0))); err != nil {
 			return err
 		}
 	}
-	if err := s.step(v, cmdEndHeader, noEndHeader, silentEndHdr, nil, nil); err != nil {
+	if err := s.step(cmdEndHeader, noEndHeader, silentEndHdr, s.macros(cmdEndHeader, mail.Address{}), nil); err != nil {
 		return err
 	}
-	if err := s.body(v, c, h.end); err != nil {
+	if err := s.body(c, h.end); err != nil {
 		return err
 	}
-	if err := writePacket(s.conn, cmdMacro, append([]byte{cmdEnd}, words("i", m.ID)...)); err != nil {
+	if err := writePacket(s.conn, cmdMacro, append([]byte{cmdEnd}, words(s.macros(cmdEnd, mail.Address{})...)...)); err != nil {
 		return err
 	}
 	if err := writePacket(s.conn, cmdEnd, nil); err != nil {
 		return err
 	}
-	_, err = s.answer(v)
+	_, err = s.answer()
 	return err
 }
 
 // body sends the body in wire form, as long as the filter wants more of it.
-func (s *session) body(v *Verdict, c message.Content, off int64) error {
+func (s *Session) body(c message.Content, off int64) error {
 	if s.steps&noBody != 0 {
 		return nil
 	}
@@ -295,7 +427,7 @@ func (s *session) body(v *Verdict, c message.Content, off int64) error {
 				return err
 			}
 			if s.steps&silentBody == 0 {
-				code, err := s.answer(v)
+				code, err := s.answer()
 				if err != nil || code == replySkip && s.steps&maySkip != 0 {
 					return err
 				}

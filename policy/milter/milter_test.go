@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,8 +31,36 @@ const text = "Received: by x\r\nFrom: a@r.test\r\nSubject: long\r\n\tone\r\nX-A:
 func someMessage() Message {
 	return Message{
 		Hostname: "mx.x.test", Listener: "mx", ID: "S1.1", Client: netip.MustParseAddr("192.0.2.7"), Port: 4000, Helo: "r.test",
-		From: mail.ReversePath{Address: mail.Address{Local: "a", Domain: "r.test"}}, To: []mail.Address{{Local: "b", Domain: "x.test"}, {Local: "c", Domain: "x.test"}},
+		From: mail.ReversePath{Address: mail.Address{Local: "a", Domain: "r.test"}},
 	}
+}
+
+// answer is what came of a message.
+type answer struct {
+	Verdict
+	Refusal *mail.Status
+}
+
+// whole asks about a message to two recipients, from begin to end.
+func whole(ctx context.Context, c *Client) (a answer, err error) {
+	s, err := c.Begin(ctx, someMessage())
+	if err == nil {
+		defer s.Close()
+		for _, to := range []string{"b", "c"} {
+			if err == nil {
+				err = s.Recipient(ctx, mail.Address{Local: to, Domain: "x.test"})
+			}
+		}
+	}
+	if err == nil {
+		var v *Verdict
+		v, err = s.Content(ctx, strings.NewReader(text))
+		a.Verdict = *v
+	}
+	if status, ok := errors.AsType[*mail.Status](err); ok {
+		return answer{Refusal: status}, nil
+	}
+	return a, err
 }
 
 // filter is a server that answers each command by its letter, and writes down
@@ -55,6 +84,9 @@ func (f *filter) serve(l net.Listener) {
 		p, err := readPacket(in)
 		if err != nil || p.code == cmdQuit {
 			return
+		}
+		if p.code == cmdAbort {
+			continue
 		}
 		if p.code == cmdNegotiate {
 			data := binary.BigEndian.AppendUint32(nil, 6)
@@ -80,7 +112,7 @@ func (f *filter) serve(l net.Listener) {
 	}
 }
 
-func ask(t *testing.T, f *filter) (Verdict, error) {
+func ask(t *testing.T, f *filter) (answer, error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -90,7 +122,7 @@ func ask(t *testing.T, f *filter) (Verdict, error) {
 	f.done = make(chan struct{})
 	go f.serve(l)
 	c := Client{Network: "tcp", Address: l.Addr().String(), Timeout: 10 * time.Second}
-	v, err := c.Filter(t.Context(), someMessage(), strings.NewReader(text))
+	v, err := whole(t.Context(), &c)
 	<-f.done
 	return v, err
 }
@@ -102,14 +134,14 @@ func TestConversation(t *testing.T) {
 	if v, err := ask(t, f); err != nil || v.IsChanged() || v.Refusal != nil {
 		t.Fatalf("%+v, %v", v, err)
 	}
-	const want = `D "Cj\x00mx.x.test\x00{daemon_name}\x00mx\x00v\x00gomaild\x00"
+	const want = `D "Cj\x00mx.x.test\x00{daemon_name}\x00mx\x00v\x00gomaild\x00_\x00unknown [192.0.2.7]\x00{client_addr}\x00192.0.2.7\x00{client_name}\x00unknown\x00{client_port}\x004000\x00"
 C "[192.0.2.7]\x004\x0f\xa0192.0.2.7\x00"
 H "r.test\x00"
-D "Mi\x00S1.1\x00{mail_addr}\x00a@r.test\x00"
+D "Mi\x00S1.1\x00{mail_addr}\x00a@r.test\x00{mail_host}\x00r.test\x00"
 M "<a@r.test>\x00"
-D "R{rcpt_addr}\x00b@x.test\x00"
+D "Ri\x00S1.1\x00{rcpt_addr}\x00b@x.test\x00{rcpt_host}\x00x.test\x00"
 R "<b@x.test>\x00"
-D "R{rcpt_addr}\x00c@x.test\x00"
+D "Ri\x00S1.1\x00{rcpt_addr}\x00c@x.test\x00{rcpt_host}\x00x.test\x00"
 R "<c@x.test>\x00"
 D "Ti\x00S1.1\x00"
 T ""
@@ -118,6 +150,7 @@ L "From\x00a@r.test\x00"
 L "Subject\x00long\n\tone\x00"
 L "X-A\x001\x00"
 L "X-A\x002\x00"
+D "Ni\x00S1.1\x00"
 N ""
 B "hello\r\nworld\r\n"
 D "Ei\x00S1.1\x00"
@@ -156,11 +189,13 @@ func TestReplies(t *testing.T) {
 		{"quarantine", cmdEnd, packet{askQuarantine, []byte("spam\x00")}, "quarantine"},
 		{"a reply of success", cmdEnd, packet{replyCode, []byte("250 ok\x00")}, "protocol"},
 		{"unknown", cmdHelo, packet{'Z', nil}, "protocol"},
-		{"a recipient", cmdEnd, packet{'+', []byte("<x@y.test>\x00")}, "protocol"},
+		{"a recipient that is none", cmdEnd, packet{'+', []byte("<x>\x00")}, "protocol"},
+		{"to be shut down", cmdMail, packet{replyShutdown, nil}, "421 4.7.0 Service unavailable"},
+		{"it cannot", cmdConnect, packet{replyConnFail, nil}, "protocol"},
 		{"a header without a name", cmdEnd, packet{askAddHeader, []byte("\x00x\x00")}, "protocol"},
 		{"a header with a colon", cmdEnd, packet{askAddHeader, []byte("A: b\r\nC\x00x\x00")}, "protocol"},
 		{"a short change", cmdEnd, packet{askChangeHeader, []byte{0, 0}}, "protocol"},
-		{"wants recipients", cmdNegotiate, packet{0, []byte{0, 0, 0, 6, 0, 0, 0, 4, 0, 0, 0, 0}}, "protocol"},
+		{"wants what there is not", cmdNegotiate, packet{0, []byte{0, 0, 0, 6, 0, 0, 2, 0, 0, 0, 0, 0}}, "protocol"},
 		{"another version", cmdNegotiate, packet{0, []byte{0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0}}, "protocol"},
 		{"a short offer", cmdNegotiate, packet{0, []byte{0, 0, 0, 6}}, "protocol"},
 	} {
@@ -220,7 +255,7 @@ func TestChanges(t *testing.T) {
 			t.Errorf("%s: %v", tt.rule, err)
 			continue
 		}
-		if got, want := changed(t, v), strings.Replace(text, tt.old, tt.wanted, 1); got != want {
+		if got, want := changed(t, v.Verdict), strings.Replace(text, tt.old, tt.wanted, 1); got != want {
 			t.Errorf("%s: got\n%q\nwant\n%q", tt.rule, got, want)
 		}
 	}
@@ -239,6 +274,36 @@ func changed(t *testing.T, v Verdict) string {
 	return string(got)
 }
 
+// TestRedirect holds what a filter may do to the envelope, and which macros it
+// gets when it names them.
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	const wantsMacros = "\x00\x00\x00\x06\x00\x00\x01\xcc\x00\x00\x00\x00" + "\x00\x00\x00\x03j, {rcpt_addr}\x00" + "\x00\x00\x00\x04\x00"
+	f := &filter{answers: map[byte][]packet{
+		cmdNegotiate: {{0, []byte(wantsMacros)}},
+		cmdEnd: {
+			{askAddRcpt, []byte("<new@x.test>\x00")}, {askAddRcptPar, []byte("two@x.test\x00NOTIFY=NEVER\x00")}, {askAddRcpt, []byte("<gone@x.test>\x00")},
+			{askRemoveRcpt, []byte("<B@x.test>\x00")}, {askRemoveRcpt, []byte("<gone@x.test>\x00")},
+			{askChangeFrom, []byte("<other@r.test>\x00SIZE=1\x00")}, {replyContinue, nil},
+		},
+	}}
+	v, err := ask(t, f)
+	if got := fmt.Sprint(v.Added, v.Removed, v.From); err != nil || got != "[new@x.test two@x.test] [B@x.test gone@x.test] other@r.test" {
+		t.Errorf("%s, %v", got, err)
+	}
+	if got := f.heard.String(); !strings.Contains(got, `D "R{rcpt_addr}\x00b@x.test\x00j\x00mx.x.test\x00"`) || strings.Contains(got, `D "T`) {
+		t.Errorf("heard\n%s", got)
+	}
+	f = &filter{answers: map[byte][]packet{cmdEnd: {{askChangeFrom, []byte("<>\x00")}, {replyContinue, nil}}}}
+	if v, err = ask(t, f); err != nil || v.From == nil || !v.From.IsZero() {
+		t.Errorf("%+v, %v", v, err)
+	}
+	many := slices.Repeat([]packet{{askAddRcpt, []byte("a@x.test\x00")}}, maxRedirects+1)
+	if _, err = ask(t, &filter{answers: map[byte][]packet{cmdEnd: many}}); !errors.Is(err, errProtocol) {
+		t.Errorf("recipients without end: %v", err)
+	}
+}
+
 // TestHang holds that a filter that says nothing costs the timeout.
 func TestHang(t *testing.T) {
 	t.Parallel()
@@ -248,11 +313,11 @@ func TestHang(t *testing.T) {
 	}
 	defer l.Close()
 	c := Client{Network: "tcp", Address: l.Addr().String(), Timeout: 50 * time.Millisecond}
-	if _, err := c.Filter(t.Context(), someMessage(), strings.NewReader(text)); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := whole(t.Context(), &c); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 	c = Client{Network: "unix", Address: t.TempDir() + "/none"}
-	if _, err := c.Filter(t.Context(), someMessage(), strings.NewReader(text)); err == nil {
+	if _, err := whole(t.Context(), &c); err == nil {
 		t.Error("asked nobody")
 	}
 }
@@ -290,7 +355,7 @@ func TestOpenDKIM(t *testing.T) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range 500 {
-		v, err := c.Filter(t.Context(), someMessage(), strings.NewReader(text))
+		v, err := whole(t.Context(), &c)
 		if err != nil {
 			<-tick.C
 			if _, statErr := os.Stat(dir + "/sock"); statErr == nil && !errors.Is(err, os.ErrNotExist) && !strings.Contains(err.Error(), "refused") {
@@ -298,7 +363,7 @@ func TestOpenDKIM(t *testing.T) {
 			}
 			continue
 		}
-		signed := changed(t, v)
+		signed := changed(t, v.Verdict)
 		record, err := dkim.Record(key.Public())
 		if err != nil {
 			t.Fatal(err)
@@ -318,9 +383,9 @@ func FuzzReplies(f *testing.F) {
 	f.Add(append([]byte("\x00\x00\x00\x0ah"), words("X-A", "bcd")...))
 	f.Add([]byte("\xff\xff\xff\xffx"))
 	f.Fuzz(func(t *testing.T, replies []byte) {
-		s := &session{in: bufio.NewReader(bytes.NewReader(replies))}
-		var v Verdict
-		if _, err := s.answer(&v); err != nil && !errors.Is(err, errDone) {
+		s := &Session{in: bufio.NewReader(bytes.NewReader(replies))}
+		v := &s.v
+		if _, err := s.answer(); err != nil && !errors.Is(err, errDone) {
 			return
 		}
 		r, err := v.Content(strings.NewReader(text))

@@ -23,6 +23,7 @@ const (
 	cmdBody      = 'B'
 	cmdEnd       = 'E'
 	cmdQuit      = 'Q'
+	cmdAbort     = 'A'
 )
 
 // Replies of a filter, and what it may ask for before the last one.
@@ -35,17 +36,23 @@ const (
 	replyCode     = 'y'
 	replySkip     = 's'
 	replyProgress = 'p'
+	replyShutdown = '4'
+	replyConnFail = 'f'
 
 	askAddHeader    = 'h'
 	askInsertHeader = 'i'
 	askChangeHeader = 'm'
 	askReplaceBody  = 'b'
 	askQuarantine   = 'q'
+	askAddRcpt      = '+'
+	askAddRcptPar   = '2'
+	askRemoveRcpt   = '-'
+	askChangeFrom   = 'e'
 )
 
-// What a filter may ask for (SMFIF_*): header, body, quarantine. Recipients and
-// reverse-path are not offered.
-const offeredActions = 0x01 | 0x02 | 0x10 | 0x20
+// What a filter may ask for (SMFIF_*): header, body, recipients (with and without
+// parameters), reverse-path, quarantine, and the macros it names.
+const offeredActions = 0x1FF
 
 // Steps that a filter may do without (SMFIP_NO*), and those that it does not
 // answer (SMFIP_NR_*).
