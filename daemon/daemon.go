@@ -44,6 +44,7 @@ type Daemon struct {
 	usage    atomic.Pointer[usage.Keeper]
 	rates    *rate.Table // of strangers; filled by whoever likes, so not that of brakes
 	brakes   *rate.Table // of our users
+	known    *rate.Table // to whom they write
 	certs    *certs.Store
 	tls      atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
 
@@ -74,7 +75,7 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 	m := newMetrics(opts.Version)
 	d := &Daemon{
 		log: counting(opts.Logger, m), metrics: m, hostname: name, version: opts.Version, cfg: cfg,
-		rates: rate.NewTable(0), brakes: rate.NewTable(0),
+		rates: rate.NewTable(0), brakes: rate.NewTable(0), known: rate.NewTable(4 * rate.DefaultKeys),
 	}
 	d.countQueue()
 	d.snapshotGauges()
@@ -133,6 +134,9 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.watch()
 	d.show(control.Starting)
 	if err := d.openGreylist(); err != nil {
+		return err
+	}
+	if err := d.openBrakes(); err != nil {
 		return err
 	}
 	if err := d.openSnapshot(); err != nil {

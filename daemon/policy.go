@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -11,9 +13,11 @@ import (
 
 	mdns "github.com/miekg/dns"
 
+	"gomaild/delivery/queue"
 	"gomaild/internal/config"
 	"gomaild/internal/dns"
 	"gomaild/internal/durable"
+	"gomaild/mail"
 	"gomaild/message"
 	"gomaild/policy"
 	"gomaild/policy/arc"
@@ -100,7 +104,52 @@ func limits(rates []config.Rate) []rate.Limit {
 // brakes hold the users of a configuration. What was counted outlives a reload.
 func (p *parts) brakes() *policy.Brakes {
 	s := &p.c.Submission
-	return &policy.Brakes{Messages: limits(s.Messages), Recipients: limits(s.Recipients), Table: p.d.brakes}
+	return &policy.Brakes{
+		Messages: limits(s.Messages), Recipients: limits(s.Recipients), Table: p.d.brakes,
+		NewRecipients: limits(s.NewRecipients), Known: p.d.known, Suspect: p.suspect,
+	}
+}
+
+// suspect holds what an account has in the queue, and tells the postmaster.
+func (p *parts) suspect(ctx context.Context, account mail.Address) {
+	o := p.d.outgoing.Load()
+	if o == nil {
+		return
+	}
+	n, err := p.d.applyToQueue(queueOrder{queue.Hold, queue.Selection{From: account.String()}})
+	p.d.log.WarnContext(ctx, "account held: many new recipients", "account", account.String(), "queued", n, "error", err)
+	to := mail.Address{Local: "postmaster", Domain: p.d.hostname}
+	text := fmt.Sprintf("From: Mail system <%s>\r\nTo: <%s>\r\nSubject: Mail of %s is held\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\nAuto-Submitted: auto-generated\r\n\r\n"+
+		"%s wrote to more new recipients than submission.new_recipients allows.\r\nIts password may be known to somebody else. What it sends to other hosts is held for\r\n24 hours; %d messages that waited are held too.\r\n\r\n"+
+		"  gomaild queue list --from %s\r\n  gomaild queue release --from %s\r\n  gomaild queue delete --from %s\r\n",
+		to, to, account, time.Now().Format(time.RFC1123Z), rand.Text(), p.d.hostname, account, n, account, account, account)
+	if err := o.submit(ctx, mail.Address{}, []mail.Address{to}, strings.NewReader(text)); err != nil {
+		p.d.log.ErrorContext(ctx, "postmaster not told of a held account", "account", account.String(), "error", err)
+	}
+}
+
+// brakesFile is what users have used, kept over a clean stop and a failover by
+// one; what a crash loses lets them send a little more.
+const brakesFile = ownDir + "/brakes"
+
+// openBrakes reads what users had used, and writes it when the daemon stops.
+func (d *Daemon) openBrakes() error {
+	now := time.Now()
+	for name, table := range map[string]*rate.Table{brakesFile: d.brakes, brakesFile + "-known": d.known} {
+		text, err := durable.ReadFile(d.mail.fs, name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return d.cfg.At("storage.root", err, "name a directory that gomaild may read and write")
+		}
+		table.Restore(now, text)
+		d.undo.push("save the brakes", func(context.Context) error {
+			text := table.Text(time.Now())
+			if len(text) == 0 || d.mail.fence() != nil {
+				return nil
+			}
+			return durable.WriteFile(d.mail.fs, name, text, 0o600)
+		})
+	}
+	return nil
 }
 
 // openGreylist opens what is known of strangers; it is closed after the last

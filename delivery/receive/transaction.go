@@ -79,6 +79,10 @@ func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error
 		return err
 	}
 	t.to = append(t.to, accepted{Recipient: to, leadsTo: list})
+	leaves := slices.ContainsFunc(list, func(d routing.Destination) bool { return d.Class == routing.Remote })
+	if leaves && t.r.Brakes != nil && t.client.Identity != nil && t.r.Brakes.Holds(ctx, t.client.Identity.Account, to.Address) {
+		t.isHeld = true
+	}
 	return nil
 }
 

@@ -4,11 +4,14 @@
 // 12 seconds. So nobody is shut out for the rest of an hour, and nobody gets
 // more than N above the rate, whenever it is measured.
 //
-// What is known lies in memory and is bounded; after a restart everybody begins
-// anew.
+// What is known lies in memory and is bounded. Text and Restore carry it over a
+// restart; without them everybody begins anew.
 package rate
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -115,6 +118,43 @@ func (t *Table) makeRoom(now time.Time) {
 	}
 	if len(t.used) >= t.max {
 		delete(t.used, least)
+	}
+}
+
+// Uses reports that what a key used is not all forgotten yet.
+func (t *Table) Uses(now time.Time, key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.used[key].After(now)
+}
+
+// Text is what is known at a time, one key a line, for Restore.
+func (t *Table) Text(now time.Time) []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b []byte
+	for key, at := range t.used {
+		if at.After(now) {
+			b = fmt.Appendf(b, "%d %q\n", at.UnixMilli(), key)
+		}
+	}
+	return b
+}
+
+// Restore adds what Text has written; a line that cannot be read ends it.
+func (t *Table) Restore(now time.Time, text []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for line := range strings.Lines(string(text)) {
+		when, quoted, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		ms, err := strconv.ParseInt(when, 10, 64)
+		key, keyErr := strconv.Unquote(quoted)
+		if err != nil || keyErr != nil || len(t.used) >= t.max {
+			return
+		}
+		if at := time.UnixMilli(ms); at.After(now) {
+			t.used[key] = at
+		}
 	}
 }
 

@@ -93,3 +93,38 @@ func BenchmarkTake(b *testing.B) {
 		table.Take(start, keys[i%len(keys)])
 	}
 }
+
+// TestRestore holds that what was used outlives a restart, and that no text
+// brings a table beyond its bound.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	old, limit := NewTable(0), Limit{1, time.Hour}
+	old.Take(start, Use{"a \"key\"\n", limit})
+	next := NewTable(2)
+	next.Restore(start.Add(time.Minute), old.Text(start))
+	if !next.Uses(start.Add(time.Minute), "a \"key\"\n") || next.Uses(start.Add(2*time.Hour), "a \"key\"\n") {
+		t.Error("forgotten, or kept for ever")
+	}
+	next.Restore(start, []byte("1900000000000 \"b\"\n1900000000000 \"c\"\n1900000000000 \"d\"\n"))
+	if next.Len() != 2 {
+		t.Errorf("%d keys", next.Len())
+	}
+	next.Restore(start.Add(9*time.Hour), []byte("x \"b\"\n"))
+	next.Restore(start, []byte("1 unquoted\n"))
+	if len(old.Text(start.Add(2*time.Hour))) != 0 {
+		t.Error("what is over was written")
+	}
+}
+
+func FuzzRestore(f *testing.F) {
+	f.Add([]byte("1900000000000 \"b\"\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		table := NewTable(10)
+		table.Restore(start, text)
+		again := NewTable(10)
+		again.Restore(start, table.Text(start))
+		if table.Len() > 10 || again.Len() != table.Len() {
+			t.Errorf("%d keys, then %d", table.Len(), again.Len())
+		}
+	})
+}

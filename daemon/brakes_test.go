@@ -1,0 +1,52 @@
+package daemon
+
+import (
+	"strings"
+	"testing"
+
+	"gomaild/delivery/queue"
+)
+
+// TestGrowth: an account that suddenly writes to new recipients is held, with
+// what it has in the queue, postmaster hears of it, and a restart forgets
+// nothing.
+func TestGrowth(t *testing.T) {
+	t.Parallel()
+	s, addr := newSink(t)
+	w := newWorld(t)
+	host, port, _ := strings.Cut(addr, ":")
+	head := "remote.relay_host = \"[" + host + "]:" + port + "\"\ndns.servers = [\"127.0.0.1:1\"]\nrouting.postmaster = \"alice@example.test\"\nsubmission.new_recipients = [\"2/1h\"]\n"
+	begin := func() {
+		t.Helper()
+		d, err := New(w.config(t, head, listeners), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Daemon = d
+		if err := w.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin()
+	t.Cleanup(func() { _ = w.Stop(t.Context()) })
+	for _, to := range []string{"a@far.test", "b@far.test", "a@far.test", "c@far.test"} {
+		if err := w.submitTo(t, to, "to "+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.await(t, 3)
+	if got := w.awaitFile(t, "alice", "", "Mail of bob@example.test is held"); !strings.Contains(got, "gomaild queue release --from bob@example.test") {
+		t.Errorf("postmaster reads\n%s", got)
+	}
+	if err := w.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	begin()
+	if err := w.submitTo(t, "a@far.test", "after the restart"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.applyToQueue(queueOrder{queue.Release, queue.Selection{From: "bob@example.test"}}); n != 2 || err != nil {
+		t.Errorf("%d messages were held, %v", n, err)
+	}
+	s.await(t, 5)
+}
