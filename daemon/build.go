@@ -260,6 +260,7 @@ func (p *parts) imapConfig(l *config.Listener) imap.Config {
 			Message:      int64(p.c.Limits.MessageSize),
 			LoginTimeout: time.Duration(p.c.Limits.LoginTimeout),
 			IdleTimeout:  time.Duration(p.c.Limits.IMAPTimeout),
+			UserSessions: p.c.Limits.IMAPSessions,
 		},
 		Logger: p.d.log.With("listener", string(l.Type)),
 	}

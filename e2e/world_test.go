@@ -100,7 +100,7 @@ func newWorldWith(tb testing.TB, top, imapKeys string) *world {
 		tb.Fatal(err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "hostname = \"mail.example.test\"\nrun_dir = %q\n%s\n", filepath.Join(w.dir, "run"), top)
+	fmt.Fprintf(&b, "hostname = \"mail.example.test\"\nrun_dir = %q\nlimits.imap_sessions = 0\n%s\n", filepath.Join(w.dir, "run"), top)
 	fmt.Fprintf(&b, "[storage]\nroot = %q\n[accounts]\npath = %q\n", w.root, filepath.Join(w.dir, "accounts.sqlite"))
 	w.makeCertificate(tb)
 	fmt.Fprintf(&b, "[[tls.certificate]]\ncert = %q\nkey = %q\n", w.certificate(), w.key())

@@ -3,11 +3,36 @@ package imap
 import "sync"
 
 // Changes is what the sessions of an account tell each other and no store tells:
-// that annotations were set, that mailboxes came or went. The Servers of one
-// store share one. Its zero value is ready, and it is safe for concurrent use.
+// that annotations were set, that mailboxes came or went, and how many they are.
+// The Servers of one store share one. Its zero value is ready, and it is safe for concurrent use.
 type Changes struct {
 	mu        sync.Mutex
 	listeners map[string]map[*listener]struct{} // by account
+	sessions  map[string]int                    // by account
+}
+
+// enter counts a session of an account; false if there are most already. 0 is
+// any number.
+func (c *Changes) enter(account string, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if most > 0 && c.sessions[account] >= most {
+		return false
+	}
+	if c.sessions == nil {
+		c.sessions = map[string]int{}
+	}
+	c.sessions[account]++
+	return true
+}
+
+// exit ends what enter began.
+func (c *Changes) exit(account string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sessions[account]--; c.sessions[account] <= 0 {
+		delete(c.sessions, account)
+	}
 }
 
 // news is one change. Without a mailbox's entries it is about the names of

@@ -68,8 +68,13 @@ func (s *session) authClient() auth.Client {
 
 // loggedIn opens the account of an identity that was granted.
 func (s *session) loggedIn(ctx context.Context, id auth.Identity) (reply, error) {
+	if !s.srv.cfg.Changes.enter(id.Account.String(), s.limits.UserSessions) {
+		s.log.Warn("too many sessions of one user", "account", id.Account.String())
+		return reply{}, no("LIMIT", "Too many sessions of this user")
+	}
 	account, err := s.srv.cfg.Accounts(ctx, id)
 	if err != nil {
+		s.srv.cfg.Changes.exit(id.Account.String())
 		s.log.Error("open account", "account", id.Account.String(), "error", err)
 		return reply{}, no("UNAVAILABLE", "Account cannot be opened now")
 	}

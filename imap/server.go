@@ -76,6 +76,7 @@ type Limits struct {
 	FetchItems    int // items of one FETCH; default 100
 	SortKeys      int // criteria of one SORT; default 50
 
+	UserSessions    int           // of one account on all Servers that share Changes; default any number
 	NotifyMailboxes int           // mailboxes that one NOTIFY watches; default 500
 	NotifyPoll      time.Duration // between looks at names of mailboxes for NOTIFY; default 2 s
 }

@@ -89,6 +89,7 @@ func (s *session) close() {
 	}
 	if s.account != nil {
 		s.warn("close account", s.account.Close())
+		s.srv.cfg.Changes.exit(s.accountName())
 	}
 	if s.deflated != nil {
 		s.deflated.stop()

@@ -18,6 +18,7 @@ func (unauthenticate) run(_ context.Context, s *session) (reply, error) {
 		s.deselect()
 	}
 	s.warn("close account", s.account.Close())
+	s.srv.cfg.Changes.exit(s.accountName())
 	s.account, s.identity = nil, auth.Identity{}
 	s.enabled, s.origin = 0, netip.Addr{}
 	s.speakUTF8()

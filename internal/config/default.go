@@ -65,6 +65,7 @@ func Default() *Config {
 			Errors:       20,
 			SMTPTimeout:  Duration(5 * time.Minute),
 			IMAPTimeout:  Duration(30 * time.Minute),
+			IMAPSessions: 100,
 			POP3Timeout:  Duration(10 * time.Minute),
 			LoginTimeout: Duration(3 * time.Minute),
 		},

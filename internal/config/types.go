@@ -466,6 +466,10 @@ type Limits struct {
 	// How long an IMAP client that has logged in may be silent (RFC 9051
 	// section 5.4: at least 30 minutes).
 	IMAPTimeout Duration `toml:"imap_timeout"`
+	// How many IMAP sessions a user may have at once, from wherever, 0 for any
+	// number (max_per_client of a listener limits those of an address). Dovecot's
+	// mail_max_userip_connections, but for all addresses together.
+	IMAPSessions int `toml:"imap_sessions"`
 	// How long a POP3 client that has logged in may be silent (RFC 1939 section
 	// 3: at least 10 minutes).
 	POP3Timeout Duration `toml:"pop3_timeout"`

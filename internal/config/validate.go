@@ -244,6 +244,7 @@ func (v *validator) ranges() {
 		{"limits.recipients", l.Recipients, 1},
 		{"limits.hops", l.Hops, 1},
 		{"limits.errors", l.Errors, 1},
+		{"limits.imap_sessions", l.IMAPSessions, 0},
 		{"auth.throttle_client", a.ThrottleClient, 1},
 		{"auth.throttle_account", a.ThrottleAccount, 1},
 	} {
