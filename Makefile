@@ -26,3 +26,5 @@ play: packages ; deploy/lab/play
 packages: ; .ci/packages
 dist: ; GO=$(GO) deploy/packages/build dist
 clean: ; rm -rf bin dist gomaild-demo coverage.out
+.PHONY: dialogs
+dialogs: packages ; $(GO) test -count 1 -timeout 10m -run '^TestDialogsOnDovecot$$' ./imap -args dovecot

@@ -32,6 +32,7 @@ import (
 //	              group (?P<name>...) matches is ${name} in lines that follow
 //	S...          any lines may come before the next one expected
 //	S. closed     the server closes the connection
+//	D: text, ! dovecot text   are of TestDialogsOnDovecot
 //
 // Every line that the server sends must be expected. Each dialog runs on the
 // store in memory and on Maildirs.
@@ -97,7 +98,7 @@ func (d *dialog) option(c *Config, line string) bool {
 	verb, arg, _ := strings.Cut(strings.TrimPrefix(line, "! "), " ")
 	switch {
 	case strings.HasPrefix(line, "#"):
-	case verb == "memory" || verb == "quota":
+	case verb == "memory" || verb == "quota" || verb == "dovecot":
 	case verb == "acl":
 		c.AccessLists = true
 	case verb == "user":
@@ -125,7 +126,7 @@ func (d *dialog) step(line string) {
 	}
 	verb, arg, _ := strings.Cut(line, " ")
 	switch {
-	case line == "" || strings.HasPrefix(line, "#"):
+	case line == "" || strings.HasPrefix(line, "#") || verb == "D:" || verb == "D":
 	case strings.HasPrefix(line, "! message "):
 		d.message(strings.TrimPrefix(line, "! message "))
 	case strings.HasSuffix(verb, "..."):

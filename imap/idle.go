@@ -39,6 +39,7 @@ func (idle) run(ctx context.Context, s *session) (reply, error) {
 				s.enc.Raw("* OK Still here\r\n") // finds out whether the client is
 			}
 		default:
+			s.lost = err
 			return reply{}, err
 		}
 	}

@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -38,6 +39,7 @@ type session struct {
 	state         state
 	tag           string // of the present command
 	ended         bool   // nothing more is read
+	lost          error  // of the connection, found while a command waited for the client
 	badCommands   int    // in a row
 	loginFailures int
 	origin        netip.Addr // whom a trusted client speaks for, zero for itself
@@ -233,8 +235,8 @@ func (s *session) execute(ctx context.Context, tag string) error {
 	if err == nil {
 		rep, err = req.run(ctx, s)
 	}
-	if s.enc.Err() != nil {
-		return s.enc.Err()
+	if err := cmp.Or(s.lost, s.enc.Err()); err != nil {
+		return err
 	}
 	if finishErr := s.dec.Finish(); finishErr != nil {
 		return finishErr

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"hash/maphash"
 	"slices"
-	"time"
 )
 
 // MaxReferences is how many Message-IDs at the end of References are looked
@@ -114,32 +113,32 @@ func (b *Builder) References() []*Node {
 }
 
 // Refs is the REFS algorithm: REFERENCES without regard to subjects, the
-// thread in which something arrived last at the end.
+// thread in which something arrived last at the end; of what arrived at once the
+// message with the highest number counts as the last, as with Dovecot.
 func (b *Builder) Refs() []*Node {
 	threads := b.tree()
 	sortTree(threads, b.messages)
-	newest := make(map[*Node]time.Time, len(threads))
+	newest := make(map[*Node]int, len(threads))
 	for _, t := range threads {
 		newest[t] = b.newest(t)
 	}
-	slices.SortStableFunc(threads, func(x, y *Node) int {
-		return cmp.Or(newest[x].Compare(newest[y]), cmp.Compare(x.first(), y.first()))
-	})
+	slices.SortFunc(threads, func(x, y *Node) int { return b.byArrival(newest[x], newest[y]) })
 	return threads
 }
 
-// newest is when the last message of a thread arrived.
-func (b *Builder) newest(n *Node) time.Time {
-	var t time.Time
-	if n.Message >= 0 {
-		t = b.messages[n.Message].Arrived
-	}
+func (b *Builder) byArrival(x, y int) int {
+	return cmp.Or(b.messages[x].Arrived.Compare(b.messages[y].Arrived), cmp.Compare(x, y))
+}
+
+// newest is the message of a thread that arrived last.
+func (b *Builder) newest(n *Node) int {
+	last := n.Message
 	for _, c := range n.Children {
-		if u := b.newest(c); u.After(t) {
-			t = u
+		if m := b.newest(c); last < 0 || b.byArrival(m, last) > 0 {
+			last = m
 		}
 	}
-	return t
+	return last
 }
 
 // tree is steps 2 and 3: the containers as trees, those without message taken

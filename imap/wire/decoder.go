@@ -348,6 +348,9 @@ func (l *literalReader) Read(p []byte) (int, error) {
 	case d.stream == 0 && !l.ended:
 		l.ended = true
 		d.readLine()
+		if errors.Is(d.ioErr, io.EOF) { // not the end of the content: the command has none
+			d.ioErr = io.ErrUnexpectedEOF
+		}
 		if err := l.check(); err != nil {
 			return 0, err
 		}
