@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,8 +19,10 @@ import (
 // tree. Only the calls that each delivery makes, or each message of a large
 // mailbox, go this way.
 type beneath struct {
-	dir  *os.File
-	conn syscall.RawConn
+	dir     *os.File
+	conn    syscall.RawConn
+	hasProc bool        // there is another way to link what has no name
+	byProc  atomic.Bool // and it is the only one
 }
 
 // errBeneath means that this way is not open and os.Root has to be asked: an
@@ -28,7 +32,8 @@ var errBeneath = errors.New("not to be resolved in one step")
 // newBeneath takes dir over.
 func newBeneath(dir *os.File) (*beneath, error) {
 	conn, err := dir.SyscallConn()
-	return &beneath{dir: dir, conn: conn}, err
+	_, procErr := os.Stat(ownFiles)
+	return &beneath{dir: dir, conn: conn, hasProc: procErr == nil}, err
 }
 
 func (b *beneath) close() error { return b.dir.Close() }
@@ -39,7 +44,7 @@ func (b *beneath) open(name string, flag int, perm fs.FileMode) (fd int, err err
 		Flags:   uint64(flag) | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
 	}
-	if flag&os.O_CREATE != 0 {
+	if flag&os.O_CREATE != 0 || flag&unix.O_TMPFILE == unix.O_TMPFILE {
 		how.Mode = uint64(perm.Perm())
 	}
 	controlErr := b.conn.Control(func(root uintptr) {
@@ -76,6 +81,54 @@ func (b *beneath) stat(name string, flag int) (fs.FileInfo, error) {
 	}
 	info, err := f.Stat()
 	return info, errors.Join(err, f.Close())
+}
+
+// ownFiles is where a process finds what it has open.
+const ownFiles = "/proc/self/fd"
+
+// createUnnamed makes a file without a name, if it can be given one later.
+func (b *beneath) createUnnamed(dir string, perm fs.FileMode) (*os.File, error) {
+	if !b.hasProc {
+		return nil, &fs.PathError{Op: "create in", Path: dir, Err: errors.ErrUnsupported}
+	}
+	fd, err := b.open(dir, unix.O_TMPFILE|os.O_WRONLY, perm)
+	switch {
+	case err == errBeneath, err == unix.EOPNOTSUPP, err == unix.EISDIR, err == unix.EINVAL:
+		err = errors.ErrUnsupported
+	case err == nil:
+		return os.NewFile(uintptr(fd), dir), nil
+	}
+	return nil, &fs.PathError{Op: "create in", Path: dir, Err: err}
+}
+
+// link names a file of createUnnamed. Before Linux 6.10 the short way is closed
+// to who may not read every file.
+func (b *beneath) link(f *os.File, name string) error {
+	if !isPlain(name) {
+		return &fs.PathError{Op: "link", Path: name, Err: fs.ErrInvalid}
+	}
+	to, err := b.parent(name)
+	if err != nil {
+		return &fs.PathError{Op: "link", Path: name, Err: err}
+	}
+	defer unix.Close(to)
+	err = withDescriptor(f, func(fd int) error {
+		if !b.byProc.Load() {
+			err := unix.Linkat(fd, "", to, path.Base(name), unix.AT_EMPTY_PATH)
+			if err != unix.ENOENT {
+				return err
+			}
+		}
+		err := unix.Linkat(unix.AT_FDCWD, ownFiles+"/"+strconv.Itoa(fd), to, path.Base(name), unix.AT_SYMLINK_FOLLOW)
+		if err == nil {
+			b.byProc.Store(true)
+		}
+		return err
+	})
+	if err != nil {
+		return &fs.PathError{Op: "link", Path: name, Err: err}
+	}
+	return nil
 }
 
 // rename is os.Root.Rename.

@@ -32,6 +32,31 @@ func (f *fenced) OpenFile(name string, flag int, perm fs.FileMode) (File, error)
 	return f.FS.OpenFile(name, flag, perm)
 }
 
+// CreateUnnamed makes a file whose Link is fenced, too.
+func (f *fenced) CreateUnnamed(dir string, perm fs.FileMode) (File, error) {
+	if err := f.check("create in", dir); err != nil {
+		return nil, err
+	}
+	file, err := f.FS.CreateUnnamed(dir, perm)
+	if err != nil {
+		return nil, err
+	}
+	return &fencedFile{file, f}, nil
+}
+
+// fencedFile is a file that gets its name later.
+type fencedFile struct {
+	File
+	tree *fenced
+}
+
+func (f *fencedFile) Link(name string) error {
+	if err := f.tree.check("link", name); err != nil {
+		return err
+	}
+	return f.File.Link(name)
+}
+
 func (f *fenced) Rename(oldname, newname string) error {
 	if err := f.check("rename", oldname); err != nil {
 		return err

@@ -33,7 +33,12 @@ func TestFencedRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	unnamed, err := fsys.CreateUnnamed("dir", 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
 	stale = errStale
+	create := func() error { _, err := fsys.CreateUnnamed("dir", 0o600); return err }
 	open := func(fsys durable.FS, name string, flag int) error {
 		f, err := fsys.OpenFile(name, flag, 0o600)
 		if err == nil {
@@ -52,6 +57,9 @@ func TestFencedRefuses(t *testing.T) {
 		{"rename", fsys.Rename("dir/file", "dir/new"), errStale},
 		{"rename below a Sub", sub.Rename("file", "new"), errStale},
 		{"link", fsys.Link("dir/file", "dir/new"), errStale},
+		{"make a file without a name", create(), errStale},
+		{"name it", unnamed.Link("dir/new"), errStale},
+		{"let go of it", unnamed.Close(), nil},
 		{"symlink", fsys.Symlink("dir", "new"), errStale},
 		{"mkdir", fsys.Mkdir("new", 0o700), errStale},
 		{"read", open(fsys, "dir/file", os.O_RDONLY), nil},

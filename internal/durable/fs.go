@@ -27,6 +27,11 @@ var ErrLocked = errors.New("locked by somebody else")
 // sentinels of io/fs.
 type FS interface {
 	OpenFile(name string, flag int, perm fs.FileMode) (File, error)
+	// CreateUnnamed makes a file for writing that has no name yet, in the
+	// directory dir, as O_TMPFILE does. File.Link gives it one; without, nothing
+	// is left of it when it is closed. errors.ErrUnsupported says that the file
+	// system has no such files.
+	CreateUnnamed(dir string, perm fs.FileMode) (File, error)
 	Mkdir(name string, perm fs.FileMode) error
 	Rename(oldname, newname string) error
 	Link(oldname, newname string) error
@@ -65,6 +70,10 @@ type File interface {
 	SyncData() error
 	Stat() (fs.FileInfo, error)
 	Truncate(size int64) error
+	Chown(uid, gid int) error // -1 leaves the user or the group
+	// Link gives a file of CreateUnnamed a name in the tree that made it, which
+	// must be free. Like Rename it is durable after SyncDir.
+	Link(name string) error
 	// TryLock takes the file for this opening of it alone, until Close or the
 	// end of the process, as flock(2): who opened the file another time gets
 	// ErrLocked, in the same process too. It does not reach other machines.

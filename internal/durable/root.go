@@ -100,6 +100,18 @@ func (r *Root) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	return opened, nil
 }
 
+// CreateUnnamed makes a file without a name.
+func (r *Root) CreateUnnamed(dir string, perm fs.FileMode) (File, error) {
+	f, err := r.beneath.createUnnamed(dir, perm)
+	if err != nil {
+		return nil, err
+	}
+	if !r.keep(f) {
+		return nil, errors.Join(closedError("create in", dir), f.Close())
+	}
+	return &file{File: f, root: r, name: dir}, nil
+}
+
 // keep notes an open thing for Close; false when Close was already called.
 func (r *Root) keep(c io.Closer) bool {
 	r.mu.Lock()
@@ -301,6 +313,8 @@ func (f *file) Sync() error {
 func (f *file) SyncData() error {
 	return syncError("syncdata", f.name, f.root.commits.own(func() error { return fdatasync(f.File) }))
 }
+
+func (f *file) Link(name string) error { return f.root.beneath.link(f.File, name) }
 
 func (f *file) TryLock() error {
 	conn, err := f.SyscallConn()

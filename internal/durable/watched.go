@@ -47,6 +47,14 @@ func (w *watched) OpenFile(name string, flag int, perm fs.FileMode) (File, error
 	return &watchedFile{f, w}, nil
 }
 
+func (w *watched) CreateUnnamed(dir string, perm fs.FileMode) (File, error) {
+	f, err := w.fs.CreateUnnamed(dir, perm)
+	if err != nil {
+		return nil, w.see(err)
+	}
+	return &watchedFile{f, w}, nil
+}
+
 func (w *watched) Sub(name string) (FS, error) {
 	sub, err := w.fs.Sub(name)
 	if err != nil {
@@ -128,5 +136,9 @@ func (f *watchedFile) Sync() error { return f.tree.see(f.File.Sync()) }
 func (f *watchedFile) SyncData() error { return f.tree.see(f.File.SyncData()) }
 
 func (f *watchedFile) Truncate(size int64) error { return f.tree.see(f.File.Truncate(size)) }
+
+func (f *watchedFile) Chown(uid, gid int) error { return f.tree.see(f.File.Chown(uid, gid)) }
+
+func (f *watchedFile) Link(name string) error { return f.tree.see(f.File.Link(name)) }
 
 func (f *watchedFile) Close() error { return f.tree.see(f.File.Close()) }

@@ -30,6 +30,10 @@ func TestWatchedReports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	unnamed, err := fsys.CreateUnnamed(".", 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
 	sub := func() error { _, err := fsys.Sub("."); return err }
 	ignore := func(_ any, err error) error { return err }
 	operations := map[string]func() error{
@@ -44,6 +48,8 @@ func TestWatchedReports(t *testing.T) {
 		"read": func() error { return ignore(f.Read(make([]byte, 1))) }, "readat": func() error { return ignore(f.ReadAt(make([]byte, 1), 0)) },
 		"write": func() error { return ignore(f.Write([]byte("x"))) }, "writeat": func() error { return ignore(f.WriteAt([]byte("x"), 0)) },
 		"sync": f.Sync, "syncdata": f.SyncData, "truncate": func() error { return f.Truncate(0) },
+		"unnamed": func() error { return ignore(fsys.CreateUnnamed(".", 0o600)) }, "name": func() error { return unnamed.Link("n") },
+		"own": func() error { return f.Chown(1, 1) },
 	}
 	for _, tt := range []struct {
 		fault error

@@ -70,7 +70,7 @@ func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d sto
 	base := m.store.names.next() + t.tail()
 	name := path.Join("cur", base+fileFlags{system: d.Flags, keywords: set}.suffix())
 	room.enter()
-	if err := m.place().rename(m, t.name, name); err != nil {
+	if err := m.place().put(m, t, name); err != nil {
 		return 0, err
 	}
 	uids, err := m.addToList([]string{base}, func() error { return m.store.fs.SyncDir(m.path("cur")) })

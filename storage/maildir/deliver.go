@@ -24,7 +24,7 @@ func (h *handle) Deliver(ctx context.Context, d storage.Draft) error {
 	return nil
 }
 
-func (m *mailbox) deliver(ctx context.Context, d storage.Draft) error {
+func (m *mailbox) deliver(ctx context.Context, d storage.Draft) (err error) {
 	if err := m.usable(ctx); err != nil {
 		return err
 	}
@@ -42,15 +42,18 @@ func (m *mailbox) deliver(ctx context.Context, d storage.Draft) error {
 	if err != nil {
 		return err
 	}
+	isPlaced := false
+	defer func() { err = errors.Join(err, t.drop(m.store, isPlaced)) }()
 	room, err := m.account.usage.hold(ctx, t.usage(), graced)
 	if err != nil {
-		return errors.Join(err, m.store.remove(t.name))
+		return err
 	}
 	defer room.end()
 	room.enter()
 	if err := m.deliverTemp(t, m.store.names.next()+t.tail()+suffix, d); err != nil {
 		return err
 	}
+	isPlaced = true
 	room.take()
 	return nil
 }
@@ -62,10 +65,7 @@ func (m *mailbox) deliverTemp(t temp, name string, d storage.Draft) error {
 	if errors.Is(err, journal.ErrDirect) {
 		return m.deliverDirect(p, t, name)
 	}
-	if err != nil {
-		return errors.Join(err, m.store.remove(t.name))
-	}
-	return nil
+	return err
 }
 
 // deliverJournaled makes the delivery durable through the journal.
@@ -77,18 +77,18 @@ func (m *mailbox) deliverJournaled(p place, t temp, name string, d storage.Draft
 	if e.ModTime.IsZero() {
 		e.ModTime = m.store.now()
 	}
-	return m.store.journal.Deliver(e, func() error { return p.rename(m, t.name, path.Join("new", name)) })
+	return m.store.journal.Deliver(e, func() error { return p.put(m, t, path.Join("new", name)) })
 }
 
 // deliverDirect makes the delivery durable by itself.
 func (m *mailbox) deliverDirect(p place, t temp, name string) error {
 	if t.kept != nil {
-		if err := m.store.syncFile(t.name); err != nil {
-			return errors.Join(err, m.store.remove(t.name))
+		if err := t.sync(m.store); err != nil {
+			return err
 		}
 	}
-	if err := p.rename(m, t.name, path.Join("new", name)); err != nil {
-		return errors.Join(err, m.store.remove(t.name))
+	if err := p.put(m, t, path.Join("new", name)); err != nil {
+		return err
 	}
 	if err := m.store.fs.SyncDir(path.Join(p.dir, "new")); err != nil {
 		return errors.Join(err, m.store.remove(path.Join(p.dir, "new", name)))

@@ -1,10 +1,14 @@
 package maildir
 
 import (
+	"io/fs"
+	"strings"
+	"syscall"
 	"testing"
 
 	"gomaild/internal/durable"
 	"gomaild/internal/durable/crashfs"
+	"gomaild/mail"
 	"gomaild/storage"
 	"gomaild/storage/storagetest"
 )
@@ -50,4 +54,53 @@ func TestSuiteOnCrashFS(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		return newStore(t, crashfs.New(), "crash.test")
 	})
+}
+
+// TestWithoutUnnamedFiles delivers on a file system that has no files without
+// names: through tmp/, where nothing stays.
+func TestWithoutUnnamedFiles(t *testing.T) {
+	t.Parallel()
+	fsys := &allNamed{FS: crashfs.New()}
+	s := newStore(t, fsys, "named.test")
+	owner := storage.Owner{Address: mail.Address{Local: "a", Domain: "example.test"}}
+	for range 2 {
+		deliverText(t, s, owner, "Subject: x\r\n\r\ntext\r\n")
+	}
+	if fsys.asked != 1 {
+		t.Errorf("asked %d times", fsys.asked)
+	}
+	for dir, want := range map[string]int{"new": 2, "tmp": 0} {
+		names, err := fsys.ReadDirNames("example.test/a@example.test/" + dir)
+		if err != nil || len(names) != want {
+			t.Errorf("%s: %q, %v", dir, names, err)
+		}
+	}
+}
+
+// allNamed is a file system without files without names.
+type allNamed struct {
+	durable.FS
+	asked int
+}
+
+func (a *allNamed) CreateUnnamed(dir string, _ fs.FileMode) (durable.File, error) {
+	a.asked++
+	return nil, &fs.PathError{Op: "create in", Path: dir, Err: syscall.EOPNOTSUPP}
+}
+
+func deliverText(t *testing.T, s *Store, owner storage.Owner, text string) {
+	t.Helper()
+	account, err := s.Account(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer account.Close()
+	box, err := account.Open(t.Context(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	if err := box.Deliver(t.Context(), storage.Draft{Content: strings.NewReader(text)}); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gomaild/internal/durable"
@@ -36,6 +37,7 @@ type Store struct {
 	buffers  sync.Pool // *[]byte for reading content
 	keepers  sync.Pool // *keeper
 	poll     time.Duration
+	allNamed atomic.Bool // the file system has no files without names
 	beside   bool
 	watcher  *watcher
 	tell     func(storage.UsageChange)

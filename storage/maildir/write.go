@@ -18,52 +18,108 @@ const bufferSize = 32 << 10
 
 // temp is a message in tmp/: complete, with its date, synced.
 type temp struct {
-	name string // below the mail root
+	name string       // below the mail root; "" if it has none yet
+	file durable.File // open, if it has no name
 	sizes
 	kept []byte // not synced instead: its content, for the journal
+}
+
+// sync makes the content durable.
+func (t temp) sync(s *Store) error {
+	if t.name == "" {
+		return t.file.Sync()
+	}
+	return s.syncFile(t.name)
+}
+
+// drop lets go of the message: it has its place, or is to have none.
+func (t temp) drop(s *Store, isPlaced bool) error {
+	if t.name == "" {
+		_ = t.file.Close() // what it holds is durable, or nobody's
+		return nil
+	}
+	if isPlaced {
+		return nil
+	}
+	return s.remove(t.name)
 }
 
 // usage is what the message adds to the account.
 func (t temp) usage() storage.Usage { return storage.Usage{Bytes: t.stored, Messages: 1} }
 
-// writeTemp stores a draft's content in tmp/ of the mailbox.
-func (m *mailbox) writeTemp(d storage.Draft) (temp, error) { return m.writeTempFor(nil, d) }
+// writeTemp stores a draft's content in tmp/ of the mailbox, under a name.
+func (m *mailbox) writeTemp(d storage.Draft) (temp, error) { return m.writeInto(nil, d, m.createTemp) }
 
 // writeTempFor stores a draft and does not sync it if the whole of it is in
-// keep afterwards; a nil keep keeps nothing.
+// keep afterwards; a nil keep keeps nothing. If it can be the file has no name,
+// which costs less and leaves nothing behind.
 func (m *mailbox) writeTempFor(keep *keeper, d storage.Draft) (temp, error) {
-	t := temp{name: m.path(path.Join("tmp", m.store.names.next()))}
-	f, err := m.createTemp(t.name)
+	if !d.InternalDate.IsZero() || m.store.allNamed.Load() {
+		return m.writeInto(keep, d, m.createTemp)
+	}
+	return m.writeInto(keep, d, m.createUnnamed)
+}
+
+// writeInto fills a new file. One with a name is closed, the other stays open.
+func (m *mailbox) writeInto(keep *keeper, d storage.Draft, create func() (temp, error)) (temp, error) {
+	t, err := create()
 	if err != nil {
 		return temp{}, err
 	}
-	t.sizes, err = m.store.copyContent(keep.beside(f), d.Content)
+	t.sizes, err = m.store.copyContent(keep.beside(t.file), d.Content)
 	if err == nil && !d.InternalDate.IsZero() {
 		err = m.store.fs.Chtimes(t.name, d.InternalDate, d.InternalDate)
 	}
-	if err == nil {
-		err = m.store.own(t.name)
+	if err == nil && (m.store.uid >= 0 || m.store.gid >= 0) {
+		err = t.file.Chown(m.store.uid, m.store.gid)
 	}
 	if t.kept = keep.content(); err == nil && t.kept == nil {
-		err = f.Sync()
+		err = t.file.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return temp{}, errors.Join(err, m.store.remove(t.name))
+	if t.name != "" {
+		err = errors.Join(err, t.file.Close())
+	}
+	if err != nil {
+		return temp{}, errors.Join(err, t.drop(m.store, false))
 	}
 	return t, nil
 }
 
-// createTemp makes the file, and the directories if somebody removed them.
-func (m *mailbox) createTemp(name string) (durable.File, error) {
-	const flags = os.O_CREATE | os.O_EXCL | os.O_WRONLY
-	f, err := m.store.fs.OpenFile(name, flags, fileMode)
+// createTemp makes a file in tmp/.
+func (m *mailbox) createTemp() (t temp, err error) {
+	t.name = m.path(path.Join("tmp", m.store.names.next()))
+	err = m.mending(func() error {
+		t.file, err = m.store.fs.OpenFile(t.name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+		return err
+	})
+	return t, err
+}
+
+// createUnnamed makes a file that is in no directory, or in tmp/ if there are
+// no such files here.
+func (m *mailbox) createUnnamed() (t temp, err error) {
+	err = m.mending(func() error {
+		t.file, err = m.store.fs.CreateUnnamed(m.path("tmp"), fileMode)
+		return err
+	})
+	if errors.Is(err, errors.ErrUnsupported) {
+		m.store.allNamed.Store(true)
+		return m.createTemp()
+	}
+	return t, err
+}
+
+// mending does work, and again with the directories made if somebody removed
+// them.
+func (m *mailbox) mending(work func() error) error {
+	err := work()
 	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
+		return err
 	}
 	if err := m.mend(); err != nil {
-		return nil, err
+		return err
 	}
-	return m.store.fs.OpenFile(name, flags, fileMode)
+	return work()
 }
 
 // copyContent writes content with LF line ends and counts its octets.
@@ -195,18 +251,16 @@ func (m *mailbox) usable(ctx context.Context) error {
 	return errors.Join(m.store.alive(), ctx.Err())
 }
 
-// rename moves a file from tmp/ to its place, and makes that directory if
+// put brings a message from tmp/ to its place, and makes that directory if
 // somebody removed it.
-func (p place) rename(m *mailbox, temp, name string) error {
+func (p place) put(m *mailbox, t temp, name string) error {
 	to := path.Join(p.dir, name)
-	err := m.store.fs.Rename(temp, to)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := m.mend(); err != nil {
-		return err
-	}
-	return m.store.fs.Rename(temp, to)
+	return m.mending(func() error {
+		if t.name == "" {
+			return t.file.Link(to)
+		}
+		return m.store.fs.Rename(t.name, to)
+	})
 }
 
 // lettersFor gives letters to keywords outside of any other change.

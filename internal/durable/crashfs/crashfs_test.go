@@ -71,6 +71,13 @@ func run(t *testing.T, fsys *crashfs.FS, args []string) {
 		must(t, fsys.SyncDir(args[1]))
 	case "rename":
 		must(t, fsys.Rename(args[1], args[2]))
+	case "named": // a file without a name that gets one
+		f, err := fsys.CreateUnnamed(args[1], 0o600)
+		must(t, err)
+		_, err = f.Write([]byte(args[3]))
+		must(t, err)
+		must(t, f.Link(args[2]))
+		must(t, f.Close())
 	case "link":
 		must(t, fsys.Link(args[1], args[2]))
 	case "remove":
@@ -131,6 +138,8 @@ func TestCrash(t *testing.T) {
 			"n/ n/a=x t/", "n/ n/a=x t/", "n/ n/a=x t/", "n/ n/a=x t/"},
 		{"rename without content", "mkdir t;mkdir n;barrier;write t/a xy;rename t/a n/a", "n/ t/", "n/ n/a=xy t/", "n/ n/a= t/", "n/ n/a=x0 t/"},
 		{"rename of a directory takes what is in it", "mkdir d;write d/f x;barrier;rename d e;syncdir .", "e/ e/f=x", "e/ e/f=x", "e/ e/f=x", "e/ e/f=x"},
+		{"a name that comes later is one like others", "named . f ab", "", "f=ab", "f=", "f=a0"},
+		{"and needs both syncs", "named . f ab;sync f;syncdir .", "f=ab", "f=ab", "f=ab", "f=ab"},
 		{"replacing is old or new", "write f old;barrier;write g new;sync g;rename g f", "f=old", "f=new", "f=new", "f=new"},
 		{"two names are one file", "write a x;barrier;link a b;write b y;sync a;syncdir .", "a=xy b=xy", "a=xy b=xy", "a=xy b=xy", "a=xy b=xy"},
 	} {

@@ -182,6 +182,27 @@ func (f *file) SyncData() error {
 	})
 }
 
+func (f *file) Chown(uid, gid int) error {
+	return f.do("chown", func() error {
+		f.node.chown(uid, gid)
+		return nil
+	})
+}
+
+// Link gives the file a name.
+func (f *file) Link(name string) error {
+	return f.fs.do("link", name, func() error {
+		if f.closed {
+			return fs.ErrClosed
+		}
+		to, err := f.fs.vacant(name)
+		if err == nil {
+			to.dir.set(f.fs.disk, to.name, f.node)
+		}
+		return err
+	})
+}
+
 func (f *file) Stat() (info fs.FileInfo, err error) {
 	err = f.do("filestat", func() error {
 		info = f.node.info(path.Base(f.name))

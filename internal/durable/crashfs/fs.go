@@ -337,17 +337,20 @@ func (f *FS) Chtimes(name string, atime, mtime time.Time) error {
 func (f *FS) Chown(name string, uid, gid int) error {
 	return f.do("chown", name, func() error {
 		p, err := f.existing(name, true)
-		if err != nil {
-			return err
+		if err == nil {
+			p.node.chown(uid, gid)
 		}
-		if uid != -1 {
-			p.node.meta.uid = uid
-		}
-		if gid != -1 {
-			p.node.meta.gid = gid
-		}
-		return nil
+		return err
 	})
+}
+
+func (n *inode) chown(uid, gid int) {
+	if uid != -1 {
+		n.meta.uid = uid
+	}
+	if gid != -1 {
+		n.meta.gid = gid
+	}
 }
 
 // SyncDir makes the names in a directory durable.
@@ -398,6 +401,23 @@ func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (durable.File, er
 		if err == nil {
 			f.disk.files++
 			opened = &file{fs: f, node: node, name: name, flag: flag}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return opened, nil
+}
+
+// CreateUnnamed makes a file without a name.
+func (f *FS) CreateUnnamed(dir string, perm fs.FileMode) (durable.File, error) {
+	var opened *file
+	err := f.do("create", dir, func() error {
+		_, err := f.directory(dir)
+		if err == nil {
+			f.disk.files++
+			opened = &file{fs: f, node: f.disk.newInode(perm.Perm()), name: dir, flag: os.O_WRONLY}
 		}
 		return err
 	})

@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) durable.FS) {
 		{"Escapes", testEscapes},
 		{"Times", testTimes},
 		{"Unlinked", testUnlinked},
+		{"Unnamed", testUnnamed},
 		{"Sub", testSub},
 		{"Lock", testLock},
 		{"Helpers", testHelpers},
@@ -375,4 +376,47 @@ func testHelpers(t *testing.T, fsys durable.FS) {
 	names(t, fsys, "a", "b")
 	_, err := durable.ReadFile(fsys, "no")
 	check(t, "ReadFile of what is missing", err, fs.ErrNotExist)
+}
+
+// testUnnamed holds that a file of CreateUnnamed is in no directory until Link,
+// and is gone without.
+func testUnnamed(t *testing.T, fsys durable.FS) {
+	check(t, "Mkdir", fsys.Mkdir("tmp", 0o700), nil)
+	check(t, "Mkdir", fsys.Mkdir("new", 0o700), nil)
+	f, err := fsys.CreateUnnamed("tmp", 0o600)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Fatal("the file system of the test's directory has no files without names")
+	}
+	check(t, "CreateUnnamed", err, nil)
+	if _, err := f.Write([]byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "Chown", f.Chown(-1, -1), nil)
+	check(t, "Sync", f.Sync(), nil)
+	names(t, fsys, "tmp")
+	check(t, "Link to nowhere", f.Link("none/a"), fs.ErrNotExist)
+	check(t, "Link out of the tree", f.Link("../a"), errAny)
+	check(t, "Link", f.Link("new/a"), nil)
+	check(t, "Link to a name that is taken", f.Link("new/a"), fs.ErrExist)
+	check(t, "SyncDir", fsys.SyncDir("new"), nil)
+	check(t, "Close", f.Close(), nil)
+	check(t, "Link after Close", f.Link("new/b"), fs.ErrClosed)
+	names(t, fsys, "tmp")
+	names(t, fsys, "new", "a")
+	data, err := durable.ReadFile(fsys, "new/a")
+	check(t, "ReadFile", err, nil)
+	info, err := fsys.Stat("new/a")
+	check(t, "Stat", err, nil)
+	if string(data) != "text" || info.Mode() != 0o600 {
+		t.Errorf("%q, %v", data, info.Mode())
+	}
+
+	f, err = fsys.CreateUnnamed("new", 0o600)
+	check(t, "CreateUnnamed", err, nil)
+	check(t, "Close", f.Close(), nil)
+	names(t, fsys, "new", "a")
+	_, err = fsys.CreateUnnamed("none", 0o600)
+	check(t, "CreateUnnamed in nothing", err, fs.ErrNotExist)
+	_, err = fsys.CreateUnnamed("new/a", 0o600)
+	check(t, "CreateUnnamed in a file", err, errAny)
 }
