@@ -101,15 +101,18 @@ func (b *beneath) createUnnamed(dir string, perm fs.FileMode) (*os.File, error) 
 	return nil, &fs.PathError{Op: "create in", Path: dir, Err: err}
 }
 
-// link names a file of createUnnamed. Before Linux 6.10 the short way is closed
+// name names a file of createUnnamed. Before Linux 6.10 the short way is closed
 // to who may not read every file.
-func (b *beneath) link(f *os.File, name string) error {
+func (b *beneath) name(f *os.File, name string) error {
 	if !isPlain(name) {
 		return &fs.PathError{Op: "link", Path: name, Err: fs.ErrInvalid}
 	}
-	to, err := b.parent(name)
+	to, err := b.parent("link", name)
+	if err == errBeneath {
+		err = &fs.PathError{Op: "link", Path: name, Err: unix.EAGAIN}
+	}
 	if err != nil {
-		return &fs.PathError{Op: "link", Path: name, Err: err}
+		return err
 	}
 	defer unix.Close(to)
 	err = withDescriptor(f, func(fd int) error {

@@ -314,7 +314,7 @@ func (f *file) SyncData() error {
 	return syncError("syncdata", f.name, f.root.commits.own(func() error { return fdatasync(f.File) }))
 }
 
-func (f *file) Link(name string) error { return f.root.beneath.link(f.File, name) }
+func (f *file) Link(name string) error { return f.root.beneath.name(f.File, name) }
 
 func (f *file) TryLock() error {
 	conn, err := f.SyscallConn()
