@@ -104,7 +104,7 @@ func processes(tb testing.TB, master int) []process {
 func ourServer(b *testing.B, users int) (*benchServer, *world) {
 	b.Helper()
 	metrics := fmt.Sprintf("%s:%d", host, peertest.FreePort(b))
-	w := newWorldWith(b, fmt.Sprintf("metrics.address = %q\nmetrics.pprof = true\n", metrics), "trusted_networks = [\"127.0.0.0/8\"]\n")
+	w := newWorldWith(b, fmt.Sprintf("metrics.address = %q\nmetrics.pprof = true\n", metrics), "trusted_networks = [\"127.0.0.0/8\"]\nmax_connections = 6000\n")
 	hash := peertest.Run(b, "", peertest.Need(b, "sqlite3", "sqlite3"), filepath.Join(w.dir, "accounts.sqlite"),
 		"SELECT password FROM mailbox WHERE username='alice@example.test'")
 	var sql strings.Builder
