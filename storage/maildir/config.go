@@ -55,7 +55,7 @@ type Config struct {
 	LockWait time.Duration
 	// Warm is how many messages there may be in mailboxes that nobody has open and
 	// that are kept in memory for a minute, for the next who opens them: about 300
-	// octets for each. Default: none are kept.
+	// octets for each. A mailbox counts as a hundred more. Default: none are kept.
 	Warm int
 	// Alone says that no other program has the mail root open when New is
 	// called, as after a failover: every lock that is older is what a crash left,

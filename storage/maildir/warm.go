@@ -14,6 +14,10 @@ import (
 // costs no more mailboxes their MODSEQs than were in use in the last minute.
 const warmFor = time.Minute
 
+// warmBox is how many messages a mailbox counts besides its own: letting one go
+// may mean writing a file, and the end of the process waits for all of them.
+const warmBox = 100
+
 // warmth is the list of these mailboxes. Each has a reference of its own to its
 // mailbox and its account.
 type warmth struct {
@@ -36,12 +40,12 @@ type warmed struct {
 // fit. The account's lock is held.
 func (w *warmth) take(s *Store, m *mailbox) bool {
 	state := m.current()
-	if w.limit == 0 || state == nil || m.gone.Load() || len(state.files) > w.limit || s.alive() != nil {
+	if w.limit == 0 || state == nil || m.gone.Load() || len(state.files)+warmBox > w.limit || s.alive() != nil {
 		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	one := &warmed{account: m.account, box: m, messages: len(state.files) + 1, used: time.Now()}
+	one := &warmed{account: m.account, box: m, messages: len(state.files) + warmBox, used: time.Now()}
 	m.warm = w.boxes.PushFront(one)
 	w.messages += one.messages
 	if w.sweeping == nil {
@@ -61,7 +65,7 @@ func (w *warmth) touch(m *mailbox) {
 	one.used = time.Now()
 	w.messages -= one.messages
 	if state := m.current(); state != nil {
-		one.messages = len(state.files) + 1
+		one.messages = len(state.files) + warmBox
 	}
 	w.messages += one.messages
 	w.boxes.MoveToFront(m.warm)

@@ -34,7 +34,7 @@ func TestWarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		disk := &listReads{FS: root}
-		s, err := New(Config{FS: disk, Hostname: "here.test", Warm: 10})
+		s, err := New(Config{FS: disk, Hostname: "here.test", Warm: warmBox + 10})
 		if err != nil {
 			t.Fatal(err)
 		}
