@@ -82,6 +82,7 @@ var arrows = map[string][]string{
 	"policy/arc":        {"policy/dkim", "policy/authres", "message"},
 	"policy/milter":     {"message", "mail"},
 	"policy/delegation": {},
+	"policy/rspamd":     {"message", "mail"},
 	"policy/greylist":   {"internal/durable", "internal/peer", "mail"},
 
 	"cluster":         {"internal/durable"},

@@ -13,6 +13,7 @@ import (
 	"gomaild/mail"
 	"gomaild/message"
 	"gomaild/policy/milter"
+	"gomaild/policy/rspamd"
 	"gomaild/smtp"
 )
 
@@ -27,6 +28,13 @@ func (p *parts) filters(l *config.Listener) []receive.Filter {
 			client:   milter.Client{Network: network, Address: address, Timeout: time.Duration(m.Timeout)},
 			hostname: p.d.hostname, listener: string(l.Type), failOpen: m.Failure == config.AcceptOnFailure,
 			holds: m.Hold || l.Type == config.Submission, log: p.d.log,
+		}
+	}
+	if l.Type == config.MX {
+		for _, a := range m.Rspamd {
+			all = append(all, rspamdFilter{
+				client: rspamd.Client{Address: a, Timeout: time.Duration(m.Timeout)}, failOpen: m.Failure == config.AcceptOnFailure, log: p.d.log,
+			})
 		}
 	}
 	return all

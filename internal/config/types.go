@@ -367,6 +367,12 @@ type Milter struct {
 	MX []string `toml:"mx"`
 	// Milters that are asked about what users send.
 	Submission []string `toml:"submission"`
+	// Servers that speak Rspamd's protocol over HTTP (/checkv2), asked after the
+	// milters about messages that strangers bring: `host:port`. Action reject is
+	// refused, soft reject and greylist are put off, add header and rewrite
+	// subject go to policy.junk_folder, and fields are added and taken away as
+	// they say. timeout and failure are for them too.
+	Rspamd []string `toml:"rspamd"`
 	// How long one milter may take for a message.
 	Timeout Duration `toml:"timeout"`
 	// What becomes of a message when a milter does not answer: `defer` puts it

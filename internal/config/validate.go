@@ -301,6 +301,7 @@ func (v *validator) policy() {
 	v.unless(!strings.ContainsAny(p.JunkFolder, "\x00\n"), "policy.junk_folder", "%q cannot be the name of a folder; write one such as %q", p.JunkFolder, "Junk")
 	v.unless(p.ServiceTimeout >= Duration(100*time.Millisecond), "policy.service_timeout", "%q is too short; write %q or more", p.ServiceTimeout, "100ms")
 	v.services("policy.services", p.Services)
+	v.services("milter.rspamd", v.c.Milter.Rspamd)
 	verifies := slices.Contains(p.Checks, "arc")
 	v.unless(p.ARCDomain == "" || verifies, "policy.arc_domain", "nothing can be sealed that was not looked at; add %q to policy.checks", "arc")
 	v.unless(len(p.ARCTrusted) == 0 || verifies, "policy.arc_trusted", "no seals are looked at; add %q to policy.checks", "arc")
