@@ -98,6 +98,7 @@ var arrows = map[string][]string{
 	"delivery/bounce":        {"delivery/queue", "message", "mail"},
 	"delivery/queue":         {"internal/durable", "message", "mail"},
 	"delivery/remote/mtasts": {"internal/dns", "internal/durable", "mail"},
+	"delivery/remote/tlsrpt": {},
 	"delivery/srs":           {"mail"},
 	"delivery/receive":       {"smtp", "policy", "delivery/routing", "delivery/local", "accounts", "message", "mail"},
 	"delivery/remote":        {"delivery/queue", "internal/dns", "mail", "message", "smtp/client"},

@@ -72,7 +72,7 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	find := p.sharer
 	d.mail.sharing.find.Store(&find)
 	d.mail.ledger.domains.Store(c.Quota.Domains)
-	g.templates = templates
+	g.templates, g.keys = templates, ring
 	g.own, g.router = p.receiveConfig(), p.router
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)

@@ -45,6 +45,8 @@ func Check(ctx context.Context, c *config.Config, running bool) Report {
 	k.found(err)
 	_, err = readTemplates(c)
 	k.found(err)
+	_, err = newWays(c, slog.New(slog.DiscardHandler))
+	k.found(err)
 	_, err = uniqueIDs(c)
 	k.found(err)
 	if !running {

@@ -15,9 +15,11 @@ import (
 	"gomaild/accounts/snapshot"
 	"gomaild/accounts/usage"
 	"gomaild/cluster/control"
+	"gomaild/delivery/remote/tlsrpt"
 	"gomaild/imap"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
+	"gomaild/internal/durable"
 	"gomaild/internal/metrics"
 	"gomaild/mail"
 	"gomaild/policy/greylist"
@@ -39,14 +41,17 @@ type Daemon struct {
 
 	mail     *mailStore
 	outgoing atomic.Pointer[outgoing]
-	greylist *greylist.List
-	snapshot *snapshot.Keeper // nil: none is kept
-	usage    atomic.Pointer[usage.Keeper]
-	rates    *rate.Table // of strangers; filled by whoever likes, so not that of brakes
-	brakes   *rate.Table // of our users
-	known    *rate.Table // to whom they write
-	certs    *certs.Store
-	tls      atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
+	sts      durable.FS // policies of other domains
+
+	tlsReports *tlsrpt.Counter
+	greylist   *greylist.List
+	snapshot   *snapshot.Keeper // nil: none is kept
+	usage      atomic.Pointer[usage.Keeper]
+	rates      *rate.Table // of strangers; filled by whoever likes, so not that of brakes
+	brakes     *rate.Table // of our users
+	known      *rate.Table // to whom they write
+	certs      *certs.Store
+	tls        atomic.Pointer[tls.Config] // for implicit TLS; follows reloads
 
 	metrics *metrics.Metrics
 	changes imap.Changes // what IMAP sessions tell each other
@@ -75,7 +80,8 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 	m := newMetrics(opts.Version)
 	d := &Daemon{
 		log: counting(opts.Logger, m), metrics: m, hostname: name, version: opts.Version, cfg: cfg,
-		rates: rate.NewTable(0), brakes: rate.NewTable(0), known: rate.NewTable(4 * rate.DefaultKeys),
+		tlsReports: tlsrpt.New(),
+		rates:      rate.NewTable(0), brakes: rate.NewTable(0), known: rate.NewTable(4 * rate.DefaultKeys),
 	}
 	d.countQueue()
 	d.snapshotGauges()
@@ -142,6 +148,9 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := d.openSnapshot(); err != nil {
 		return err
 	}
+	if err := d.openSTS(); err != nil {
+		return err
+	}
 	if err := d.openOutgoing(); err != nil {
 		return err
 	}
@@ -164,6 +173,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.beginOutgoing()
 	d.startSnapshot()
 	d.startUsage()
+	d.startTLSReports()
 
 	if d.doors, err = d.openDoors(d.cfg, places(d.cfg)); err != nil {
 		return err

@@ -195,7 +195,7 @@ func (o *outgoing) deliverHere(ctx context.Context, job queue.Job, deliver func(
 // owe takes responsibility for recipients who get the message later, or, if it is
 // held, when somebody releases it.
 func (o *outgoing) owe(from mail.ReversePath, to []receive.Owed, c message.Content, held bool) (queueID string, err error) {
-	e := queue.Envelope{From: from, Held: held}
+	e := queue.Envelope{From: from, Held: held, RequireTLS: from.RequireTLS}
 	for _, r := range to {
 		to := queue.Destination{Transport: transportMailbox, Folder: r.Folder}
 		if !r.Here {

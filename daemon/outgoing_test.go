@@ -37,10 +37,15 @@ type sinkSession struct {
 
 func newSink(t *testing.T) (*sink, string) {
 	t.Helper()
+	return newSinkAt(t, "127.0.0.1:0")
+}
+
+func newSinkAt(t *testing.T, addr string) (*sink, string) {
+	t.Helper()
 	s := &sink{put: map[string]bool{}, came: make(chan struct{}, 100)}
 	server := gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) { return &sinkSession{s: s}, nil }))
 	server.Domain = "far.test"
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +189,7 @@ func TestRedirect(t *testing.T) {
 	if err := transmit(t, conn, false, "on its way"); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(s.await(t, 1), "\n"); !strings.Contains(got, "> x@far.test") || !strings.Contains(got, "Subject: on its way") {
+	if got := strings.Join(s.await(t, 2), "\n"); !strings.Contains(got, "> x@far.test") || !strings.Contains(got, "Subject: on its way") {
 		t.Errorf("the other host got %s", got)
 	}
 	w.awaitFile(t, "bob", "", "Subject: on its way")

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"gomaild/delivery/queue"
 	"gomaild/delivery/remote"
 	"gomaild/internal/config"
+	"gomaild/internal/tables"
 	"gomaild/mail"
 )
 
@@ -30,39 +32,125 @@ func (d *Daemon) newRemote(c *config.Config) (*remote.Agent, error) {
 	if a, err := netip.ParseAddr(r.Source); err == nil { // validate has looked at it
 		rc.Source = a
 	}
-	level := remoteLevel(r.TLS)
-	rc.Policy = func(string) remote.Policy { return remote.Policy{Level: level} }
-	if err := relayThrough(c, &rc); err != nil {
+	ways, err := newWays(c, d.log)
+	if err != nil {
 		return nil, err
+	}
+	rc.Relay, rc.Login, rc.Policy = ways.relay, ways.login, ways.policy
+	if d.mail != nil { // not where only a way is asked for
+		d.reportsAndPolicies(c, resolver, &rc)
 	}
 	return remote.New(rc), nil
 }
 
-// relayThrough sends all mail through a relay host, where there is one.
-func relayThrough(c *config.Config, rc *remote.Config) error {
-	if c.Remote.RelayHost == "" {
-		return nil
-	}
-	hop, err := mail.ParseNextHop(c.Remote.RelayHost)
-	if err != nil {
-		return c.At("remote.relay_host", err, "write a host such as %q", "[smtp.example.org]:587")
-	}
-	to := queue.Destination{Transport: transportSMTP, Host: hop.Host, Port: hop.Port, NoMX: hop.NoMX, Direct: true}
-	rc.Relay = func(d queue.Destination, _ mail.ReversePath) queue.Destination {
-		if d.Direct || d.NoMX || d.Transport != transportSMTP {
-			return d // a transport names its host itself
+// ways is what a configuration says about next hops.
+type ways struct {
+	host      mail.NextHop // for all; zero: none
+	hostLogin remote.Login
+	level     remote.Level
+	relays    *tables.List
+	passwords *tables.List
+	policies  *tables.List
+}
+
+func newWays(c *config.Config, log *slog.Logger) (w ways, err error) {
+	r := &c.Remote
+	if r.RelayHost != "" {
+		if w.host, err = mail.ParseNextHop(r.RelayHost); err != nil {
+			return w, c.At("remote.relay_host", err, "write a host such as %q", "[smtp.example.org]:587")
 		}
-		return to
 	}
-	if c.Remote.RelayLoginFile == "" {
+	if r.RelayLoginFile != "" {
+		if w.hostLogin, err = readLogin(r.RelayLoginFile); err != nil {
+			return w, c.At("remote.relay_login_file", err, "name a file with the login in its first line and the password in its second")
+		}
+	}
+	if w.level, err = remote.ParseLevel(string(r.TLS)); err != nil {
+		return w, c.At("remote.tls", err, "write a level such as %q", "may")
+	}
+	if w.relays, err = openTables(c, "remote.sender_relay_maps", r.SenderRelayMaps, checkRelay, log); err != nil {
+		return w, err
+	}
+	if w.passwords, err = openTables(c, "remote.password_maps", r.PasswordMaps, checkPassword, log); err != nil {
+		return w, err
+	}
+	w.policies, err = openTables(c, "remote.tls_policy_maps", r.TLSPolicyMaps, checkPolicy, log)
+	return w, err
+}
+
+// noRelay is Postfix's word for a sender without a relay host of its own.
+const noRelay = "DUNNO"
+
+func checkRelay(value string) error {
+	if value == noRelay || strings.Contains(value, "$") {
 		return nil
 	}
-	login, err := readLogin(c.Remote.RelayLoginFile)
-	if err != nil {
-		return c.At("remote.relay_login_file", err, "name a file with the login in its first line and the password in its second")
+	_, err := mail.ParseNextHop(value)
+	return err
+}
+
+// checkPassword says nothing of the value.
+func checkPassword(value string) error {
+	if name, password, ok := strings.Cut(value, ":"); !ok || name == "" || password == "" {
+		return errors.New("a value is not name:password")
 	}
-	rc.Login = func(host string, _ mail.ReversePath) (remote.Login, bool) { return login, host == to.Host }
 	return nil
+}
+
+func checkPolicy(value string) error {
+	_, err := remote.ParsePolicy(value)
+	return err
+}
+
+// relay sends a message through a relay host: the sender's, or that for all. A
+// transport names its way itself.
+func (w ways) relay(d queue.Destination, from mail.ReversePath) queue.Destination {
+	if d.Direct || d.NoMX || d.Transport != transportSMTP {
+		return d
+	}
+	hop := w.host
+	if value, ok := w.relays.Find(senderKeys(from.Address)...); ok && value != noRelay {
+		if own, err := mail.ParseNextHop(value); err == nil {
+			hop = own
+		} // else a pattern has made what is no host: the one for all
+	}
+	if hop.Host == "" {
+		return d
+	}
+	return queue.Destination{Transport: transportSMTP, Host: hop.Host, Port: hop.Port, NoMX: hop.NoMX, Direct: true}
+}
+
+// senderKeys is how a sender is looked up.
+func senderKeys(a mail.Address) []string {
+	if a.IsZero() {
+		return []string{"<>"}
+	}
+	return []string{a.String(), "@" + a.Domain}
+}
+
+// login is the account at a next hop.
+func (w ways) login(to mail.NextHop, from mail.ReversePath) (remote.Login, bool) {
+	if !w.passwords.IsEmpty() {
+		value, ok := "", false
+		if !from.Address.IsZero() {
+			value, ok = w.passwords.Find(senderKeys(from.Address)...)
+		}
+		if !ok {
+			value, ok = w.passwords.Find(to.String(), to.Host)
+		}
+		if name, password, found := strings.Cut(value, ":"); ok && found {
+			return remote.Login{Name: name, Password: password}, true
+		}
+	}
+	return w.hostLogin, w.hostLogin.Name != "" && to.Host == w.host.Host
+}
+
+// policy is what TLS must be for a next hop.
+func (w ways) policy(to mail.NextHop) (remote.Policy, error) {
+	if value, ok := w.policies.Find(remote.PolicyKeys(to)...); ok {
+		return remote.ParsePolicy(value)
+	}
+	return remote.Policy{Level: w.level}, nil
 }
 
 var errLoginFile = errors.New("has no two lines")
@@ -79,21 +167,6 @@ func readLogin(file string) (remote.Login, error) {
 		return remote.Login{}, errLoginFile
 	}
 	return login, nil
-}
-
-func remoteLevel(l config.RemoteTLS) remote.Level {
-	switch l {
-	case config.RemoteNone:
-		return remote.None
-	case config.RemoteEncrypt:
-		return remote.Encrypt
-	case config.RemoteDANE:
-		return remote.DANE
-	case config.RemoteVerify:
-		return remote.Verify
-	default:
-		return remote.May
-	}
 }
 
 // isOwnAddress reports an address of this host now; a virtual address may have

@@ -30,6 +30,8 @@ type ReversePath struct {
 	UTF8    bool   // SMTPUTF8 (RFC 6531)
 	Ret     Ret    // RET
 	EnvID   string // ENVID, decoded from xtext
+
+	RequireTLS bool `json:",omitempty"` // REQUIRETLS (RFC 8689)
 }
 
 // IsNull reports whether this is `<>`.

@@ -123,6 +123,9 @@ func (s *session) extensions() []string {
 	if s.mayXClient() {
 		lines = append(lines, "XCLIENT "+strings.Join(xclientNames, " "), "XFORWARD "+strings.Join(xforwardNames, " "))
 	}
+	if s.client.TLS != nil && !s.srv.cfg.LMTP {
+		lines = append(lines, "REQUIRETLS") // RFC 8689 section 2
+	}
 	return append(lines, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING")
 }
 

@@ -66,6 +66,11 @@ func (m *mailArg) param(name, value string) error {
 			return badParam(name)
 		}
 		m.path.UTF8 = true
+	case "REQUIRETLS":
+		if value != "" {
+			return badParam(name)
+		}
+		m.path.RequireTLS = true
 	case "RET":
 		m.path.Ret = mail.Ret(strings.ToUpper(value))
 		if m.path.Ret != mail.RetFull && m.path.Ret != mail.RetHeaders {
@@ -117,6 +122,8 @@ func (m *mailArg) body(value string) error {
 func (s *session) mail(ctx context.Context, m mailArg) error {
 	l := s.srv.cfg.Limits
 	switch {
+	case m.path.RequireTLS && s.client.TLS == nil:
+		return unknownParam("REQUIRETLS")
 	case m.hasAuth && s.srv.cfg.Auth == nil:
 		return errNoAuthParam
 	case l.MaxMessageSize > 0 && m.path.Size > l.MaxMessageSize:

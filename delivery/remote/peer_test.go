@@ -13,6 +13,7 @@ import (
 	"gomaild/delivery/remote"
 	"gomaild/internal/dns"
 	"gomaild/internal/dns/dnstest"
+	"gomaild/mail"
 )
 
 // backend is a go-smtp server that keeps what it gets.
@@ -59,7 +60,7 @@ func TestPeer(t *testing.T) {
 	a := remote.New(remote.Config{
 		HELO: "me.test", Source: netip.MustParseAddr("127.0.0.2"), Port: netip.MustParseAddrPort(ln.Addr().String()).Port(),
 		Resolver: dns.New(dns.Config{Servers: []dns.Server{{Addr: dnstest.Serve(t, zone)}}}),
-		Policy:   func(string) remote.Policy { return remote.Policy{Level: remote.Encrypt} },
+		Policy:   func(mail.NextHop) (remote.Policy, error) { return remote.Policy{Level: remote.Encrypt}, nil },
 		Idle:     time.Minute,
 	})
 	defer a.Close()

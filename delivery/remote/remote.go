@@ -3,6 +3,7 @@ package remote
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -42,17 +43,19 @@ type Config struct {
 	// Relay may send a message another way than its destination says: through
 	// a relay host, for all or by sender. nil changes nothing.
 	Relay func(queue.Destination, mail.ReversePath) queue.Destination
-	// Login is the account to use at a host, for a sender; nil is none. The
+	// Login is the account to use at a next hop, for a sender; nil is none. The
 	// password is sent within TLS only.
-	Login func(host string, from mail.ReversePath) (Login, bool)
+	Login func(to mail.NextHop, from mail.ReversePath) (Login, bool)
 
-	// Policy is what TLS must be for a destination; nil is May for all.
-	Policy func(host string) Policy
+	// Policy is what TLS must be for a next hop; nil is May for all. With an error
+	// mail waits.
+	Policy func(to mail.NextHop) (Policy, error)
 	Roots  *x509.CertPool // nil is the system's
-	// STS tells which hosts a domain's enforced MTA-STS policy allows, nil for
-	// a domain without one. nil is none for all. It is asked for May, Encrypt
-	// and DANE; what DANE says of a host comes first (RFC 8461 section 2).
-	STS func(ctx context.Context, domain string) (allows func(host string) bool)
+	// STS is a domain's MTA-STS policy; nil is none for all. It is asked for May,
+	// Encrypt and DANE; what DANE says of a host comes first (RFC 8461 section 2).
+	STS func(ctx context.Context, domain string) STS
+	// Report hears how TLS went with each mail exchanger; nil is nobody.
+	Report func(TLSResult)
 
 	Timeouts client.Timeouts
 	Idle     time.Duration // how long a connection waits for the next message; 0 is 2 s, below 0 it is never used again
@@ -117,7 +120,7 @@ type attempt struct {
 	job    queue.Job
 	to     queue.Destination
 	policy Policy
-	sts    func(host string) bool // nil: no MTA-STS
+	sts    STS
 	login  Login
 
 	tlsOptional bool // the message says TLS-Required: No
@@ -147,21 +150,27 @@ func (t *attempt) run(ctx context.Context) {
 }
 
 // choose finds the login and the policy of the destination.
-func (t *attempt) choose() {
+func (t *attempt) choose() error {
 	if t.cfg.Login != nil {
-		t.login, _ = t.cfg.Login(t.to.Host, t.job.From)
+		t.login, _ = t.cfg.Login(t.nextHop(), t.job.From)
 	}
 	if t.cfg.Policy != nil && t.to.Transport != "lmtp" {
-		t.policy = t.cfg.Policy(t.to.Host)
+		var err error
+		if t.policy, err = t.cfg.Policy(t.nextHop()); err != nil {
+			return &mail.Status{Code: 451, Enhanced: "4.3.5", Text: "The TLS policy for " + t.to.Host + " cannot be read", Cause: err}
+		}
 	}
 	if t.login != (Login{}) && t.policy.Level <= May {
 		t.policy.Level = Encrypt
 	}
+	return nil
 }
 
 // prepare is choose, with what the message itself wants.
 func (t *attempt) prepare() error {
-	t.choose()
+	if err := t.choose(); err != nil {
+		return err
+	}
 	if t.job.RequireTLS {
 		t.policy.Level = max(t.policy.Level, Verify)
 		return nil
@@ -180,8 +189,9 @@ func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 	var first error // about the best host, which is the most telling one
 	addresses, sessions := 0, 0
 	for _, h := range hosts {
-		if t.sts != nil && !t.sts(h.name) {
-			first = cmp.Or(first, put(h.name, "4.7.5", "is not in the domain's MTA-STS policy", nil))
+		if t.enforces() && !t.sts.Allows(h.name) {
+			first = cmp.Or(first, put(h.name, "4.7.5", errNotAllowed.Error(), nil))
+			t.reportTLS(h, "", demand{tls: &tls.Config{}}, errors.Join(errTLSFailed, errNotAllowed))
 			continue
 		}
 		for _, addr := range h.addrs {

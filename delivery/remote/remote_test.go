@@ -263,7 +263,7 @@ func TestRelayHostAndLogin(t *testing.T) {
 	// A password never travels without TLS.
 	login := func(c *remote.Config) {
 		relay(c)
-		c.Login = func(string, mail.ReversePath) (remote.Login, bool) {
+		c.Login = func(mail.NextHop, mail.ReversePath) (remote.Login, bool) {
 			return remote.Login{Name: "u", Password: "p"}, true
 		}
 	}

@@ -41,6 +41,7 @@ func (t *attempt) connect(ctx context.Context, h host, addr string) (*session, e
 		return nil, put(name, "4.7.5", "could not be asked for its certificates", err)
 	}
 	s, err := t.begin(ctx, h, addr, want)
+	t.reportTLS(h, addr, want, err)
 	if errors.Is(err, errTLSFailed) && want.fallsBack && ctx.Err() == nil {
 		t.log.InfoContext(ctx, "TLS failed, going on without", "queue_id", t.job.ID, "host", name, "error", err)
 		want.tls = nil

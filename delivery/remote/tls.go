@@ -18,27 +18,31 @@ type Level int
 
 // The levels, weakest first but for May, which is the zero Level.
 const (
-	None     Level = iota - 1 // never
-	May                       // where it is offered, whoever it is; without where it fails
-	Encrypt                   // always, whoever it is
-	DANE                      // by TLSA records (RFC 7672) where there are signed ones, else May
-	DANEOnly                  // by TLSA records, always
-	Verify                    // always, with a certificate for the host's name
-	Secure                    // always, with a certificate for the destination's own name
+	None        Level = iota - 1 // never
+	May                          // where it is offered, whoever it is; without where it fails
+	Encrypt                      // always, whoever it is
+	DANE                         // by TLSA records (RFC 7672) where there are signed ones, else May
+	DANEOnly                     // by TLSA records, always
+	Fingerprint                  // always, with a certificate or key of a known digest
+	Verify                       // always, with a certificate for the host's name
+	Secure                       // always, with a certificate for the destination's own name
 )
 
 // Policy is what TLS must be for one destination.
 type Policy struct {
 	Level Level
 	// Match is the names of which the certificate must have one; a leading dot
-	// is any name below. Empty is the host's name for Verify, the
-	// destination's and any below it for Secure.
-	Match []string
+	// is any name below; nexthop, dot-nexthop and hostname stand for what they
+	// say. Empty is the host's name for Verify, the destination's and any below it
+	// for Secure. For Fingerprint it is SHA-256 digests, in hex.
+	Match      []string
+	MinVersion uint16 // of TLS; 0 is 1.2
 }
 
 var (
 	errNoTLS     = errors.New("TLS is not offered")
 	errTLSFailed = errors.New("TLS failed")
+	errName      = errors.New("the certificate is for none")
 )
 
 // demand is a policy applied to one host.
@@ -46,6 +50,8 @@ type demand struct {
 	tls       *tls.Config // nil: without
 	mandatory bool
 	fallsBack bool
+	byTLSA    bool   // TLSA records decide
+	observed  *error // what was found that decides nothing
 }
 
 // secure brings the connection where the demand wants it.
@@ -57,6 +63,7 @@ func secure(ctx context.Context, c *client.Conn, want demand) error {
 		if want.mandatory {
 			return errNoTLS
 		}
+		*want.observed = errNoTLS
 		return nil
 	}
 	if err := c.StartTLS(ctx, want.tls); err != nil {
@@ -70,9 +77,10 @@ func secure(ctx context.Context, c *client.Conn, want demand) error {
 // not used (RFC 7672 section 2.1.3).
 func (t *attempt) demand(ctx context.Context, h host) (demand, error) {
 	level := t.policy.Level
-	if t.sts != nil && level != DANE {
+	if t.enforces() && level != DANE {
 		level = Verify
 	}
+	want := demand{observed: new(error)}
 	var check func(tls.ConnectionState) error
 	switch level {
 	case None:
@@ -86,34 +94,56 @@ func (t *attempt) demand(ctx context.Context, h host) (demand, error) {
 		case len(records) > 0:
 			names := []string{h.name, t.to.Host}
 			check = func(s tls.ConnectionState) error { return verifyDANE(records, s.PeerCertificates, names) }
+			want.byTLSA = true
 		case level == DANEOnly:
 			return demand{}, errors.New("no signed TLSA records")
 		case published:
 			level = Encrypt
-		case t.sts != nil:
+		case t.enforces():
 			level = Verify
 		default:
 			level = May
 		}
 	}
-	if level >= Verify {
+	switch {
+	case level == Fingerprint:
+		check = func(s tls.ConnectionState) error { return verifyFingerprint(s.PeerCertificates, t.policy.Match) }
+	case level >= Verify:
 		names := t.names(h)
 		check = func(s tls.ConnectionState) error { return verifyNames(s.PeerCertificates, t.cfg.Roots, names) }
+	case check == nil && t.sts.Allows != nil: // testing
+		check = t.observe(h, want.observed)
 	}
-	return demand{
-		tls: &tls.Config{
-			ServerName:         dns.HostName(h.name),
-			InsecureSkipVerify: true, // VerifyConnection decides, by rules that crypto/tls does not have
-			VerifyConnection: func(s tls.ConnectionState) error {
-				if check == nil {
-					return nil
-				}
-				return check(s)
-			},
+	want.mandatory, want.fallsBack = level > May, level == May
+	want.tls = &tls.Config{
+		ServerName:         dns.HostName(h.name),
+		MinVersion:         max(t.policy.MinVersion, tls.VersionTLS12),
+		InsecureSkipVerify: true, // VerifyConnection decides, by rules that crypto/tls does not have
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if check == nil {
+				return nil
+			}
+			return check(s)
 		},
-		mandatory: level > May,
-		fallsBack: level == May,
-	}, nil
+	}
+	return want, nil
+}
+
+// enforces reports that an MTA-STS policy decides.
+func (t *attempt) enforces() bool { return t.sts.Allows != nil && !t.sts.Testing }
+
+// observe is a check by an MTA-STS policy in testing mode: what it finds is
+// reported and stops nothing.
+func (t *attempt) observe(h host, found *error) (check func(tls.ConnectionState) error) {
+	if !t.sts.Allows(h.name) {
+		*found = errNotAllowed
+	}
+	return func(s tls.ConnectionState) error {
+		if err := verifyNames(s.PeerCertificates, t.cfg.Roots, []string{h.name}); err != nil {
+			*found = err
+		}
+		return nil
+	}
 }
 
 // findSTS asks for the MTA-STS policy of a mail domain. A message that says
@@ -133,9 +163,9 @@ func (t *attempt) findSTS(ctx context.Context) {
 // names is what the certificate must be for.
 func (t *attempt) names(h host) []string {
 	switch {
-	case t.sts != nil:
+	case t.enforces():
 	case len(t.policy.Match) > 0:
-		return t.policy.Match
+		return expandMatch(t.policy.Match, t.to.Host, h.name)
 	case t.policy.Level == Secure:
 		return []string{t.to.Host, "." + t.to.Host}
 	}
@@ -159,7 +189,7 @@ func verifyNames(chain []*x509.Certificate, roots *x509.CertPool, names []string
 			return nil
 		}
 	}
-	return fmt.Errorf("the certificate is for none of %q", names)
+	return fmt.Errorf("%w of %q", errName, names)
 }
 
 func hasName(c *x509.Certificate, name string) bool {

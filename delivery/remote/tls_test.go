@@ -136,7 +136,7 @@ func TestTLSPolicies(t *testing.T) {
 		roots.AddCert(ca.cert)
 		a := w.agent(t, func(c *remote.Config) {
 			c.Roots = roots
-			c.Policy = func(string) remote.Policy { return tt.policy }
+			c.Policy = func(mail.NextHop) (remote.Policy, error) { return tt.policy, nil }
 		})
 		got := outcomes(a.Deliver(t.Context(), job("y.test", "b")))[0]
 		if m := s.Messages(); len(m) == 1 {
@@ -158,7 +158,7 @@ func TestTLSAFault(t *testing.T) {
 	w.zone.Authentic = true
 	w.zone.Fail = []string{"_25._tcp.mx1.y.test"}
 	a := w.agent(t, func(c *remote.Config) {
-		c.Policy = func(string) remote.Policy { return remote.Policy{Level: remote.DANE} }
+		c.Policy = func(mail.NextHop) (remote.Policy, error) { return remote.Policy{Level: remote.DANE}, nil }
 	})
 	if got := outcomes(a.Deliver(t.Context(), job("y.test", "b"))); !slices.Equal(got, []string{"ok mx2.y.test"}) {
 		t.Errorf("%v: the host is to be passed over", got)
@@ -193,8 +193,8 @@ func TestSTS(t *testing.T) {
 		}
 		a := w.agent(t, func(c *remote.Config) {
 			c.Roots = roots
-			c.STS = func(context.Context, string) func(string) bool {
-				return func(h string) bool { return h == tt.allowed }
+			c.STS = func(context.Context, string) remote.STS {
+				return remote.STS{Allows: func(h string) bool { return h == tt.allowed }}
 			}
 		})
 		j := job("y.test", "b")
@@ -214,7 +214,7 @@ func TestRequireTLS(t *testing.T) {
 	roots.AddCert(ca.cert)
 	strict := func(c *remote.Config) {
 		c.Roots = roots
-		c.Policy = func(string) remote.Policy { return remote.Policy{Level: remote.Encrypt} }
+		c.Policy = func(mail.NextHop) (remote.Policy, error) { return remote.Policy{Level: remote.Encrypt}, nil }
 	}
 	w := newWorld()
 	delete(w.sinks, "192.0.2.2")
@@ -247,7 +247,7 @@ func TestLoginOnTLS(t *testing.T) {
 	s := w.sinks["192.0.2.1"]
 	s.TLS, s.Extensions = newAuthority(t).server(t, false, "mx1.y.test"), []string{"STARTTLS", "AUTH PLAIN"}
 	a := w.agent(t, func(c *remote.Config) {
-		c.Login = func(string, mail.ReversePath) (remote.Login, bool) {
+		c.Login = func(mail.NextHop, mail.ReversePath) (remote.Login, bool) {
 			return remote.Login{Name: "u", Password: "p"}, true
 		}
 	})
@@ -259,3 +259,11 @@ func TestLoginOnTLS(t *testing.T) {
 		t.Errorf("a refused login gave %s, want a temporary outcome", got)
 	}
 }
+
+func (a authority) pool() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AddCert(a.cert)
+	return roots
+}
+
+func allow(name string) func(string) bool { return func(h string) bool { return h == name } }

@@ -19,7 +19,9 @@ type Way struct {
 // An error says why its hosts are not known.
 func (a *Agent) Way(ctx context.Context, job queue.Job) (Way, error) {
 	t := a.newAttempt(job)
-	t.choose()
+	if err := t.choose(); err != nil {
+		return Way{To: t.to}, err
+	}
 	w := Way{To: t.to, Login: t.login.Name, Level: t.policy.Level}
 	t.findSTS(ctx)
 	hosts, err := t.route(ctx)
@@ -30,7 +32,7 @@ func (a *Agent) Way(ctx context.Context, job queue.Job) (Way, error) {
 		} else {
 			line += " (" + strings.Join(h.addrs, ", ") + ")"
 		}
-		if t.sts != nil && !t.sts(h.name) {
+		if t.enforces() && !t.sts.Allows(h.name) {
 			line += ", which MTA-STS does not allow"
 		}
 		w.Hosts = append(w.Hosts, line)
@@ -49,6 +51,8 @@ func (l Level) String() string {
 		return "dane"
 	case DANEOnly:
 		return "dane-only"
+	case Fingerprint:
+		return "fingerprint"
 	case Verify:
 		return "verify"
 	case Secure:

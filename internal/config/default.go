@@ -42,7 +42,7 @@ func Default() *Config {
 			},
 			Lifetime: Duration(5 * 24 * time.Hour), DelayNotice: Duration(4 * time.Hour), Concurrency: 100, PerDestination: 20,
 		},
-		Remote:     Remote{Enabled: true, TLS: RemoteMay},
+		Remote:     Remote{Enabled: true, TLS: RemoteMay, MTASTS: true},
 		DNS:        DNS{Timeout: Duration(3 * time.Second)},
 		Policy:     Policy{DNSBLThreshold: 1, GreylistDelay: Duration(5 * time.Minute), JunkFolder: "Junk", ServiceTimeout: Duration(10 * time.Second), ServiceFailure: DeferOnFailure},
 		Milter:     Milter{Timeout: Duration(30 * time.Second), Failure: DeferOnFailure},

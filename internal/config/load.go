@@ -131,6 +131,9 @@ func (c *Config) maps() []lookupMaps {
 		{"routing.relay_recipient_maps", &c.Routing.RelayRecipientMaps},
 		{"routing.sender_bcc_maps", &c.Routing.SenderBCCMaps},
 		{"routing.recipient_bcc_maps", &c.Routing.RecipientBCCMaps},
+		{"remote.sender_relay_maps", &c.Remote.SenderRelayMaps},
+		{"remote.password_maps", &c.Remote.PasswordMaps},
+		{"remote.tls_policy_maps", &c.Remote.TLSPolicyMaps},
 	}
 }
 

@@ -258,11 +258,33 @@ type Remote struct {
 	// A file whose first line is the login at relay_host and whose second the
 	// password. It is sent within TLS only. Empty: no login.
 	RelayLoginFile string `toml:"relay_login_file"`
+	// Relay hosts by sender, as sender_dependent_relayhost_maps in Postfix: keys
+	// are an address or `@domain`, values as relay_host, or `DUNNO` for none of its
+	// own. They come before relay_host; tables as in routing.transport_maps.
+	SenderRelayMaps []string `toml:"sender_relay_maps"`
+	// Logins, as smtp_sasl_password_maps in Postfix: keys are a sender's address or
+	// `@domain`, then the next hop as it is written (`[smtp.example.org]:587`), then its
+	// host; values are `name:password`. They are sent within TLS only, and come
+	// before relay_login_file.
+	PasswordMaps []string `toml:"password_maps"`
 	// What TLS must be, in Postfix's words (smtp_tls_security_level): `none`;
 	// `may`, where it is offered; `encrypt`, always; `dane`, by signed TLSA
-	// records where there are such (needs dns.trusted), else may; `verify`,
-	// always and with a certificate for the host's name.
+	// records where there are such (needs dns.trusted), else may; `dane-only`, by
+	// those always; `verify`, always and with a certificate for the host's name;
+	// `secure`, with one for the destination's own name.
 	TLS RemoteTLS `toml:"tls"`
+	// What TLS must be for single next hops, as smtp_tls_policy_maps in Postfix:
+	// keys are the next hop as it is written, or a mail domain, or `.domain` for
+	// those below it; values are a level as in tls, or `fingerprint`, and
+	// attributes (match=, protocols=).
+	TLSPolicyMaps []string `toml:"tls_policy_maps"`
+	// Hold hosts to the MTA-STS policies of their domains (RFC 8461), which are
+	// kept in .gomaild/mta-sts below storage.root. They are fetched over HTTPS,
+	// from addresses of the Internet only.
+	MTASTS bool `toml:"mta_sts"`
+	// The mail address that reports about TLS are sent from, each day, to domains
+	// that ask for them (TLSRPT, RFC 8460). Empty: none are sent.
+	TLSReportFrom string `toml:"tls_report_from"`
 	// A mail domain whose exchanger this server is. Mail of others that is
 	// forwarded to another host is sent with a reverse-path there (SRS), so that
 	// SPF asks about us; notifications come back by it. The secrets lie in

@@ -280,6 +280,8 @@ func (v *validator) remote() {
 	_, err = mail.ParseNextHop(r.RelayHost)
 	v.unless(r.RelayHost == "" || err == nil, "remote.relay_host", "%q is not a host; write one such as %q", r.RelayHost, "[smtp.example.org]:587")
 	v.unless(r.SRSDomain == "" || isDomain(r.SRSDomain), "remote.srs_domain", "%q is not a domain; write one such as %q", r.SRSDomain, "srs.example.org")
+	_, err = mail.ParseAddress(r.TLSReportFrom)
+	v.unless(r.TLSReportFrom == "" || err == nil, "remote.tls_report_from", "%q is not an address; write one such as %q", r.TLSReportFrom, "postmaster@example.org")
 	v.unless(r.RelayLoginFile == "" || r.RelayHost != "", "remote.relay_login_file", "is for relay_host; name that host too")
 }
 

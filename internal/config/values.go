@@ -270,15 +270,17 @@ type RemoteTLS string
 
 // The levels of TLS towards other hosts.
 const (
-	RemoteNone    RemoteTLS = "none"
-	RemoteMay     RemoteTLS = "may"
-	RemoteEncrypt RemoteTLS = "encrypt"
-	RemoteDANE    RemoteTLS = "dane"
-	RemoteVerify  RemoteTLS = "verify"
+	RemoteNone     RemoteTLS = "none"
+	RemoteMay      RemoteTLS = "may"
+	RemoteEncrypt  RemoteTLS = "encrypt"
+	RemoteDANE     RemoteTLS = "dane"
+	RemoteDANEOnly RemoteTLS = "dane-only"
+	RemoteVerify   RemoteTLS = "verify"
+	RemoteSecure   RemoteTLS = "secure"
 )
 
 func (RemoteTLS) choices() []string {
-	return []string{string(RemoteNone), string(RemoteMay), string(RemoteEncrypt), string(RemoteDANE), string(RemoteVerify)}
+	return []string{string(RemoteNone), string(RemoteMay), string(RemoteEncrypt), string(RemoteDANE), string(RemoteDANEOnly), string(RemoteVerify), string(RemoteSecure)}
 }
 
 // UnmarshalText takes one of the levels.

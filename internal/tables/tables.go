@@ -149,7 +149,8 @@ func open(spec string, o Options) (*source, error) {
 	s.log, s.check = o.Logger, o.Check
 	if s.path == "" {
 		if err := s.checked(*s.now.Load()); err != nil {
-			return nil, fmt.Errorf("%q: %w", spec, err)
+			kind, _, _ := strings.Cut(spec, ":")
+			return nil, fmt.Errorf("%s table: %w", kind, err) // its text may be a secret
 		}
 		return s, nil
 	}

@@ -40,6 +40,7 @@ type Policy struct {
 	Mode   Mode
 	Hosts  []string // patterns: a name, or *.name for one label more
 	MaxAge time.Duration
+	Lines  []string // as published, for reports
 }
 
 // Parse reads a policy (section 3.2). Keys that are unknown are passed over; a
@@ -56,6 +57,7 @@ func Parse(text string) (Policy, error) {
 		if !ok {
 			continue
 		}
+		p.Lines = append(p.Lines, key+": "+value)
 		if _, twice := seen[key]; !twice {
 			seen[key] = value
 		}
