@@ -242,8 +242,8 @@ func (t *transaction) admit(ctx context.Context) error {
 		}
 		t.judge = judge
 	}
-	if t.r.Brakes != nil && t.client.Identity != nil {
-		if err := t.r.Brakes.Message(t.client.Identity.Account); err != nil {
+	if who, ok := t.braked(); ok {
+		if err := t.r.Brakes.Message(who); err != nil {
 			return err
 		}
 	}
@@ -251,6 +251,19 @@ func (t *transaction) admit(ctx context.Context) error {
 		return err
 	}
 	return t.beginFilters(ctx)
+}
+
+// braked is who is held to a rate: the login, or a trusted client that submits
+// without one, by its address.
+func (t *transaction) braked() (who mail.Address, ok bool) {
+	switch {
+	case t.r.Brakes == nil:
+	case t.client.Identity != nil:
+		return t.client.Identity.Account, true
+	case t.r.completes && t.client.Addr.IsValid():
+		return mail.Address{Domain: t.client.Addr.String()}, true
+	}
+	return mail.Address{}, false
 }
 
 func (r *receiver) newTransaction(c smtp.Client, from mail.ReversePath) *transaction {

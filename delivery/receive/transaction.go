@@ -64,8 +64,8 @@ func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error
 			return err
 		}
 	}
-	if t.r.Brakes != nil && t.client.Identity != nil {
-		if err := t.r.Brakes.Recipient(t.client.Identity.Account); err != nil {
+	if who, ok := t.braked(); ok {
+		if err := t.r.Brakes.Recipient(who); err != nil {
 			t.logRefusal(ctx, atRcpt, to.Address.String(), err)
 			return err
 		}

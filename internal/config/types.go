@@ -410,7 +410,9 @@ type Milter struct {
 type SubmissionOptions struct {
 	// How many messages one account may send, such as ["200/1h", "1000/24h"]:
 	// N at once, and then as many as N in that time make. What is above it is
-	// put off with 450 and the time when there is room again. Empty: no limit.
+	// put off with 450 and the time when there is room again. A
+	// trusted host that sends without a login is held to it by its address. Empty:
+	// no limit.
 	Messages []Rate `toml:"messages"`
 	// How many recipients one account may send to, all messages together.
 	Recipients []Rate `toml:"recipients"`
