@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,8 +100,9 @@ smtpd_client_connection_rate_limit = 0
 		return out + errs, err
 	}
 	tb.Cleanup(func() {
-		if text, err := run("stop"); err != nil {
-			tb.Logf("postfix stop: %v\n%s", err, text)
+		// The context of the test has ended by now, and with it what peertest runs.
+		if text, err := exec.Command(program, "-c", filepath.Join(p.dir, "etc"), "stop").CombinedOutput(); err != nil {
+			tb.Errorf("postfix stop: %v\n%s", err, text)
 		}
 		if tb.Failed() {
 			log, _ := os.ReadFile(filepath.Join(p.dir, "maillog"))
