@@ -20,7 +20,7 @@ type givenUses struct {
 	seen   stamp             // of dovecot-attributes
 	known  bool              // seen was looked at
 	byGUID map[string]string // values of storage.SpecialUseEntry
-	guids  map[uint64]string // by the inode of a uidlist: it is replaced, never changed in its first line
+	guids  map[stamp]string  // by how a uidlist looks; inodes alone come back
 }
 
 // maxHeader is read of a uidlist to find the first line.
@@ -33,7 +33,7 @@ func (l *listing) addGivenUses() error {
 	if err := l.readUses(); err != nil || len(l.given.byGUID) == 0 {
 		return err
 	}
-	guids := map[uint64]string{}
+	guids := map[stamp]string{}
 	for _, info := range l.byName {
 		if info.NonExist {
 			continue
@@ -80,21 +80,21 @@ func (a *account) readUses() error {
 }
 
 // guidOf is the GUID of a folder, "" where nobody gave it one.
-func (a *account) guidOf(folder string, known map[uint64]string) (string, error) {
+func (a *account) guidOf(folder string, known map[stamp]string) (string, error) {
 	name := a.path(path.Join(folder, uidListFile))
 	info, err := a.store.fs.Stat(name)
 	if err != nil {
 		return "", ignoreMissing(err)
 	}
-	ino := stampOf(info).ino
-	guid, ok := a.given.guids[ino]
+	now := stampOf(info)
+	guid, ok := a.given.guids[now]
 	if !ok {
 		if guid, err = a.readGUID(name); err != nil {
 			return "", ignoreMissing(err)
 		}
 	}
-	if ino != 0 && guid != "" {
-		known[ino] = guid
+	if guid != "" {
+		known[now] = guid
 	}
 	return guid, nil
 }
