@@ -51,6 +51,8 @@ func (d *Daemon) openSTS() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		d.log.Warn("counts for TLS reports are lost", "error", err)
 	}
+	// After the sessions: what hangs on the disk must not keep the doors open.
+	d.undo.push("keep the counts for TLS reports", func(context.Context) error { return d.saveTLSReports() })
 	return nil
 }
 
@@ -95,10 +97,10 @@ func (d *Daemon) startTLSReports() {
 			}
 		}
 	})
-	d.undo.push("keep the counts for TLS reports", func(context.Context) error {
+	d.undo.push("end the TLS reports", func(context.Context) error {
 		cancel()
 		running.Wait()
-		return d.saveTLSReports()
+		return nil
 	})
 }
 
