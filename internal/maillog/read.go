@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Entry is one line of a log, read back.
@@ -107,25 +108,35 @@ func (e *Entry) put(key, value string) {
 	}
 }
 
-var (
-	postfixLine = regexp.MustCompile(`^(\w{3} [ \d]\d \d\d:\d\d:\d\d) \S+ ([\w/-]+)\[\d+\]: (.*)$`)
-	postfixID   = regexp.MustCompile(`^(\w+): `)
-	postfixPair = regexp.MustCompile(`\b(from|to|message-id|msgid|client|sasl_username|user)=(?:<([^>]*)>|([^\s,;]*))`)
-)
+// postfixPatterns are the parts of a line of Postfix or Dovecot.
+type postfixPatterns struct {
+	line, id, pair *regexp.Regexp
+}
+
+// patterns are compiled by the first who reads a log: a server and `gomaild
+// deliver` never do.
+var patterns = sync.OnceValue(func() postfixPatterns {
+	return postfixPatterns{
+		line: regexp.MustCompile(`^(\w{3} [ \d]\d \d\d:\d\d:\d\d) \S+ ([\w/-]+)\[\d+\]: (.*)$`),
+		id:   regexp.MustCompile(`^(\w+): `),
+		pair: regexp.MustCompile(`\b(from|to|message-id|msgid|client|sasl_username|user)=(?:<([^>]*)>|([^\s,;]*))`),
+	}
+})
 
 // postfixKeys are our names for Postfix's and Dovecot's.
 var postfixKeys = map[string]string{"message-id": "message_id", "msgid": "message_id", "sasl_username": "account", "user": "account"}
 
 func readPostfix(line string) (e Entry, ok bool) {
-	m := postfixLine.FindStringSubmatch(line)
+	form := patterns()
+	m := form.line.FindStringSubmatch(line)
 	if m == nil {
 		return e, false
 	}
 	e = Entry{Time: m[1], Event: m[2], Text: m[3]}
-	if id := postfixID.FindStringSubmatch(m[3]); id != nil && strings.HasPrefix(m[2], "postfix/") && !slices.Contains([]string{"NOQUEUE", "warning"}, id[1]) {
+	if id := form.id.FindStringSubmatch(m[3]); id != nil && strings.HasPrefix(m[2], "postfix/") && !slices.Contains([]string{"NOQUEUE", "warning"}, id[1]) {
 		e.Fields = append(e.Fields, Field{"id", id[1]})
 	}
-	for _, p := range postfixPair.FindAllStringSubmatch(m[3], -1) {
+	for _, p := range form.pair.FindAllStringSubmatch(m[3], -1) {
 		key := p[1]
 		if ours, known := postfixKeys[key]; known {
 			key = ours

@@ -86,7 +86,7 @@ func (e *events) Handle(_ context.Context, r slog.Record) error {
 		r.Attrs(func(a slog.Attr) bool { f.add(a); return true })
 	}
 	if r.Level >= slog.LevelWarn {
-		e.m.records.WithLabelValues(levelName(r.Level)).Inc()
+		e.m.records.counter(levelName(r.Level)).Inc()
 	}
 	e.m.count(r.Message, f)
 	return nil
@@ -108,31 +108,31 @@ func (m *Metrics) count(event string, f facts) {
 	}
 	switch event {
 	case mail.EventAccepted:
-		m.messages.WithLabelValues(way).Inc()
-		m.octets.WithLabelValues(way).Add(float64(f.size))
-		m.delay.WithLabelValues(way).Observe(f.delay.Seconds())
+		m.messages.counter(way).Inc()
+		m.octets.counter(way).AddInt64(f.size)
+		m.delay.histogram(delayBounds(), way).Update(f.delay.Seconds())
 	case mail.EventDelivered, mail.EventQueued, mail.EventDiscarded, mail.EventBounced:
-		m.recipients.WithLabelValues(event, way).Inc()
+		m.recipients.counter(event, way).Inc()
 	case mail.EventDeferred, mail.EventRejected:
 		m.countRefusal(event, way, f)
 	case mail.EventLogin:
-		m.logins.WithLabelValues("login", oneOf(f.protocol, protocols)).Inc()
+		m.logins.counter(oneOf(f.protocol, protocols), "login").Inc()
 	case mail.EventLoginRefused:
-		m.logins.WithLabelValues("refused", oneOf(f.protocol, protocols)).Inc()
+		m.logins.counter(oneOf(f.protocol, protocols), "refused").Inc()
 	case mail.EventLoginUnavailable:
-		m.logins.WithLabelValues("unavailable", oneOf(f.protocol, protocols)).Inc()
+		m.logins.counter(oneOf(f.protocol, protocols), "unavailable").Inc()
 	case "connection refused":
-		m.turnedAway.WithLabelValues(oneOf(f.limit, limits)).Inc()
+		m.turnedAway.counter(oneOf(f.limit, limits)).Inc()
 	}
 }
 
 func (m *Metrics) countRefusal(event, way string, f facts) {
 	if f.stage == "" {
-		m.recipients.WithLabelValues(event, way).Inc()
+		m.recipients.counter(event, way).Inc()
 		return
 	}
-	m.refusals.WithLabelValues(event, oneOf(f.stage, stages)).Inc()
+	m.refusals.counter(event, oneOf(f.stage, stages)).Inc()
 	if f.check != "" {
-		m.checks.WithLabelValues(oneOf(f.check, m.cfg.Checks)).Inc()
+		m.checks.counter(oneOf(f.check, m.cfg.Checks)).Inc()
 	}
 }

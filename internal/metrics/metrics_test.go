@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -36,6 +37,15 @@ func TestEvents(t *testing.T) {
 
 	page := httptest.NewRecorder()
 	m.Page().ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	for _, want := range []string{
+		"# HELP gomaild_queue_messages Messages in the queue.\n# TYPE gomaild_queue_messages gauge\ngomaild_queue_messages 7\n",
+		"# TYPE gomaild_accept_seconds histogram\ngomaild_accept_seconds_bucket{way=\"mx\",le=\"", "\n# TYPE gomaild_logins_total counter\n",
+		"\nprocess_resident_memory_bytes ", "\nprocess_open_fds ", "\ngo_goroutines ",
+	} {
+		if !strings.Contains(page.Body.String(), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
 	got := map[string]bool{}
 	for line := range strings.Lines(page.Body.String()) {
 		if strings.HasPrefix(line, "gomaild_") && !strings.Contains(line, "_bucket") && !strings.HasPrefix(line, "gomaild_build") {
@@ -66,6 +76,38 @@ func TestEvents(t *testing.T) {
 	}
 	for line := range got {
 		t.Errorf("also %s", line)
+	}
+}
+
+// TestScrapes holds how many may ask at the same time.
+func TestScrapes(t *testing.T) {
+	t.Parallel()
+	m := New(Config{})
+	asked, answer := make(chan struct{}), make(chan struct{})
+	m.Gauge("slow", "A gauge that blocks.", func() float64 {
+		asked <- struct{}{}
+		<-answer
+		return 1
+	})
+	page := m.Page()
+	get := func() int {
+		w := httptest.NewRecorder()
+		page.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+		return w.Code
+	}
+	done := make(chan int)
+	for range maxScrapes {
+		go func() { done <- get() }()
+		<-asked
+	}
+	if code := get(); code != http.StatusServiceUnavailable {
+		t.Errorf("one more than may ask heard %d", code)
+	}
+	close(answer)
+	for range maxScrapes {
+		if code := <-done; code != http.StatusOK {
+			t.Errorf("one of those that may ask heard %d", code)
+		}
 	}
 }
 

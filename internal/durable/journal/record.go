@@ -31,7 +31,12 @@ const (
 	done     kind = 3
 )
 
-var crcTable = crc32.MakeTable(crc32.Castagnoli)
+// checksum is the CRC-32C of octets. The table is the library's own, made at the
+// first call and not before main, which `gomaild deliver` would pay for each
+// message.
+func checksum(octets []byte) uint32 {
+	return crc32.Checksum(octets, crc32.MakeTable(crc32.Castagnoli))
+}
 
 // Entry is a delivery.
 type Entry struct {
@@ -96,7 +101,7 @@ func (r *record) append(b []byte) []byte {
 	b = r.payload(b)
 	head, payload := b[at:at+headerSize], b[at+headerSize:]
 	binary.LittleEndian.PutUint32(head[24:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(head[28:], crc32.Checksum(payload, crcTable))
+	binary.LittleEndian.PutUint32(head[28:], checksum(payload))
 	return b
 }
 
@@ -107,7 +112,7 @@ func number(batch []byte, generation, next uint64) uint64 {
 		head := batch[:headerSize]
 		binary.LittleEndian.PutUint64(head[8:], generation)
 		binary.LittleEndian.PutUint64(head[16:], next)
-		binary.LittleEndian.PutUint32(head[32:], crc32.Checksum(head[:32], crcTable))
+		binary.LittleEndian.PutUint32(head[32:], checksum(head[:32]))
 		next++
 		batch = batch[headerSize+binary.LittleEndian.Uint32(head[24:]):]
 	}
@@ -147,7 +152,7 @@ func (s *scanner) read(off int64) (*record, error) {
 		return nil, err
 	}
 	length := binary.LittleEndian.Uint32(head[24:])
-	sum := crc32.Checksum(head[:32], crcTable)
+	sum := checksum(head[:32])
 	if string(head[:len(magic)]) != magic || length > maxPayload || sum != binary.LittleEndian.Uint32(head[32:]) {
 		return nil, io.EOF
 	}
@@ -155,7 +160,7 @@ func (s *scanner) read(off int64) (*record, error) {
 	if err := s.readAt(s.buffer, off+headerSize); err != nil {
 		return nil, err
 	}
-	if crc32.Checksum(s.buffer, crcTable) != binary.LittleEndian.Uint32(head[28:]) {
+	if checksum(s.buffer) != binary.LittleEndian.Uint32(head[28:]) {
 		return nil, io.EOF
 	}
 	r := &record{
