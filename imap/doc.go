@@ -16,6 +16,6 @@
 //
 // What a client may do to us. Every wait has a deadline, every number a limit
 // (Limits), and a command that is refused is read past exactly (package wire).
-// A fault of the store is NO [SERVERBUG] and a line in the log; the session
-// goes on.
+// A fault of the store is NO [SERVERBUG], of a full or read-only disk NO
+// [UNAVAILABLE], and a line in the log; the session goes on.
 package imap

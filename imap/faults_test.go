@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"gomaild/auth"
@@ -129,6 +131,53 @@ func TestStorageFaults(t *testing.T) {
 	}
 	if !strings.Contains(w.log.String(), "secret") {
 		t.Error("the log says nothing of it")
+	}
+}
+
+// fullAccount is an account whose disk answers with err.
+type fullAccount struct {
+	storage.Account
+	err error
+}
+
+func (a fullAccount) Open(context.Context, string) (storage.Mailbox, error) {
+	return nil, fmt.Errorf("write /secret/path: %w", a.err)
+}
+
+// TestNamedFaults holds that faults which pass have a reply of their own, and
+// those of the disk a line in the log.
+func TestNamedFaults(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err    error
+		want   string
+		logged bool
+	}{
+		{syscall.ENOSPC, "t NO [UNAVAILABLE] The server's disk is full", true},
+		{syscall.EDQUOT, "t NO [UNAVAILABLE] The server's disk is full", true},
+		{syscall.EROFS, "t NO [UNAVAILABLE] The server's disk is read-only now", true},
+		{storage.ErrInUse, "t NO [INUSE]", false},
+	} {
+		w := newWorld(t, func(c *Config) {
+			open := c.Accounts
+			c.Accounts = func(ctx context.Context, id auth.Identity) (storage.Account, error) {
+				a, err := open(ctx, id)
+				return fullAccount{a, tt.err}, err
+			}
+		})
+		c := w.login(w.listen())
+		for _, command := range []string{"SELECT INBOX", "APPEND INBOX {19+}\r\nE CREATE pwned\r\nx\r\n"} {
+			lines := c.do(command)
+			if got := lines[len(lines)-1]; !strings.HasPrefix(got, tt.want) || strings.Contains(got, "secret") {
+				t.Errorf("%v: %s: %q, want %s", tt.err, command, lines, tt.want)
+			}
+		}
+		if logged := strings.Contains(w.log.String(), "secret"); logged != tt.logged {
+			t.Errorf("%v: the log: %s", tt.err, w.log)
+		}
+		if got := c.do("NOOP"); len(got) != 1 || !strings.HasPrefix(got[0], "t OK") {
+			t.Errorf("%v: afterwards: %q", tt.err, got)
+		}
 	}
 }
 

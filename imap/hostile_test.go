@@ -71,7 +71,7 @@ func TestHostileCommands(t *testing.T) {
 			if got := lines[len(lines)-1]; !strings.HasPrefix(got, "t "+tt.want) {
 				t.Errorf("answer %.100q, want %s", got, tt.want)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 20*time.Second {
 				t.Errorf("took %v", took)
 			}
 			if got := c.do(`LIST "" *`); len(got) != 2 {
@@ -118,7 +118,7 @@ func TestHostileMessages(t *testing.T) {
 				if got := lines[len(lines)-1]; !strings.HasPrefix(got, "t OK") {
 					t.Errorf("%s: %.200q", command, lines)
 				}
-				if took := time.Since(start); took > 5*time.Second {
+				if took := time.Since(start); took > 20*time.Second {
 					t.Errorf("%s took %v", command, took)
 				}
 			}
@@ -164,7 +164,7 @@ func TestHostileReferences(t *testing.T) {
 		start := time.Now()
 		lines := c.do(command)
 		numbers := strings.FieldsFunc(lines[0], func(r rune) bool { return r < '0' || r > '9' })
-		if len(numbers) != 52 || !strings.HasPrefix(lines[1], "t OK") || time.Since(start) > 5*time.Second {
+		if len(numbers) != 52 || !strings.HasPrefix(lines[1], "t OK") || time.Since(start) > 20*time.Second {
 			t.Errorf("%s: %d messages of 52 after %v, %q", command, len(numbers), time.Since(start), lines[1])
 		}
 	}

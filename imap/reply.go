@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"gomaild/auth"
 	"gomaild/imap/wire"
@@ -64,6 +65,7 @@ var outcomes = []struct {
 	{storage.ErrExpunged, failure{kindNo, "EXPUNGEISSUED", "Some of the messages are gone"}},
 	{storage.ErrKeywordLimit, failure{kindNo, "LIMIT", "No room for another keyword"}},
 	{storage.ErrQuota, failure{kindNo, "OVERQUOTA", "Quota exceeded (mailbox for user is full)"}},
+	{storage.ErrInUse, failure{kindNo, "INUSE", "Mailbox is locked by another program, try again later"}},
 	{storage.ErrReadOnly, failure{kindNo, "READ-ONLY", "Mailbox is read-only"}},
 	{storage.ErrAnnotationCount, failure{kindNo, "LIMIT", "Too many annotations"}},
 	{auth.ErrDenied, failure{kindNo, "AUTHENTICATIONFAILED", "Authentication failed"}},
@@ -73,8 +75,18 @@ var outcomes = []struct {
 	{auth.ErrMechanism, failure{kindNo, "CANNOT", "Unknown authentication mechanism"}},
 }
 
-// failureOf turns any error into what the client is told. What is not in the
-// table is a fault of ours: it is logged, and the text stays here.
+// faults are those of the disk that pass and that have a name for the client.
+var faults = []struct {
+	err     error
+	outcome failure
+}{
+	{syscall.ENOSPC, failure{kindNo, "UNAVAILABLE", "The server's disk is full"}},
+	{syscall.EDQUOT, failure{kindNo, "UNAVAILABLE", "The server's disk is full"}},
+	{syscall.EROFS, failure{kindNo, "UNAVAILABLE", "The server's disk is read-only now"}},
+}
+
+// failureOf turns any error into what the client is told. What is not among the
+// outcomes is a fault of ours: it is logged, and the text stays here.
 func (s *session) failureOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
@@ -91,6 +103,12 @@ func (s *session) failureOf(err error) *failure {
 			return &f
 		}
 	}
-	s.log.Error("command failed", "account", s.identity.Account.String(), "error", err)
+	s.log.Error("command failed", "error", err)
+	for _, f := range faults {
+		if errors.Is(err, f.err) {
+			f := f.outcome
+			return &f
+		}
+	}
 	return &failure{kindNo, "SERVERBUG", "Internal error, see the server's log (session " + s.id + ")"}
 }

@@ -63,7 +63,7 @@ func (s *session) bdat(ctx context.Context, arg string) error {
 	}
 	// One reply for the chunk, in LMTP too: the recipients are answered
 	// after the last. With the transaction gone, further chunks are 503.
-	return mail.StatusOf(worst(settled(accepted, c, results)))
+	return mail.StatusOf(worst(s.settled(accepted, c, results)))
 }
 
 // finishChunk reads what the Receiver left: the rest of the chunk of a message

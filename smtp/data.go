@@ -49,7 +49,7 @@ func (s *session) lost(err error) error {
 // answer replies to the end of content: in LMTP once for each recipient that
 // RCPT accepted (RFC 2033 section 4.2), else once for all. 421 ends the session.
 func (s *session) answer(ctx context.Context, accepted int, c *content, results []error) error {
-	results = settled(accepted, c, results)
+	results = s.settled(accepted, c, results)
 	if !s.srv.cfg.LMTP {
 		results = []error{worst(results)}
 	}
@@ -79,12 +79,13 @@ func (s *session) answer(ctx context.Context, accepted int, c *content, results 
 
 // settled is one result for each recipient. Content that could not be read
 // was not stored, whatever the Receiver says.
-func settled(accepted int, c *content, results []error) []error {
+func (s *session) settled(accepted int, c *content, results []error) []error {
 	if err := c.failure(); err != nil {
 		return slices.Repeat([]error{err}, accepted)
 	}
 	if len(results) != accepted {
 		err := fmt.Errorf("the receiver gave %d results for %d recipients", len(results), accepted)
+		s.log.Error("message refused", "error", err)
 		return slices.Repeat([]error{err}, max(accepted, 1))
 	}
 	return results

@@ -12,7 +12,8 @@ import (
 
 // A Receiver takes responsibility for messages. The MX, the MSA and LMTP are
 // three Receivers (package delivery/receive); this package knows only wires.
-// Errors of its methods are rendered with mail.StatusOf.
+// Errors of its methods are rendered with mail.StatusOf; what the client is not
+// told of them the Receiver logs, which knows whose message it is.
 type Receiver interface {
 	// Begin is called at MAIL. The Transaction it returns belongs to the
 	// session, which ends it with exactly one Commit or Abort.

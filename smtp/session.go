@@ -192,11 +192,8 @@ func (s *session) reply(code int, enhanced string, lines ...string) {
 	s.wire.replied()
 }
 
-// refuse writes the reply of a Status and logs what the client is not told.
+// refuse writes the reply of a Status.
 func (s *session) refuse(status *mail.Status) {
-	if status.Cause != nil {
-		s.log.Warn("command failed", "code", status.Code, "error", status.Cause)
-	}
 	s.wire.out = reply.Of(status).Append(s.wire.out, s.from.UTF8)
 	s.wire.replied()
 }

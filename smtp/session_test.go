@@ -2,9 +2,11 @@ package smtp
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -547,11 +549,16 @@ func TestReceiverStopsReading(t *testing.T) {
 // TestResultsDoNotMatch holds that a Receiver that loses count is not believed.
 func TestResultsDoNotMatch(t *testing.T) {
 	t.Parallel()
-	if got := settled(2, &content{}, []error{nil}); len(got) != 2 || mail.StatusOf(got[0]).Code != 451 || mail.StatusOf(got[1]).Code != 451 {
+	var log bytes.Buffer
+	s := &session{log: slog.New(slog.NewTextHandler(&log, nil))}
+	if got := s.settled(2, &content{}, []error{nil}); len(got) != 2 || mail.StatusOf(got[0]).Code != 451 || mail.StatusOf(got[1]).Code != 451 {
 		t.Errorf("got %v, want two faults", got)
 	}
-	if got := settled(1, &content{err: errTooBig}, []error{nil}); !errors.Is(got[0], errTooBig) {
+	if got := s.settled(1, &content{err: errTooBig}, []error{nil}); !errors.Is(got[0], errTooBig) {
 		t.Errorf("content that was refused counts as stored: %v", got)
+	}
+	if !strings.Contains(log.String(), "1 results for 2 recipients") {
+		t.Errorf("the log: %s", &log)
 	}
 }
 

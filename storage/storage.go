@@ -31,6 +31,7 @@ var (
 	ErrNoSelect        = errors.New("mailbox cannot be opened")    // NO [NONEXISTENT]
 	ErrExpunged        = errors.New("message is gone")             // NO [EXPUNGEISSUED]
 	ErrKeywordLimit    = errors.New("no room for another keyword") // NO [LIMIT]
+	ErrInUse           = errors.New("locked by another program")   // NO [INUSE]; passes
 	ErrReadOnly        = errors.New("mailbox is read-only")        // NO [READ-ONLY]
 	ErrQuota           = errors.New("account is over its quota")   // NO [OVERQUOTA], 552 5.2.2
 	ErrAnnotationSize  = errors.New("annotation is too long")      // NO [METADATA MAXSIZE n], n is MaxAnnotation

@@ -60,7 +60,7 @@ func TestLongSubject(t *testing.T) {
 		BaseSubject(strings.Repeat(piece, 1<<20))
 		BaseSubject(strings.Repeat("[fwd:", 1<<18) + strings.Repeat("]", 1<<18))
 	}
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gomaild/internal/durable"
+	"gomaild/storage"
 )
 
 // A dotlock is a file made with O_EXCL, as Dovecot's. In it stands
@@ -56,9 +57,8 @@ type dotlock struct {
 	touched time.Time
 }
 
-// errLocked means that somebody else held the lock all the time: temporary.
-var errLocked = errors.New("locked by another program")
-
+// lock makes the lock file. storage.ErrInUse means that somebody else held it all
+// the time.
 func (l *locker) lock(ctx context.Context, name string) (*dotlock, error) {
 	f, err := l.create(ctx, name)
 	if err != nil {
@@ -92,10 +92,10 @@ func (l *locker) create(ctx context.Context, name string) (durable.File, error) 
 			continue
 		}
 		if l.now().Sub(begun) > l.wait {
-			return nil, fmt.Errorf("%s: %w", name, errLocked)
+			return nil, fmt.Errorf("%s: %w", name, storage.ErrInUse)
 		}
 		if err := sleep(ctx, lockPause); err != nil {
-			return nil, fmt.Errorf("%s: %w: %w", name, errLocked, err)
+			return nil, fmt.Errorf("%s: %w: %w", name, storage.ErrInUse, err)
 		}
 	}
 }

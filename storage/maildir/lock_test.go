@@ -167,7 +167,7 @@ func TestLockIsWaitedFor(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := b.View(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errLocked) {
+		if _, err := b.View(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, storage.ErrInUse) {
 			t.Errorf("View behind a lock: %v", err)
 		}
 		time.AfterFunc(10*time.Second, func() {
@@ -200,7 +200,7 @@ func TestLockThatIsTouched(t *testing.T) {
 				}
 			}
 		}()
-		if _, err := b.Append(t.Context(), storagetest.Draft("a")); !errors.Is(err, errLocked) {
+		if _, err := b.Append(t.Context(), storagetest.Draft("a")); !errors.Is(err, storage.ErrInUse) {
 			t.Errorf("append: %v", err)
 		}
 		<-done
