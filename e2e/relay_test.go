@@ -27,7 +27,7 @@ type counter struct {
 	asked    int
 }
 
-const fast = 500 // messages that a counter takes at once
+const fast = 1500 // messages that a counter takes at once
 
 type counterSession struct{ *counter }
 
@@ -95,56 +95,38 @@ func (c *counter) len() int {
 	return len(c.times)
 }
 
-// TestKillDuringRelay kills the server while it takes messages for another host
-// and sends them there. After the next start every message that was answered
-// 250 arrives; those that were under way may arrive twice.
+// TestKillDuringRelay kills the server twice: while it takes messages for another
+// host and sends them there, and, when they wait in its queue, while it does
+// nothing but send. After each start it goes on, and every message that was
+// answered 250 arrives; those that were under way may arrive twice.
 func TestKillDuringRelay(t *testing.T) {
 	t.Parallel()
 	far, addr := newCounter(t)
 	_, farPort, _ := net.SplitHostPort(addr)
 	port := peertest.FreePort(t)
-	w := newWorld(t, fmt.Sprintf("dns.servers = [\"127.0.0.1:1\"]\nremote.relay_host = \"[%s]:%s\"\nqueue.schedule = [\"1s\"]\n"+
+	const atOnce = 20 // attempts, each of which a kill may cut off behind the other's 250
+	w := newWorld(t, fmt.Sprintf("dns.servers = [\"127.0.0.1:1\"]\nremote.relay_host = \"[%s]:%s\"\nqueue.schedule = [\"1s\"]\nqueue.per_destination = %d\n"+
 		"[[listener]]\ntype = \"submission\"\naddress = \"%s:%d\"\ntls = \"none\"\ntrusted_networks = [\"127.0.0.0/8\"]\nmax_per_client = 0\n",
-		host, farPort, host, port))
+		host, farPort, atOnce, host, port))
 	w.start(t)
-	const senders, enough = 8, 1500
-	var (
-		mu           sync.Mutex
-		acknowledged = map[string]bool{}
-		killed       = make(chan struct{})
-		once         sync.Once
-		running      sync.WaitGroup
-	)
-	for i := range senders {
-		s, err := dialSMTP(t.Context(), w.addr(port))
-		if err != nil {
-			t.Fatal(err)
-		}
-		running.Go(func() {
-			defer s.conn.Close()
-			for n := 0; ; n++ {
-				id := fmt.Sprintf("%d.%d", i, n)
-				if s.send("x@far.test", append([]byte("X-Id: "+id+"\r\n"), content(2000)...)) != nil {
-					return // the server is gone
-				}
-				mu.Lock()
-				acknowledged[id] = true
-				full := len(acknowledged) >= enough
-				mu.Unlock()
-				if full {
-					once.Do(func() { close(killed) })
-				}
-			}
-		})
-	}
-	<-killed
-	w.kill(t)
-	running.Wait()
+	const enough = 5000
+	acknowledged := w.killWhenFull(t, port, enough)
 	before := far.len()
+	if waiting := len(acknowledged) - before; waiting < enough/2 {
+		t.Errorf("only %d messages were in the queue at the kill", waiting)
+	}
 	close(far.released)
 
 	w.start(t)
 	limit := time.After(2 * time.Minute)
+	far.awaitSome(t, limit, before+enough/4)
+	w.kill(t)
+	between := far.len()
+	if len(acknowledged)-between < enough/10 {
+		t.Errorf("only %d messages were in the queue at the second kill", len(acknowledged)-between)
+	}
+
+	w.start(t)
 	for id := range acknowledged {
 		for far.has(id) == 0 {
 			select {
@@ -160,11 +142,60 @@ func TestKillDuringRelay(t *testing.T) {
 			twice++
 		}
 	}
-	t.Logf("%d acknowledged, %d arrived before the kill, %d twice", len(acknowledged), before, twice)
-	if waiting := len(acknowledged) - before; waiting < enough/4 {
-		t.Errorf("only %d messages were in the queue at the kill", waiting)
+	t.Logf("%d acknowledged, %d arrived before the first kill, %d before the second, %d twice", len(acknowledged), before, between, twice)
+	if twice > 2*atOnce {
+		t.Errorf("%d messages arrived twice, more than were under way", twice)
 	}
-	if twice > 50 {
-		t.Errorf("%d messages arrived twice, more than can have been under way", twice)
+}
+
+// awaitSome waits until n messages have arrived.
+func (c *counter) awaitSome(t *testing.T, limit <-chan time.Time, n int) {
+	t.Helper()
+	for c.len() < n {
+		select {
+		case <-c.came:
+		case <-limit:
+			t.Fatalf("%d messages arrived, %d should have", c.len(), n)
+		}
 	}
+}
+
+// killWhenFull sends from eight clients at once until enough messages were
+// answered 250, kills the server then, and returns the IDs of those.
+func (w *world) killWhenFull(t *testing.T, port, enough int) (acknowledged map[string]bool) {
+	t.Helper()
+	const senders = 8
+	var (
+		mu      sync.Mutex
+		full    = make(chan struct{})
+		once    sync.Once
+		running sync.WaitGroup
+	)
+	acknowledged = make(map[string]bool, enough)
+	for i := range senders {
+		s, err := dialSMTP(t.Context(), w.addr(port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		running.Go(func() {
+			defer s.conn.Close()
+			for n := 0; ; n++ {
+				id := fmt.Sprintf("%d.%d", i, n)
+				if s.send("x@far.test", append([]byte("X-Id: "+id+"\r\n"), content(2000)...)) != nil {
+					return // the server is gone
+				}
+				mu.Lock()
+				acknowledged[id] = true
+				isFull := len(acknowledged) >= enough
+				mu.Unlock()
+				if isFull {
+					once.Do(func() { close(full) })
+				}
+			}
+		})
+	}
+	<-full
+	w.kill(t)
+	running.Wait()
+	return acknowledged
 }
