@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"gomaild/delivery/queue"
+	"gomaild/mail"
 )
 
 // TestGrowth: an account that suddenly writes to new recipients is held, with
@@ -49,4 +50,32 @@ func TestGrowth(t *testing.T) {
 		t.Errorf("%d messages were held, %v", n, err)
 	}
 	s.await(t, 5)
+
+	// One message was released, and the account is on hold still; lifted, it may
+	// write to two more new recipients.
+	c := w.cfg
+	if l, err := Lift(t.Context(), c, mail.Address{Local: "bob", Domain: "example.test"}); !l.WasHeld || err != nil {
+		t.Errorf("lifted: %+v, %v", l, err)
+	}
+	for _, to := range []string{"d@far.test", "e@far.test"} {
+		if err := w.submitTo(t, to, "to "+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.await(t, 7)
+	if err := w.submitTo(t, "f@far.test", "one too many"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := Lift(t.Context(), c, mail.Address{Local: "bob", Domain: "example.test"}); !l.WasHeld || l.Messages != 1 || err != nil {
+		t.Errorf("lifted without a daemon: %+v, %v", l, err)
+	}
+	begin()
+	s.await(t, 8)
+	if err := w.submitTo(t, "g@far.test", "free again"); err != nil {
+		t.Fatal(err)
+	}
+	s.await(t, 9)
 }

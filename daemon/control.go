@@ -63,6 +63,9 @@ func (d *Daemon) controlHandler() http.Handler {
 		_ = json.NewEncoder(w).Encode(d.Status()) // a client that went is no matter
 	})
 	mux.HandleFunc("POST "+control.PathQueue, d.tellQueue)
+	mux.HandleFunc("POST "+control.PathQueueList, d.tellQueueList)
+	mux.HandleFunc("POST "+control.PathQueueShow, d.tellQueued)
+	mux.HandleFunc("POST "+control.PathLift, d.tellLift)
 	mux.HandleFunc("GET "+control.PathRoute, d.tellRoute)
 	return mux
 }

@@ -40,13 +40,14 @@ const (
 type outgoing struct {
 	d       *Daemon
 	queue   *queue.Queue
+	dir     durable.FS    // the queue's
 	serving chan struct{} // closed when there is a configuration to route by
 
 	change sync.Mutex
 	sender *sender        // guarded by change; nil: nothing is sent to other hosts
 	old    sync.WaitGroup // senders that a reload has replaced, until their attempts have ended
 
-	mu     sync.RWMutex // read-held while a person changes the queue
+	mu     sync.RWMutex // read-held while a person changes the queue, or looks into it
 	closed bool
 }
 
@@ -60,7 +61,7 @@ func (d *Daemon) openOutgoing() error {
 	if err != nil {
 		return c.At("storage.root", err, "name a directory that gomaild may write")
 	}
-	o := &outgoing{d: d, serving: make(chan struct{})}
+	o := &outgoing{d: d, dir: fs, serving: make(chan struct{})}
 	agent, err := d.newRemote(c)
 	if err != nil {
 		return errors.Join(err, fs.Close())

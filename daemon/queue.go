@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/http"
 
-	"gomaild/cluster"
 	"gomaild/cluster/control"
 	"gomaild/delivery/queue"
 	"gomaild/internal/config"
@@ -62,9 +61,9 @@ func (d *Daemon) applyToQueue(order queueOrder) (n int, err error) {
 	return o.queue.Apply(order.Action, order.Selection)
 }
 
-// OpenQueue opens the queue's directory to be read, beside whoever has it;
+// openQueue opens the queue's directory to be read, beside whoever has it;
 // fs.ErrNotExist where there is none yet. Call done at the end.
-func OpenQueue(c *config.Config) (dir durable.FS, done func() error, err error) {
+func openQueue(c *config.Config) (dir durable.FS, done func() error, err error) {
 	root, err := OpenMailRoot(c)
 	if err != nil {
 		return nil, nil, err
@@ -102,16 +101,15 @@ func ChangeQueue(ctx context.Context, c *config.Config, a queue.Action, s queue.
 }
 
 func changeOffline(c *config.Config, a queue.Action, s queue.Selection) (n int, err error) {
-	root, err := OpenMailRoot(c)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
-	hold, err := cluster.Take(holdConfig(c, root))
-	if err != nil {
-		return 0, rootFault(c, err)
-	}
-	defer func() { err = errors.Join(err, hold.Release()) }()
+	err = withRoot(c, func(root durable.FS) error {
+		n, err = applyIn(root, a, s)
+		return err
+	})
+	return n, err
+}
+
+// applyIn does a in a mail root that no daemon has; no queue is an empty one.
+func applyIn(root durable.FS, a queue.Action, s queue.Selection) (n int, err error) {
 	dir, err := root.Sub(queueDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil

@@ -58,20 +58,38 @@ func (b *Brakes) Holds(ctx context.Context, account, to mail.Address) bool {
 		return false
 	}
 	now, who := b.now(), account.Fold().String()
-	held := rate.Use{Key: "account held " + who, Limit: rate.Limit{N: 1, Per: heldFor}}
+	held := rate.Use{Key: heldKey(who), Limit: rate.Limit{N: 1, Per: heldFor}}
 	if b.Table.Uses(now, held.Key) {
 		return true
 	}
 	if b.Known.Take(now, rate.Use{Key: who + " " + to.Fold().String(), Limit: rate.Limit{N: 1, Per: knownFor}}) > 0 {
 		return false
 	}
-	if take(b.Table, now, 450, counted{"account new recipients", who, b.NewRecipients}) == nil {
+	if take(b.Table, now, 450, b.growth(who)) == nil {
 		return false
 	}
 	if b.Table.Take(now, held) == 0 && b.Suspect != nil {
 		b.Suspect(ctx, account)
 	}
 	return true
+}
+
+func heldKey(who string) string { return "account held " + who }
+
+func (b *Brakes) growth(who string) counted {
+	return counted{"account new recipients", who, b.NewRecipients}
+}
+
+// Lift ends the hold of an account, and lets it write to as many new recipients
+// as if it had written to none. It reports whether the account was held.
+func (b *Brakes) Lift(account mail.Address) bool {
+	who := account.Fold().String()
+	wasHeld := b.Table.Uses(b.now(), heldKey(who))
+	b.Table.Forget(heldKey(who))
+	for _, l := range b.NewRecipients {
+		b.Table.Forget(b.growth(who).key(l))
+	}
+	return wasHeld
 }
 
 func (b *Brakes) now() time.Time {

@@ -28,6 +28,8 @@ type counted struct {
 	limits    []rate.Limit
 }
 
+func (c counted) key(l rate.Limit) string { return fmt.Sprintf("%s %s %s", c.what, l.Per, c.who) }
+
 func (p *Policy) take(code int, all ...counted) error {
 	return take(p.cfg.RateTable, p.cfg.Now(), code, all...)
 }
@@ -42,7 +44,7 @@ func take(t *rate.Table, now time.Time, code int, all ...counted) error {
 			continue
 		}
 		for _, l := range c.limits {
-			uses = append(uses, rate.Use{Key: fmt.Sprintf("%s %s %s", c.what, l.Per, c.who), Limit: l})
+			uses = append(uses, rate.Use{Key: c.key(l), Limit: l})
 		}
 	}
 	if len(uses) == 0 {

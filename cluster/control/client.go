@@ -44,10 +44,24 @@ func (c Client) Tell(ctx context.Context, path string, order []byte) ([]byte, er
 }
 
 func (c Client) do(ctx context.Context, method, path string, order io.Reader) ([]byte, error) {
+	answer, err := c.open(ctx, method, path, order)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	return io.ReadAll(io.LimitReader(answer, maxAnswer))
+}
+
+// Stream posts an order to a path and gives the answer as it comes, however long
+// it is. Errors are those of Ask. Close it.
+func (c Client) Stream(ctx context.Context, path string, order []byte) (io.ReadCloser, error) {
+	return c.open(ctx, http.MethodPost, path, bytes.NewReader(order))
+}
+
+func (c Client) open(ctx context.Context, method, path string, order io.Reader) (io.ReadCloser, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return c.dial(ctx)
 	}}
-	defer transport.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, method, "http://gomaild"+path, order)
 	if err != nil {
 		return nil, err
@@ -59,17 +73,17 @@ func (c Client) do(ctx context.Context, method, path string, order io.Reader) ([
 		}
 		return nil, err
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	switch {
-	case err != nil:
-		return nil, err
-	case answer.StatusCode == http.StatusServiceUnavailable:
-		return nil, fmt.Errorf("%w: %s", ErrNo, strings.TrimSpace(string(body)))
-	case answer.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("gomaild answers %s to %s", answer.Status, path)
+	if answer.StatusCode == http.StatusOK {
+		return answer.Body, nil // without keep-alives its Close closes the connection
 	}
-	return body, nil
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
+		return nil, err
+	}
+	if answer.StatusCode == http.StatusServiceUnavailable {
+		return nil, fmt.Errorf("%w: %s", ErrNo, strings.TrimSpace(string(body)))
+	}
+	return nil, fmt.Errorf("gomaild answers %s to %s", answer.Status, path)
 }
 
 func (c Client) dial(ctx context.Context) (net.Conn, error) {

@@ -23,6 +23,9 @@ const (
 	PathProbeDatabase = "/probe/database" // the database of the accounts answers
 	PathRoute         = "/route"          // ?to=ADDRESS&from=ADDRESS: the way of mail, as JSON
 	PathQueue         = "/queue"          // POST: what a person does to messages in the queue
+	PathQueueList     = "/queue/list"     // POST: messages in the queue, an envelope a line
+	PathQueueShow     = "/queue/show"     // POST: one message, a line with the envelope and the content
+	PathLift          = "/account/lift"   // POST: end the hold of an account
 )
 
 // Phase is where a daemon is in its life.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 	"gomaild/daemon"
 	"gomaild/delivery/queue"
 	"gomaild/internal/config"
-	"gomaild/internal/durable"
+	"gomaild/mail"
 )
 
 func (a *app) queueCommand() *cobra.Command {
@@ -21,9 +22,9 @@ func (a *app) queueCommand() *cobra.Command {
 		Use:   "queue",
 		Short: "Look into the queue of outgoing mail, and change it",
 		Long: `queue is for mail that waits to be sent, as mailq, postqueue and postsuper are
-with Postfix. list and show read the mail root, whether a server runs or not. The
-others tell the running server over the control socket in run_dir; where none
-runs they change the mail root themselves, and nobody can start meanwhile.`,
+with Postfix. The running server answers, and does what is said, over the control
+socket in run_dir. Where none runs the mail root is read and changed itself, and
+nobody can start while it is changed.`,
 		Args: cobra.NoArgs,
 	}
 	c.AddCommand(
@@ -34,6 +35,7 @@ selected. Messages on hold stay there.`),
 		a.queueChangeCommand(queue.Retry, "retry", "Try messages again now", "retry makes the next attempt of the messages at once, unless they are on hold."),
 		a.queueChangeCommand(queue.Hold, "hold", "Keep messages until they are released", "hold puts messages aside: no attempt is made, and nobody is told of a delay."),
 		a.queueChangeCommand(queue.Release, "release", "Release messages from hold", "release ends a hold, and makes an attempt at once."),
+		a.queueLiftCommand(),
 		a.queueChangeCommand(queue.Delete, "delete", "Delete messages and tell nobody", `delete removes messages, and nobody is told. One that is damaged goes only when
 its queue ID is given.`),
 	)
@@ -56,9 +58,13 @@ func (a *app) queueListCommand() *cobra.Command {
 		Use:   "list [ID...]",
 		Short: "List what waits",
 		Long:  "list prints the messages that wait, with those whom they are still owed to, in order\nof arrival.",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			s.IDs = args
-			return a.withQueue(path, func(dir durable.FS) error { return a.listQueue(dir, s, asJSON) })
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			return a.listQueue(daemon.ListQueue(c.Context(), cfg, s), asJSON)
 		},
 	}
 	configFlag(c, &path)
@@ -67,30 +73,14 @@ func (a *app) queueListCommand() *cobra.Command {
 	return c
 }
 
-// withQueue opens the queue; none is an empty one.
-func (a *app) withQueue(path string, do func(dir durable.FS) error) error {
-	cfg, err := config.Load(path)
-	if err != nil {
-		return err
-	}
-	dir, done, err := daemon.OpenQueue(cfg)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(dir), done())
-}
-
-func (a *app) listQueue(dir durable.FS, s queue.Selection, asJSON bool) error {
+func (a *app) listQueue(list iter.Seq2[*queue.Envelope, error], asJSON bool) error {
 	show := func(e *queue.Envelope) error { return printQueued(a.out, e) }
 	if asJSON {
 		show = func(e *queue.Envelope) error { return json.NewEncoder(a.out).Encode(queuedJSON(e)) }
 	}
 	var faults []error
 	n, octets := 0, int64(0)
-	for e, err := range queue.List(dir, s) {
+	for e, err := range list {
 		if err != nil {
 			faults = append(faults, err) // the other messages are whole
 			continue
@@ -160,38 +150,30 @@ func (a *app) queueShowCommand() *cobra.Command {
 		Short: "Print one message, envelope and content",
 		Long:  "show prints a message that waits: its envelope, an empty line, and its content as it\nis sent.",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			found := false
-			err := a.withQueue(path, func(dir durable.FS) error {
-				found = true
-				return a.showQueued(dir, args[0], asJSON)
-			})
-			if err == nil && !found {
-				return errNotQueued
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
 			}
+			e, content, err := daemon.ReadQueued(c.Context(), cfg, args[0])
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				return errNotQueued
+			case err != nil:
+				return err
+			case asJSON:
+				return json.NewEncoder(a.out).Encode(queuedJSON(e))
+			}
+			if err := printQueued(a.out, e); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.out, "\n%s", content)
 			return err
 		},
 	}
 	configFlag(c, &path)
 	c.Flags().BoolVar(&asJSON, "json", false, "the envelope only, as a JSON object")
 	return c
-}
-
-func (a *app) showQueued(dir durable.FS, id string, asJSON bool) error {
-	e, content, err := queue.Read(dir, id)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	if asJSON {
-		return json.NewEncoder(a.out).Encode(queuedJSON(e))
-	}
-	if err := printQueued(a.out, e); err != nil {
-		return err
-	}
-	fmt.Fprintln(a.out)
-	_, err = io.Copy(a.out, io.NewSectionReader(content, 0, content.Size()))
-	return err
 }
 
 // queueChangeCommand is for what changes the queue. flush alone may be meant for
@@ -231,5 +213,47 @@ func (a *app) sayChanged(verb string, n int, asJSON bool) error {
 		return json.NewEncoder(a.out).Encode(map[string]any{"action": verb, "messages": n})
 	}
 	_, err := fmt.Fprintf(a.out, "%s: %d messages\n", verb, n)
+	return err
+}
+
+func (a *app) queueLiftCommand() *cobra.Command {
+	var path string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "lift ACCOUNT",
+		Short: "End the hold of an account",
+		Long: `lift ends the hold of an account that wrote to more new recipients than
+submission.new_recipients allows, and releases what waits of it under its own
+address. It may write to as many new recipients as at first. release alone sends
+what waits and leaves the account on hold.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			account, err := mail.ParseAddress(args[0])
+			if err != nil {
+				fmt.Fprintf(a.err, "gomaild: %v\n", err)
+				return exitStatus(exitUsage)
+			}
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			l, err := daemon.Lift(c.Context(), cfg, account)
+			return errors.Join(a.sayLifted(account, l, asJSON), err)
+		},
+	}
+	configFlag(c, &path)
+	c.Flags().BoolVar(&asJSON, "json", false, "a JSON object")
+	return c
+}
+
+func (a *app) sayLifted(account mail.Address, l daemon.Lifted, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(a.out).Encode(l)
+	}
+	was := "was not on hold"
+	if l.WasHeld {
+		was = "is on hold no more"
+	}
+	_, err := fmt.Fprintf(a.out, "%s %s, %d messages released\n", account, was, l.Messages)
 	return err
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -102,11 +102,32 @@ func TestQueue(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	does(exitOK, "  on hold\n", "list", ids[2])
-	does(exitOK, "delete: 2 messages", "delete", "--from", "alice@example.test")
-	does(exitOK, "0 messages, 0 octets", "list")
+	does(exitOK, "hold: 2 messages", "hold", "--all")
+	does(exitOK, "alice@example.test was not on hold, 2 messages released", "lift", "alice@example.test")
+	does(exitOK, "hold: 2 messages", "hold", "--all")
+	// With a mail root of its own that does not exist, a command has only the
+	// socket to ask.
+	asked := filepath.Join(dir, "asked.toml")
+	if err := os.WriteFile(asked, []byte(strings.Replace(conf, `"mail"`, `"nowhere"`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	looks := [][]string{{"list"}, {"list", "--json"}, {"list", "--to", "@far.test"}, {"show", ids[0]}, {"show", ids[0], "--json"}, {"show", "0-x"}}
+	var served []string
+	for _, look := range looks {
+		_, stdout, stderr := gomaild(t, "", append(append([]string{"queue"}, look...), "-c", asked)...)
+		served = append(served, stdout+stderr)
+	}
 	s.stop()
 	s.waitFor("msg=stopped")
-	if err := <-s.ended; err != nil && !errors.Is(err, context.Canceled) {
-		t.Error(err)
+	<-s.ended
+	for i, look := range looks {
+		_, stdout, stderr := gomaild(t, "", append(append([]string{"queue"}, look...), "-c", path)...)
+		if got := stdout + stderr; got != served[i] || i < 5 && !strings.Contains(got, ids[0]) {
+			t.Errorf("%q: the server says\n%s\nand the mail root\n%s", look, served[i], got)
+		}
 	}
+	does(exitOK, "alice@example.test was not on hold, 2 messages released", "lift", "alice@example.test")
+	does(exitUsage, "", "lift", "nobody")
+	does(exitOK, "delete: 2 messages", "delete", "--from", "alice@example.test")
+	does(exitOK, "0 messages, 0 octets", "list")
 }

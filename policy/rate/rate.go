@@ -128,6 +128,13 @@ func (t *Table) Uses(now time.Time, key string) bool {
 	return t.used[key].After(now)
 }
 
+// Forget forgets all that a key used.
+func (t *Table) Forget(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.used, key)
+}
+
 // Text is what is known at a time, one key a line, for Restore.
 func (t *Table) Text(now time.Time) []byte {
 	t.mu.Lock()
