@@ -54,9 +54,9 @@ func (d *Daemon) controlHandler() http.Handler {
 			_, _ = io.WriteString(w, "ok\n") // a client that went is no matter
 		})
 	}
-	answer(control.PathLive, func(*http.Request) error { return nil })
+	answer(control.PathLive, func(*http.Request) error { return d.Alive() })
 	answer(control.PathReady, func(*http.Request) error { return problem(d.Status()) })
-	answer(control.PathProbeDisk, func(*http.Request) error { return d.ProbeDisk() })
+	answer(control.PathProbeDisk, func(r *http.Request) error { return d.ProbeDisk(r.Context()) })
 	answer(control.PathProbeDatabase, func(r *http.Request) error { return d.ProbeDatabase(r.Context()) })
 	mux.HandleFunc("GET "+control.PathStatus, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -58,7 +58,9 @@ type Daemon struct {
 
 	current atomic.Pointer[generation]
 	shown   atomic.Pointer[shown]
-	probing sync.Mutex
+	probing sync.Mutex // guards probe
+	probe   *diskProbe // under way
+	hanging atomic.Pointer[hanging]
 
 	change  sync.Mutex // held by Start, Reload and Stop; guards what follows
 	cfg     *config.Config
@@ -182,6 +184,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.show(control.Serving)
+	d.watchDoors()
 	return nil
 }
 

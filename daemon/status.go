@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	"gomaild/accounts/snapshot"
 	"gomaild/cluster/control"
+	"gomaild/internal/config"
 	"gomaild/internal/durable"
 )
 
@@ -19,6 +21,7 @@ type shown struct {
 	since time.Time
 	mail  *mailStore // nil before it is open and after
 	addrs []control.Listener
+	doors []*door
 
 	snapshot *snapshot.Keeper // nil where none is kept
 	oldest   time.Duration    // that a copy may be and still answer
@@ -26,13 +29,17 @@ type shown struct {
 
 // show makes the phase and what is open known. d.change is held.
 func (d *Daemon) show(p control.Phase) {
-	s := &shown{phase: p, since: time.Now(), mail: d.mail, snapshot: d.snapshot, oldest: time.Duration(d.cfg.Accounts.SnapshotAge)}
+	s := &shown{phase: p, since: time.Now(), mail: d.mail, doors: slices.Clone(d.doors), snapshot: d.snapshot, oldest: time.Duration(d.cfg.Accounts.SnapshotAge)}
 	if last := d.shown.Load(); last != nil && last.phase == p {
 		s.since = last.since
 	}
 	for _, one := range d.doors {
 		addr := one.listener.Addr()
-		s.addrs = append(s.addrs, control.Listener{Type: string(one.Type), TLS: string(one.TLS), Network: addr.Network(), Address: addr.String()})
+		l := control.Listener{Type: string(one.Type), TLS: string(one.TLS), Network: addr.Network(), Address: addr.String()}
+		if one.Type == config.MX {
+			l.GreetDelay = time.Duration(d.cfg.Policy.GreetDelay).Seconds()
+		}
+		s.addrs = append(s.addrs, l)
 	}
 	d.shown.Store(s)
 }
@@ -50,6 +57,9 @@ func (d *Daemon) Status() control.Status {
 	}
 	if s.phase != control.Serving {
 		st.Problems = append(st.Problems, "the server is "+string(s.phase))
+	}
+	if err := d.Alive(); err != nil {
+		st.Problems = append(st.Problems, err.Error())
 	}
 	if m := s.mail; m != nil {
 		start := m.hold.Record()
@@ -116,20 +126,57 @@ const probeFile = ownDir + "/probe"
 // errNotServing is for probes of a daemon that is starting or stopping.
 var errNotServing = errors.New("the server is not serving")
 
-// ProbeDisk writes to the mail root and waits until it is durable. It waits as
-// long as the disk does.
-func (d *Daemon) ProbeDisk() error {
+// ProbeDisk writes to the mail root and waits until it is durable, or until ctx
+// ends or the disk is known to hang.
+func (d *Daemon) ProbeDisk(ctx context.Context) error {
 	s := d.shown.Load()
 	if s == nil || s.phase != control.Serving {
 		return errNotServing
 	}
-	d.probing.Lock() // one writer of the file at a time
-	defer d.probing.Unlock()
-	err := durable.WriteFile(s.mail.fs, probeFile, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path.Join(s.mail.root, probeFile), err)
+	p := d.beginProbe(s.mail)
+	tick := time.NewTicker(lookAge / 50)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.done:
+			return p.err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			if err := s.mail.healthy(); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+}
+
+// diskProbe is a synced write; err is its end once done is closed.
+type diskProbe struct {
+	done chan struct{}
+	err  error
+}
+
+// beginProbe writes the file, or is the write that is under way: on a disk that
+// hangs they would heap up.
+func (d *Daemon) beginProbe(m *mailStore) *diskProbe {
+	d.probing.Lock()
+	defer d.probing.Unlock()
+	if d.probe != nil {
+		return d.probe
+	}
+	p := &diskProbe{done: make(chan struct{})}
+	d.probe = p
+	go func() {
+		defer close(p.done)
+		err := durable.WriteFile(m.fs, probeFile, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
+		if err != nil {
+			p.err = fmt.Errorf("write %s: %w", path.Join(m.root, probeFile), err)
+		}
+		d.probing.Lock()
+		defer d.probing.Unlock()
+		d.probe = nil
+	}()
+	return p
 }
 
 // ProbeDatabase asks the database whether it answers.

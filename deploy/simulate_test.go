@@ -59,10 +59,11 @@ func treeFaults(t *testing.T, cib string) []string {
 		claim(away.before(pair[0], pair[1]), "standby: not %s before %s", pair[0], pair[1])
 	}
 
-	for _, name := range []string{"Gomaild", "Proxysql"} {
-		failed := up.after(nil, "--op-inject", name+"_monitor_5000@"+home+"=7", "--quorum=true")
-		claim(failed.position("start "+name) >= 0 && failed.allOn(home), "%s failed: not restarted in place: %v", name, failed.home)
-		claim(failed.started() == 1, "%s failed: %d resources were started, want it alone", name, failed.started())
+	for _, monitor := range []string{"Gomaild_monitor_2000", "Gomaild_monitor_5000", "Proxysql_monitor_5000"} {
+		name, _, _ := strings.Cut(monitor, "_")
+		failed := up.after(nil, "--op-inject", monitor+"@"+home+"=7", "--quorum=true")
+		claim(failed.position("start "+name) >= 0 && failed.allOn(home), "%s failed: not restarted in place: %v", monitor, failed.home)
+		claim(failed.started() == 1, "%s failed: %d resources were started, want it alone", monitor, failed.started())
 	}
 	thrice := up.after(func(cib string) {
 		attribute(t, cib, home, "reboot", "fail-count-Gomaild#monitor_5000", "3")

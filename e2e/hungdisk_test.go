@@ -22,8 +22,8 @@ const (
 )
 
 // TestHungDisk: a real file system is frozen under a running server, so that
-// writes neither return nor fail. The server says so in one line, closes its
-// listeners and ends with 74; the kernel lets the process go when the file system
+// writes neither return nor fail. The agent's monitor hears so long before its
+// timeout. The server says so in one line, closes its listeners and ends with 74; the kernel lets the process go when the file system
 // is thawed, since nothing else ends a write.
 func TestHungDisk(t *testing.T) {
 	t.Parallel()
@@ -38,7 +38,7 @@ func TestHungDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, w.config, strings.Replace(string(text), "[storage]\n", "[storage]\nmount = true\ncluster = \"hung\"\ndisk_timeout = \"2s\"\n", 1))
+	writeFile(t, w.config, strings.Replace(string(text), "[storage]\n", "[storage]\nmount = true\ncluster = \"hung\"\ndisk_timeout = \"8s\"\n", 1))
 	image := filepath.Join(w.dir, "image")
 	writeFile(t, image, "")
 	if err := os.Truncate(image, 64<<20); err != nil {
@@ -50,6 +50,7 @@ func TestHungDisk(t *testing.T) {
 	peertest.Run(t, "", gomaild(t), "cluster", "init", "-c", w.config)
 	w.start(t)
 	freeze(t, w.root, fiFreeze)
+	frozen := time.Now()
 	thawed := false
 	thaw := func() {
 		if !thawed {
@@ -58,6 +59,13 @@ func TestHungDisk(t *testing.T) {
 		}
 	}
 	defer thaw()
+	monitor := exec.CommandContext(t.Context(), gomaild(t), "ocf", "monitor")
+	monitor.Env = append(os.Environ(), "OCF_RESKEY_config="+w.config, "OCF_CHECK_LEVEL=10", "OCF_RESKEY_CRM_meta_timeout=60000")
+	out, _ := monitor.CombinedOutput() // the status is looked at
+	if took := time.Since(frozen); monitor.ProcessState.ExitCode() != 1 || took > 30*time.Second ||
+		!strings.Contains(string(out), "ocf-exit-reason:the disk has not answered for 5s") {
+		t.Errorf("after %v the monitor says %d, %s", took, monitor.ProcessState.ExitCode(), out)
+	}
 	until(t, "says that the disk hangs", func() bool {
 		return strings.Contains(w.readLog(t), `msg="ending at once" error="the disk of the mail has not answered for `)
 	})

@@ -23,6 +23,12 @@ var ErrNotRunning = errors.New("gomaild does not run")
 // text says why.
 var ErrNo = errors.New("no")
 
+// refusal is an ErrNo with the reason for its text.
+type refusal string
+
+func (r refusal) Error() string        { return string(r) }
+func (r refusal) Is(target error) bool { return target == ErrNo }
+
 // Client asks the daemon behind a control socket. ctx bounds each question: a
 // daemon that hangs answers nothing.
 type Client struct {
@@ -81,7 +87,7 @@ func (c Client) open(ctx context.Context, method, path string, order io.Reader) 
 		return nil, err
 	}
 	if answer.StatusCode == http.StatusServiceUnavailable {
-		return nil, fmt.Errorf("%w: %s", ErrNo, strings.TrimSpace(string(body)))
+		return nil, refusal(strings.TrimSpace(string(body)))
 	}
 	return nil, fmt.Errorf("gomaild answers %s to %s", answer.Status, path)
 }

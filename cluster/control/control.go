@@ -16,10 +16,10 @@ const Name = "control"
 
 // The paths. Each answers 200, or 503 with a line for each reason.
 const (
-	PathLive          = "/healthz/live"   // the process runs
+	PathLive          = "/healthz/live"   // the process runs, and its listeners take connections
 	PathReady         = "/healthz/ready"  // Status.Ready
 	PathStatus        = "/status"         // Status as JSON
-	PathProbeDisk     = "/probe/disk"     // a synced write to the mail root; waits as long as the disk does
+	PathProbeDisk     = "/probe/disk"     // a synced write to the mail root; waits until the disk is known to hang
 	PathProbeDatabase = "/probe/database" // the database of the accounts answers
 	PathRoute         = "/route"          // ?to=ADDRESS&from=ADDRESS: the way of mail, as JSON
 	PathQueue         = "/queue"          // POST: what a person does to messages in the queue
@@ -69,4 +69,6 @@ type Listener struct {
 	TLS     string `json:"tls"`     // "implicit", "starttls" or "none"
 	Network string `json:"network"` // "tcp" or "unix"
 	Address string `json:"address"`
+
+	GreetDelay float64 `json:"greet_delay_seconds,omitempty"` // that its banner waits
 }

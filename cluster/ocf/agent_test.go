@@ -282,6 +282,60 @@ func TestMonitorWithoutDatabase(t *testing.T) {
 	}
 }
 
+// TestMonitorOfHungServer: a server that hangs is noticed long before the
+// operation's timeout, wherever it hangs, and the reason says where.
+func TestMonitorOfHungServer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule  string
+		hangs string // the path of the control socket, or "mx"
+		level string
+		delay float64 // of the banner, by the configuration
+		least time.Duration
+		says  string
+	}{
+		{"its control socket", control.PathStatus, "0", 0, patience, "gomaild does not answer"},
+		{"a listener", "mx", "10", 0, patience, "mx at "},
+		{"a listener that waits with its banner", "mx", "10", 1, patience + time.Second, "mx at "},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.env["OCF_RESKEY_CRM_meta_timeout"], w.env["OCF_CHECK_LEVEL"] = "60000", tt.level
+			mx, err := net.Listen("unix", w.path("mx"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer mx.Close()
+			status := control.Status{PID: os.Getpid(), Phase: control.Serving, Ready: true}
+			if tt.hangs == "mx" {
+				status.Listeners = []control.Listener{{Type: "mx", Network: "unix", Address: w.path("mx"), GreetDelay: tt.delay}}
+			}
+			l, err := net.Listen("unix", w.path("control"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == tt.hangs {
+					<-r.Context().Done()
+					return
+				}
+				_ = json.NewEncoder(rw).Encode(status)
+			})}
+			var serving sync.WaitGroup
+			serving.Go(func() { _ = server.Serve(l) })
+			begun := time.Now()
+			code := w.run(t, "monitor")
+			took := time.Since(begun)
+			if code != ErrGeneric || !strings.Contains(w.err.String(), tt.says) || strings.Count(w.err.String(), "\n") != 1 || took < tt.least || took > 40*time.Second {
+				t.Errorf("code %d after %v: %s", code, took, w.err.String())
+			}
+			server.Close()
+			serving.Wait()
+		})
+	}
+}
+
 func TestDrainTime(t *testing.T) {
 	t.Parallel()
 	for timeout, want := range map[time.Duration]time.Duration{

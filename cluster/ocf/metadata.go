@@ -43,7 +43,7 @@ nothing open on the mount.
 <action name="start" timeout="60s"/>
 <action name="stop" timeout="40s"/>
 <action name="status" timeout="10s"/>
-<action name="monitor" depth="0" timeout="10s" interval="10s"/>
+<action name="monitor" depth="0" timeout="10s" interval="2s"/>
 <action name="monitor" depth="10" timeout="10s" interval="5s"/>
 <action name="monitor" depth="20" timeout="30s" interval="61s"/>
 <action name="reload" timeout="20s"/>

@@ -14,6 +14,11 @@ import (
 	"gomaild/cluster/control"
 )
 
+// patience is how long a server that is well may take to answer on its control
+// socket, or to send a banner, in which the disk and the database have no part. It is
+// far below the operation's timeout: a server that hangs is noticed sooner.
+const patience = 3 * time.Second
+
 // monitor asks how the server is: at level 0 whether it says that it is ready, at
 // 10 also for the banner of each listener and a synced write on the mount, at 20
 // for the database and a message through the probe account.
@@ -59,7 +64,9 @@ func (p process) stopped() error {
 // settled is how the server is, once it has started.
 func settled(ctx context.Context, s Server) (status control.Status, err error) {
 	until(ctx, func() bool {
-		status, err = s.client().Status(ctx)
+		asking, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		status, err = s.client().Status(asking)
 		return err != nil || status.Phase != control.Starting
 	})
 	return status, err
@@ -70,7 +77,11 @@ func (a *agent) deep(ctx context.Context, s Server, status control.Status) error
 	errs := make([]error, len(status.Listeners)+1)
 	var asking sync.WaitGroup
 	for i, l := range status.Listeners {
-		asking.Go(func() { errs[i] = banner(ctx, l) })
+		asking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(l.GreetDelay*float64(time.Second)))
+			defer cancel()
+			errs[i] = banner(ctx, l)
+		})
 	}
 	asking.Go(func() { _, errs[len(status.Listeners)] = s.client().Ask(ctx, control.PathProbeDisk) })
 	asking.Wait()

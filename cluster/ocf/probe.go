@@ -17,11 +17,17 @@ import (
 	"gomaild/cluster/control"
 )
 
+// throughPatience is for all of level 20: a server that is well takes a fraction of
+// a second, and one that asks a database in vain a few.
+const throughPatience = 12 * time.Second
+
 // through is level 20: the database answers, and a message to the probe account
 // comes in by LMTP and out by IMAP. A database that does not answer is no failure
 // while the node's copy of the accounts does: no other node has a better one, and
 // pacemaker would move the mail about until all nodes had failed.
 func (a *agent) through(ctx context.Context, s Server, status control.Status) error {
+	ctx, cancel := context.WithTimeout(ctx, throughPatience)
+	defer cancel()
 	if _, err := s.client().Ask(ctx, control.PathProbeDatabase); err != nil {
 		if status.Snapshot == nil || !status.Snapshot.Usable {
 			return fmt.Errorf("the database: %w", err)

@@ -56,6 +56,7 @@ The exit status is not 0 if a message was lost or service did not come back.`,
 	s.StringVar(&f.Ledger, "ledger", "", "the `FILE` of acknowledged messages; it must not exist")
 	s.StringArrayVar(&f.faults, "fault", nil, "`NAME=COMMAND` that injects one fault; may be given again")
 	s.DurationVar(&f.Every, "every", 50*time.Millisecond, "`TIME` between two messages")
+	s.DurationVar(&f.Connect, "connect", 300*time.Millisecond, "`TIME` that a connection may take; more than the way there and back")
 	s.DurationVar(&f.Settle, "settle", 3*time.Second, "`TIME` that service must hold after a fault")
 	s.DurationVar(&f.Patience, "patience", 2*time.Minute, "longest `TIME` to wait for service after a fault")
 	s.BoolVar(&f.insecure, "insecure", false, "do not verify the certificate of IMAP")

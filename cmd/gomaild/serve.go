@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -93,6 +94,7 @@ func (a *app) serveLogged(ctx context.Context, cfg *config.Config, path string, 
 	}
 	notify := sdnotify.New(os.Getenv("NOTIFY_SOCKET"))
 	tell(log, notify.Ready(summary(d)))
+	defer keepAlive(d, log, notify)()
 	log.Info("ready", "version", version(), "config", path, "listeners", addresses(d))
 	for {
 		select {
@@ -112,6 +114,33 @@ func (a *app) serveLogged(ctx context.Context, cfg *config.Config, path string, 
 			return nil
 		}
 	}
+}
+
+// keepAlive tells the service manager that the daemon is alive, as often as it
+// wants to hear that, until what it returns is called. One that is not is ended by
+// the service manager, with the stacks of its goroutines in the log (SIGABRT).
+func keepAlive(d *daemon.Daemon, log *slog.Logger, notify sdnotify.Notifier) (end func()) {
+	every := sdnotify.WatchdogEvery(os.Getenv("WATCHDOG_USEC"), os.Getenv("WATCHDOG_PID"), os.Getpid())
+	if every == 0 {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				if d.Alive() == nil {
+					tell(log, notify.Watchdog())
+				}
+			}
+		}
+	})
+	return func() { close(done); telling.Wait() }
 }
 
 // tell logs what the service manager could not be told.

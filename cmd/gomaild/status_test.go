@@ -30,6 +30,31 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// TestServeIsAlive: who wants to hear that the server is alive hears it.
+func TestServeIsAlive(t *testing.T) { //nolint:paralleltest // the environment is the process's
+	dir, text := goodWorld(t)
+	socket := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "100000")
+	s := serve(t, save(t, dir, text))
+	heard := 0
+	for b := make([]byte, 1024); heard < 2; {
+		n, err := conn.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(b[:n]) == "WATCHDOG=1" {
+			heard++
+		}
+	}
+	s.stop()
+}
+
 // TestServeNotifies holds what the service manager hears.
 func TestServeNotifies(t *testing.T) { //nolint:paralleltest // the environment is the process's
 	dir, text := goodWorld(t)

@@ -14,9 +14,11 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 )
 
-// dial connects with a deadline over all that follows.
-func dial(ctx context.Context, address string, limit time.Duration) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", address)
+// dial connects, with a deadline over all that follows. The connection itself has
+// less time than it takes the kernel to ask once more (a second): what is measured
+// is when the service is back, not when the kernel finds out.
+func (r *run) dial(ctx context.Context, address string, limit time.Duration) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: r.Connect}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +27,7 @@ func dial(ctx context.Context, address string, limit time.Duration) (net.Conn, e
 
 // greeting is nil if the service says 220.
 func (r *run) greeting(ctx context.Context) error {
-	conn, err := dial(ctx, r.SMTP, r.Timeout)
+	conn, err := r.dial(ctx, r.SMTP, r.Timeout)
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (r *run) login(ctx context.Context) error {
 }
 
 func (r *run) imapClient(ctx context.Context, limit time.Duration) (*imapclient.Client, error) {
-	conn, err := dial(ctx, r.IMAPS, limit)
+	conn, err := r.dial(ctx, r.IMAPS, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +89,7 @@ func (r *run) sendAll(ctx context.Context) error {
 
 // send makes one try to send one message.
 func (r *run) send(ctx context.Context, id string) Fate {
-	conn, err := dial(ctx, r.SMTP, 5*r.Timeout)
+	conn, err := r.dial(ctx, r.SMTP, 5*r.Timeout)
 	if err != nil {
 		return Refused
 	}

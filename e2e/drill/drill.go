@@ -35,6 +35,7 @@ type Config struct {
 	Ledger   string      // file; it must not exist
 
 	Every    time.Duration // between two messages, 50 ms
+	Connect  time.Duration // of one connection to be made, 300 ms
 	Timeout  time.Duration // of one probe, and of one step of a message, 2 s
 	Settle   time.Duration // service must hold this long after a fault, 3 s
 	Patience time.Duration // longest wait for service after a fault, 2 min
@@ -80,7 +81,7 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		value *time.Duration
 		zero  time.Duration
-	}{{&c.Every, 50 * time.Millisecond}, {&c.Timeout, 2 * time.Second}, {&c.Settle, 3 * time.Second}, {&c.Patience, 2 * time.Minute}} {
+	}{{&c.Every, 50 * time.Millisecond}, {&c.Connect, 300 * time.Millisecond}, {&c.Timeout, 2 * time.Second}, {&c.Settle, 3 * time.Second}, {&c.Patience, 2 * time.Minute}} {
 		if *d.value == 0 {
 			*d.value = d.zero
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -24,6 +25,20 @@ const (
 // empty send buffer of a new socket, so in practice nobody waits.
 const busyTimeout = 100 * time.Millisecond
 
+// TurnEvery is how often an accept loop goes round at least, so that one that
+// hangs can be told from one that nobody connects to.
+const TurnEvery = time.Second
+
+// Turns counts how often the accept loop has gone round.
+func (l *Listener) Turns() uint64 { return l.turns.Load() }
+
+// limitWait lets the next accept return in time for the next turn.
+func (l *Listener) limitWait() {
+	if ln, ok := l.ln.(interface{ SetDeadline(t time.Time) error }); ok {
+		_ = ln.SetDeadline(time.Now().Add(TurnEvery)) // it fails where accept does
+	}
+}
+
 // accept takes connections until the listener is closed or ctx ends.
 func (l *Listener) accept(ctx context.Context) {
 	unwatch := onEnd(ctx, l.closeListener)
@@ -31,6 +46,8 @@ func (l *Listener) accept(ctx context.Context) {
 
 	pause := minPause
 	for {
+		l.turns.Add(1)
+		l.limitWait()
 		conn, err := l.ln.Accept()
 		switch {
 		case err == nil:
@@ -38,6 +55,7 @@ func (l *Listener) accept(ctx context.Context) {
 			l.admit(ctx, conn)
 		case errors.Is(err, net.ErrClosed) || l.draining():
 			return
+		case errors.Is(err, os.ErrDeadlineExceeded): // nobody came
 		default:
 			l.log.Error("accept", "error", err, "pause", pause)
 			if !l.wait(ctx, pause) {

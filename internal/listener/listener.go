@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -67,6 +68,7 @@ type Listener struct {
 	drainOnce sync.Once      // closes drain
 	closeOnce sync.Once      // closes ln and removes socket
 	running   sync.WaitGroup // the accept loop and every connection
+	turns     atomic.Uint64  // of the accept loop
 
 	mu      sync.Mutex
 	open    map[net.Conn]struct{}

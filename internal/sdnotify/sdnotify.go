@@ -4,9 +4,11 @@ package sdnotify
 
 import (
 	"errors"
+	"math"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +36,21 @@ func (n Notifier) Reloading() error {
 		return err
 	}
 	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Nano()/1000, 10))
+}
+
+// Watchdog says that the server is alive, which a service manager with WatchdogSec
+// wants to hear in time: see WatchdogEvery.
+func (n Notifier) Watchdog() error { return n.send("WATCHDOG=1") }
+
+// WatchdogEvery is how often to call Watchdog: twice in the time that the
+// environment variable WATCHDOG_USEC gives in microseconds. 0: never, which is so
+// too where WATCHDOG_PID names another process than pid (sd_watchdog_enabled(3)).
+func WatchdogEvery(usec, watched string, pid int) time.Duration {
+	n, err := strconv.ParseInt(usec, 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt64/1000 || watched != "" && watched != strconv.Itoa(pid) {
+		return 0
+	}
+	return time.Duration(n) * time.Microsecond / 2
 }
 
 func oneLine(s string) string { return strings.ReplaceAll(s, "\n", " ") }

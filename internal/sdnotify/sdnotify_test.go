@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 )
 
 func TestNotify(t *testing.T) {
@@ -22,6 +23,7 @@ func TestNotify(t *testing.T) {
 	}{
 		{func() error { return n.Ready("epoch 3\nREADY=0") }, `READY=1\nSTATUS=epoch 3 READY=0`},
 		{n.Reloading, `RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]*`},
+		{n.Watchdog, `WATCHDOG=1`},
 		{n.Stopping, `STOPPING=1\nSTATUS=stopping`},
 	} {
 		if err := tt.send(); err != nil {
@@ -31,6 +33,21 @@ func TestNotify(t *testing.T) {
 		size, err := conn.Read(b)
 		if err != nil || !regexp.MustCompile("^"+tt.want+"$").Match(b[:size]) {
 			t.Errorf("%q, %v, want %s", b[:size], err, tt.want)
+		}
+	}
+}
+
+func TestWatchdogEvery(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		usec, pid string
+		want      time.Duration
+	}{
+		{"30000000", "", 15 * time.Second}, {"30000000", "7", 15 * time.Second}, {"30000000", "8", 0}, {"", "7", 0},
+		{"0", "", 0}, {"-1", "", 0}, {"soon", "", 0}, {"9223372036854775807", "", 0},
+	} {
+		if got := WatchdogEvery(tt.usec, tt.pid, 7); got != tt.want {
+			t.Errorf("%q for %q: %v, want %v", tt.usec, tt.pid, got, tt.want)
 		}
 	}
 }
