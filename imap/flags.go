@@ -53,15 +53,21 @@ func systemFlag(name string) (storage.SystemFlag, bool) {
 	return 0, false
 }
 
-// keywordBits is the bit of a keyword in v, or nothing. Keywords are the same
-// in any case of letters.
-func keywordBits(v *storage.View, name string) storage.KeywordSet {
-	for i, k := range v.Keywords {
-		if k != "" && strings.EqualFold(k, name) {
-			return 1 << i
+// keywordBit is the position of a keyword in v, -1 if it has none. Keywords are
+// the same in any case of letters.
+func keywordBit(v *storage.View, name string) int {
+	return slices.IndexFunc(v.Keywords, func(k string) bool { return k != "" && strings.EqualFold(k, name) })
+}
+
+// keywordBits is the set of those of names that v knows.
+func keywordBits(v *storage.View, names []string) storage.KeywordSet {
+	var set storage.KeywordSet
+	for _, name := range names {
+		if i := keywordBit(v, name); i >= 0 {
+			set = set.With(i)
 		}
 	}
-	return 0
+	return set
 }
 
 // printFlags prints `FLAGS (...)` of a message.
@@ -83,8 +89,8 @@ func (s *session) printFlags(v *storage.View, m storage.Message) {
 	if _, recent := s.box.recent[m.UID]; recent {
 		item(`\Recent`)
 	}
-	for i, set := 0, m.Keywords; set != 0 && i < len(v.Keywords); i, set = i+1, set>>1 {
-		if set&1 != 0 && v.Keywords[i] != "" {
+	for i := range m.Keywords.All() {
+		if i < len(v.Keywords) && v.Keywords[i] != "" {
 			item(v.Keywords[i])
 		}
 	}

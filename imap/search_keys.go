@@ -173,7 +173,10 @@ func flagKey(f storage.SystemFlag, set bool) searchKey {
 }
 
 func keywordKey(name string, set bool) searchKey {
-	return byFlags(func(c *candidate) bool { return c.msg.Keywords&keywordBits(c.box.known, name) != 0 == set })
+	return byFlags(func(c *candidate) bool {
+		i := keywordBit(c.box.known, name)
+		return (i >= 0 && c.msg.Keywords.Has(i)) == set
+	})
 }
 
 func isRecent(c *candidate) bool {

@@ -192,14 +192,10 @@ func withHeld(known, now *storage.View) *storage.View {
 // translateKeywords is a set of one view's keywords in the bits of another;
 // names that are no more are left out.
 func translateKeywords(set storage.KeywordSet, from, to *storage.View) storage.KeywordSet {
-	if set == 0 || slices.Equal(from.Keywords, to.Keywords) {
+	if set == "" || slices.Equal(from.Keywords, to.Keywords) {
 		return set
 	}
-	var out storage.KeywordSet
-	for _, name := range from.KeywordNames(set) {
-		out |= keywordBits(to, name)
-	}
-	return out
+	return keywordBits(to, from.KeywordNames(set))
 }
 
 // absorb replaces messages in the known View by what they are in now, as the

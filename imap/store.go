@@ -181,20 +181,7 @@ func (s *session) printModSeqUpdate(number int, m storage.Message, withUID bool)
 // expected reports whether m is what the client computes for itself: the flags
 // it knew, edited.
 func (r store) expected(old, m storage.Message, known, now *storage.View) bool {
-	var keywords storage.KeywordSet
-	for _, name := range r.edit.Keywords {
-		keywords |= keywordBits(now, name)
-	}
-	before := translateKeywords(old.Keywords, known, now)
-	return edit(r.edit.Op, old.Flags, r.edit.Flags) == m.Flags && edit(r.edit.Op, before, keywords) == m.Keywords
-}
-
-func edit[S storage.SystemFlag | storage.KeywordSet](op storage.FlagOp, old, change S) S {
-	switch op {
-	case storage.AddFlags:
-		return old | change
-	case storage.RemoveFlags:
-		return old &^ change
-	}
-	return change
+	edit := storage.FlagEdit{Op: r.edit.Op, Flags: r.edit.Flags}
+	flags, words := edit.Apply(old.Flags, translateKeywords(old.Keywords, known, now), keywordBits(now, r.edit.Keywords))
+	return flags == m.Flags && words == m.Keywords
 }

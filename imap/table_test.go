@@ -77,7 +77,7 @@ func TestWithHeld(t *testing.T) {
 	t.Parallel()
 	known := viewOf(1, 2, 3, 5)
 	known.Keywords = []string{"$A", "$B"}
-	known.Messages[1].Keywords = 0b11
+	known.Messages[1].Keywords = storage.KeywordsOf(0, 1)
 	now := viewOf(1, 5, 7)
 	now.Keywords = []string{"$B"}
 	now.Messages[0].Flags = storage.Seen
@@ -90,8 +90,8 @@ func TestWithHeld(t *testing.T) {
 	if want := []storage.UID{1, 2, 3, 5, 7}; !slices.Equal(uids, want) {
 		t.Errorf("messages %v, want %v", uids, want)
 	}
-	if m := held.Messages[1]; m.Keywords != 0b1 {
-		t.Errorf("keywords of the held message %b, want those with a name in the new view", m.Keywords)
+	if m := held.Messages[1]; m.Keywords != storage.KeywordsOf(0) {
+		t.Errorf("keywords of the held message %q, want those with a name in the new view", m.Keywords)
 	}
 	if held.Messages[0].Flags != storage.Seen {
 		t.Error("flags of a message that is still there are not its present ones")

@@ -3,7 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"slices"
 	"sort"
 )
@@ -21,9 +20,6 @@ const (
 	Drafted // \Draft
 )
 
-// KeywordSet is a set of keywords: bit i is View.Keywords[i].
-type KeywordSet uint64
-
 // View is a mailbox at one moment. It is immutable and shared; do not write.
 type View struct {
 	MailboxID     string // RFC 8474: stays with a mailbox whatever its name
@@ -31,15 +27,15 @@ type View struct {
 	UIDNext       UID
 	HighestModSeq ModSeq
 	Messages      []Message // ascending UIDs; message number n is Messages[n-1]
-	Keywords      []string  // names of the bits in KeywordSet, "" for a free slot
+	Keywords      []string  // what the positions in a KeywordSet mean, "" for a free one
 	MoreKeywords  bool      // a new keyword can be made (PERMANENTFLAGS \*)
 }
 
 // Message is one message in a View.
 type Message struct {
 	UID      UID
-	ModSeq   ModSeq
 	Flags    SystemFlag
+	ModSeq   ModSeq
 	Keywords KeywordSet
 }
 
@@ -56,7 +52,7 @@ func (v *View) Check() error {
 			return fmt.Errorf("UID %d after %d, UIDNEXT %d", m.UID, last, v.UIDNext)
 		case m.ModSeq == 0 || m.ModSeq > v.HighestModSeq:
 			return fmt.Errorf("UID %d has MODSEQ %d, HIGHESTMODSEQ is %d", m.UID, m.ModSeq, v.HighestModSeq)
-		case bits.OnesCount64(uint64(m.Keywords)) != len(v.KeywordNames(m.Keywords)):
+		case m.Keywords.Len() != len(v.KeywordNames(m.Keywords)):
 			return fmt.Errorf("UID %d has a keyword without a name", m.UID)
 		}
 		last = m.UID
@@ -73,9 +69,9 @@ func (v *View) Index(uid UID) (i int, found bool) {
 // KeywordNames are the names of the keywords in set.
 func (v *View) KeywordNames(set KeywordSet) []string {
 	var names []string
-	for i, n := range v.Keywords {
-		if set&(1<<i) != 0 && n != "" {
-			names = append(names, n)
+	for i := range set.All() {
+		if name := keyword(v, i); name != "" {
+			names = append(names, name)
 		}
 	}
 	return names
@@ -100,6 +96,20 @@ type FlagEdit struct {
 	// KeepKeywords says that it does so with all keywords.
 	Keep         SystemFlag
 	KeepKeywords bool
+}
+
+// Apply does the edit to one message's flags; keywords are e.Keywords.
+func (e FlagEdit) Apply(flags SystemFlag, set, keywords KeywordSet) (SystemFlag, KeywordSet) {
+	switch e.Op {
+	case AddFlags:
+		return flags | e.Flags, set.Union(keywords)
+	case RemoveFlags:
+		return flags &^ e.Flags, set.Minus(keywords)
+	}
+	if e.KeepKeywords {
+		keywords = set
+	}
+	return e.Flags&^e.Keep | flags&e.Keep, keywords
 }
 
 // ChangeKind is the kind of a Change.
@@ -149,10 +159,10 @@ func Diff(old, now *View) []Change {
 	return append(expunged, flags...)
 }
 
-// sameKeywords reports whether the bits of set mean the same names in both.
+// sameKeywords reports whether set means the same names in both.
 func sameKeywords(old, now *View, set KeywordSet) bool {
-	for i := 0; set != 0; i, set = i+1, set>>1 {
-		if set&1 != 0 && keyword(old, i) != keyword(now, i) {
+	for i := range set.All() {
+		if keyword(old, i) != keyword(now, i) {
 			return false
 		}
 	}

@@ -27,7 +27,7 @@ type Index struct {
 }
 
 // magic is the version too.
-const magic = "gomaild index 1\n"
+const magic = "gomaild index 2\n"
 
 // ErrDamaged is returned for everything that Format would not write.
 var ErrDamaged = errors.New("index is damaged or of another version")
@@ -53,7 +53,8 @@ func (x *Index) Format() []byte {
 	b = appendNumbers(b, uint64(len(v.Messages)))
 	var last storage.UID
 	for _, m := range v.Messages {
-		b = appendNumbers(b, uint64(m.UID-last), uint64(v.HighestModSeq-m.ModSeq), uint64(m.Flags), uint64(m.Keywords))
+		b = appendNumbers(b, uint64(m.UID-last), uint64(v.HighestModSeq-m.ModSeq), uint64(m.Flags))
+		b = appendString(b, string(m.Keywords))
 		last = m.UID
 	}
 	b = appendNumbers(b, uint64(len(x.History.Gone)))
@@ -102,6 +103,7 @@ func Parse(data []byte) (*Index, error) {
 type reader struct {
 	rest []byte
 	bad  bool
+	set  storage.KeywordSet // read last
 }
 
 // number is at most limit.
@@ -138,7 +140,7 @@ func (r *reader) messages(v *storage.View) {
 		m := storage.Message{
 			ModSeq:   v.HighestModSeq - storage.ModSeq(r.number(uint64(v.HighestModSeq))),
 			Flags:    storage.SystemFlag(r.number(math.MaxUint8)),
-			Keywords: storage.KeywordSet(r.number(math.MaxUint64)),
+			Keywords: r.keywords(),
 		}
 		last += step
 		if step == 0 || last >= uint64(v.UIDNext) || m.ModSeq == 0 {
@@ -163,4 +165,18 @@ func (r *reader) gone(x *Index) {
 		last = g.ModSeq
 		x.History.Gone = append(x.History.Gone, g)
 	}
+}
+
+// keywords is a set in its only form: of no more octets than there can be, and
+// none of them for nothing. Neighbours share one.
+func (r *reader) keywords() storage.KeywordSet {
+	s := storage.KeywordSet(r.text())
+	if len(s) > storage.MaxKeywords/8 || s != "" && s[len(s)-1] == 0 {
+		r.bad, r.rest = true, nil
+	}
+	if s == r.set {
+		return r.set
+	}
+	r.set = s
+	return s
 }

@@ -15,7 +15,7 @@ func example() *Index {
 			MailboxID: "0123456789abcdef0123456789abcdef", UIDValidity: 7, UIDNext: 400, HighestModSeq: 1 << 50,
 			Messages: []storage.Message{
 				{UID: 1, ModSeq: 1, Flags: storage.Seen},
-				{UID: 300, ModSeq: 1 << 50, Keywords: 1 << 63},
+				{UID: 300, ModSeq: 1 << 50, Keywords: storage.KeywordsOf(2, 511)},
 			},
 			Keywords: []string{"$Forwarded", "", "x"},
 		},
@@ -57,6 +57,8 @@ func TestContradictions(t *testing.T) {
 		"a UID twice":                      func(x *Index) { x.View.Messages[1].UID = 1 },
 		"MODSEQ 0":                         func(x *Index) { x.View.Messages[0].ModSeq = 0 },
 		"MODSEQ above the highest":         func(x *Index) { x.View.Messages[0].ModSeq = 1<<50 + 1 },
+		"more keywords than there can be":  func(x *Index) { x.View.Messages[1].Keywords = storage.KeywordsOf(512) },
+		"a set with an octet for nothing":  func(x *Index) { x.View.Messages[1].Keywords += "\x00" },
 		"vanished before the history":      func(x *Index) { x.History.Since = 7 },
 		"a history that began too late":    func(x *Index) { x.History.Since = 1<<50 + 1 },
 		"a MODSEQ that no client can hold": func(x *Index) { x.View.HighestModSeq = 1 << 63 },

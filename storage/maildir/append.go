@@ -68,7 +68,10 @@ func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d sto
 		return 0, err
 	}
 	base := m.store.names.next() + t.tail()
-	name := path.Join("cur", base+fileFlags{system: d.Flags, keywords: set}.suffix())
+	if err := m.keepMoreKeywordsOf(base, moreOf(set)); err != nil {
+		return 0, err
+	}
+	name := path.Join("cur", base+fileFlags{system: d.Flags, keywords: lettersOf(set)}.suffix())
 	room.enter()
 	if err := m.place().put(m, t, name); err != nil {
 		return 0, err

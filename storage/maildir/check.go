@@ -121,11 +121,11 @@ func (c checker) mailbox() error {
 				errs = append(errs, fmt.Errorf("%s and %s have one base name", other, file))
 			}
 			seen[base] = file
-			letters |= parseSuffix(suffix).keywords
+			letters = letters.Union(parseSuffix(suffix).keywords)
 			errs = append(errs, c.sizes(file, base))
 		}
 	}
-	return errors.Join(append(errs, c.keywords(letters))...)
+	return errors.Join(append(errs, c.keywords(letters), c.moreKeywords())...)
 }
 
 // bothThere reports that two names were not one that was being renamed.

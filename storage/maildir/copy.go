@@ -112,8 +112,9 @@ type copying struct {
 	from, to *handle
 	source   *state
 	room     *room
-	letters  [maxKeywords]storage.KeywordSet // of the target for those of the source
-	taken    map[string]struct{}             // base names in the target
+	words    map[int]storage.KeywordSet    // of the target for positions of the source
+	more     map[string]storage.KeywordSet // of the copies, for gomaild.keywords
+	taken    map[string]struct{}           // base names in the target
 	bases    []string
 	made     []string // files
 }
@@ -135,9 +136,12 @@ func (c *copying) run(ctx context.Context, lock *dotlock, uids []storage.UID) ([
 		if !there {
 			return nil, storage.ErrExpunged
 		}
-		if err := errors.Join(lock.refresh(), c.one(c.source.files[i])); err != nil {
+		if err := errors.Join(lock.refresh(), c.one(i)); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.to.keepMoreKeywords(c.more); err != nil {
+		return nil, err
 	}
 	copied, err := c.to.addToList(c.bases, c.sync)
 	if err == nil {
@@ -157,35 +161,43 @@ func (c *copying) carryDigests(uids, copied []storage.UID) {
 	_ = errors.Join(source.Close(), target.Close()) // they have none
 }
 
-// mapKeywords finds or makes the letters in the target. A keyword for which
+// mapKeywords finds or makes the keywords in the target. A keyword for which
 // there is no room is left behind.
 func (c *copying) mapKeywords(ctx context.Context, uids []storage.UID) error {
 	var used storage.KeywordSet
 	for _, uid := range uids {
 		if i, there := c.source.find(uid); there {
-			used |= c.source.view.Messages[i].Keywords
+			used = used.Union(c.source.view.Messages[i].Keywords)
 		}
 	}
+	c.words, c.more = map[int]storage.KeywordSet{}, map[string]storage.KeywordSet{}
 	for i, name := range c.source.view.Keywords {
-		if used&(1<<i) == 0 || name == "" {
+		if !used.Has(i) || name == "" {
 			continue
 		}
 		set, err := c.to.defineKeywords(ctx, []string{name})
 		if err != nil && !errors.Is(err, storage.ErrKeywordLimit) {
 			return err
 		}
-		c.letters[i] = set
+		c.words[i] = set
 	}
 	return nil
 }
 
 // one copies one message to cur/ of the target.
-func (c *copying) one(f file) error {
+func (c *copying) one(i int) error {
+	f := c.source.files[i]
 	base := f.base
 	if _, there := c.taken[base]; there {
 		base = c.to.store.names.next() + tailOf(base)
 	}
-	name := c.to.path(path.Join("cur", base+c.suffix(f)))
+	flags := parseSuffix(f.suffix)
+	words := c.translate(c.source.view.Messages[i].Keywords)
+	flags.keywords = lettersOf(words)
+	if more := moreOf(words); more != c.to.disk.more.of(base) {
+		c.more[base] = more // "" too: the message may have been here before
+	}
+	name := c.to.path(path.Join("cur", base+flags.suffix()))
 	err := c.link(f, name)
 	if err != nil {
 		return err
@@ -196,16 +208,12 @@ func (c *copying) one(f file) error {
 	return nil
 }
 
-func (c *copying) suffix(f file) string {
-	flags := parseSuffix(f.suffix)
-	var set storage.KeywordSet
-	for i := range maxKeywords {
-		if flags.keywords&(1<<i) != 0 {
-			set |= c.letters[i]
-		}
+func (c *copying) translate(set storage.KeywordSet) storage.KeywordSet {
+	var words storage.KeywordSet
+	for i := range set.All() {
+		words = words.Union(c.words[i])
 	}
-	flags.keywords = set
-	return flags.suffix()
+	return words
 }
 
 // link makes the copy; a source that was renamed meanwhile is looked for.

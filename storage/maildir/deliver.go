@@ -28,13 +28,13 @@ func (m *mailbox) deliver(ctx context.Context, d storage.Draft) (err error) {
 	if err := m.usable(ctx); err != nil {
 		return err
 	}
-	suffix := ""
+	suffix, more := "", storage.KeywordSet("")
 	if d.Flags != 0 || len(d.Keywords) > 0 {
-		set, err := m.lettersFor(ctx, d.Keywords)
+		set, err := m.keywordsFor(ctx, d.Keywords)
 		if err != nil {
 			return err
 		}
-		suffix = fileFlags{system: d.Flags, keywords: set}.suffix()
+		suffix, more = fileFlags{system: d.Flags, keywords: lettersOf(set)}.suffix(), moreOf(set)
 	}
 	keep := m.store.newKeeper()
 	defer m.store.releaseKeeper(keep)
@@ -49,13 +49,31 @@ func (m *mailbox) deliver(ctx context.Context, d storage.Draft) (err error) {
 		return err
 	}
 	defer room.end()
+	base := m.store.names.next() + t.tail()
+	if more != "" {
+		if err := m.aside(ctx, func() error { return m.keepMoreKeywordsOf(base, more) }); err != nil {
+			return err
+		}
+	}
 	room.enter()
-	if err := m.deliverTemp(t, m.store.names.next()+t.tail()+suffix, d); err != nil {
+	if err := m.deliverTemp(t, base+suffix, d); err != nil {
 		return err
 	}
 	isPlaced = true
 	room.take()
 	return nil
+}
+
+// keywordsFor is the set of the keywords of a delivery.
+func (m *mailbox) keywordsFor(ctx context.Context, names []string) (set storage.KeywordSet, err error) {
+	if len(names) == 0 {
+		return "", nil
+	}
+	err = m.aside(ctx, func() error {
+		set, err = m.defineKeywords(ctx, names)
+		return err
+	})
+	return set, err
 }
 
 // deliverTemp brings the message from tmp/ to new/, durably.

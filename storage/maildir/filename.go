@@ -26,7 +26,7 @@ func splitName(name string) (base, suffix string) {
 // fileFlags is what a suffix says.
 type fileFlags struct {
 	system   storage.SystemFlag
-	keywords storage.KeywordSet // bit i is letter 'a'+i
+	keywords storage.KeywordSet // position i is letter 'a'+i
 	other    string             // letters without a meaning here (P for passed), kept
 }
 
@@ -56,7 +56,7 @@ func parseSuffix(suffix string) fileFlags {
 		case flag != 0:
 			f.system |= flag
 		case 'a' <= c && c <= 'z':
-			f.keywords |= 1 << (c - 'a')
+			f.keywords = f.keywords.With(int(c - 'a'))
 		case isOtherLetter(c) && !slices.Contains(other, c):
 			other = append(other, c)
 		}
@@ -85,10 +85,8 @@ func (f fileFlags) suffix() string {
 			letters = append(letters, l.letter)
 		}
 	}
-	for i := range byte(maxKeywords) {
-		if f.keywords&(1<<i) != 0 {
-			letters = append(letters, 'a'+i)
-		}
+	for i := range f.keywords.All() {
+		letters = append(letters, 'a'+byte(i))
 	}
 	slices.Sort(letters)
 	return flagMark + string(letters)

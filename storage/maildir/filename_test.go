@@ -21,13 +21,13 @@ var suffixTests = []struct {
 	{"flags", "1.h:2,FS", "1.h", fileFlags{system: storage.Flagged | storage.Seen}, ":2,FS"},
 	{"all of them", "1.h:2,DFPRST", "1.h", fileFlags{system: 31, other: "P"}, ":2,DFPRST"},
 	{"order is mended", "1.h:2,SRF", "1.h", fileFlags{system: storage.Flagged | storage.Seen | storage.Answered}, ":2,FRS"},
-	{"keywords come last", "1.h:2,aSz", "1.h", fileFlags{system: storage.Seen, keywords: 1 | 1<<25}, ":2,Saz"},
+	{"keywords come last", "1.h:2,aSz", "1.h", fileFlags{system: storage.Seen, keywords: storage.KeywordsOf(0, 25)}, ":2,Saz"},
 	{"unknown letters stay", "1.h:2,SXZ", "1.h", fileFlags{system: storage.Seen, other: "XZ"}, ":2,SXZ"},
 	{"the last of two suffixes counts", "1.h:2,S:2,T", "1.h", fileFlags{system: storage.Deleted}, ":2,T"},
 	{"experimental suffix holds no flags", "1.h:1,abc", "1.h", fileFlags{}, ":2,"},
 	{"another separator is part of the name", "1.h!2,S", "1.h!2,S", fileFlags{}, ":2,"},
 	{"sizes belong to the base", "1.h,S=3,W=4:2,S", "1.h,S=3,W=4", fileFlags{system: storage.Seen}, ":2,S"},
-	{"a letter twice", "1.h:2,SSaaPP", "1.h", fileFlags{system: storage.Seen, keywords: 1, other: "P"}, ":2,PSa"},
+	{"a letter twice", "1.h:2,SSaaPP", "1.h", fileFlags{system: storage.Seen, keywords: storage.KeywordsOf(0), other: "P"}, ":2,PSa"},
 }
 
 func TestSuffix(t *testing.T) {

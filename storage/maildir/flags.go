@@ -76,42 +76,21 @@ func (m *mailbox) stayCurrent() {
 	}
 }
 
-// flagEdit is a storage.FlagEdit in letters.
+// flagEdit is a storage.FlagEdit with the set of its keywords.
 type flagEdit struct {
-	op       storage.FlagOp
-	system   storage.SystemFlag
+	storage.FlagEdit
 	keywords storage.KeywordSet
-
-	keep         storage.SystemFlag // of ReplaceFlags
-	keepKeywords bool
 }
 
 func (m *mailbox) newFlagEdit(ctx context.Context, e storage.FlagEdit) (flagEdit, error) {
-	edit := flagEdit{op: e.Op, system: e.Flags, keep: e.Keep, keepKeywords: e.KeepKeywords}
+	edit := flagEdit{FlagEdit: e}
 	if e.Op == storage.RemoveFlags {
-		edit.keywords = m.disk.keys.find(e.Keywords)
+		edit.keywords = m.disk.vocabulary().find(e.Keywords)
 		return edit, nil
 	}
 	var err error
 	edit.keywords, err = m.defineKeywords(ctx, e.Keywords)
 	return edit, err
-}
-
-func (e flagEdit) apply(f fileFlags) fileFlags {
-	switch e.op {
-	case storage.AddFlags:
-		f.system |= e.system
-		f.keywords |= e.keywords
-	case storage.RemoveFlags:
-		f.system &^= e.system
-		f.keywords &^= e.keywords
-	case storage.ReplaceFlags:
-		f.system = e.system&^e.keep | f.system&e.keep
-		if !e.keepKeywords {
-			f.keywords = e.keywords
-		}
-	}
-	return f
 }
 
 // setFlags renames the files. Where one has another name by now everything is
@@ -134,7 +113,9 @@ func (m *mailbox) setFlags(ctx context.Context, lock *dotlock, uids []storage.UI
 		err := errors.Join(lock.refresh(), m.setFlagsOf(edited, i, e))
 		if errors.Is(err, fs.ErrNotExist) && tries < lookAgain {
 			tries++
-			m.finish(edited)
+			if err := m.finish(edited); err != nil {
+				return nil, err
+			}
 			if err := m.settleLocked(ctx, lock); err != nil {
 				return nil, err
 			}
@@ -142,19 +123,19 @@ func (m *mailbox) setFlags(ctx context.Context, lock *dotlock, uids []storage.UI
 			continue
 		}
 		if err != nil {
-			m.finish(edited)
-			return nil, err
+			return nil, errors.Join(err, m.finish(edited))
 		}
 		n++
 	}
-	m.finish(edited)
-	return conflicts, nil
+	return conflicts, m.finish(edited)
 }
 
 // edition is a copy of the state that is being changed.
 type edition struct {
 	state
-	touched map[storage.UID]bool
+	touched  map[storage.UID]bool
+	lettered map[int]int                   // of the vocabulary
+	more     map[string]storage.KeywordSet // to be written to gomaild.keywords
 }
 
 func (m *mailbox) edit() *edition {
@@ -162,38 +143,57 @@ func (m *mailbox) edit() *edition {
 	view := *s.view
 	view.Messages = slices.Clone(view.Messages)
 	view.HighestModSeq = m.disk.modseq + 1
-	view.Keywords = m.disk.keys.names()
-	view.MoreKeywords = m.disk.keys.hasRoom()
-	return &edition{state{&view, slices.Clone(s.files)}, map[storage.UID]bool{}}
+	words := m.disk.vocabulary()
+	view.Keywords = words.names()
+	view.MoreKeywords = words.hasRoom()
+	return &edition{
+		state:    state{&view, slices.Clone(s.files)},
+		touched:  map[storage.UID]bool{},
+		lettered: words.lettered(),
+		more:     map[string]storage.KeywordSet{},
+	}
 }
 
 // setFlagsOf renames one file.
 func (m *mailbox) setFlagsOf(e *edition, i int, edit flagEdit) error {
 	f := &e.files[i]
-	old := parseSuffix(f.suffix)
-	flags := edit.apply(old)
-	if flags == old {
+	letters := parseSuffix(f.suffix)
+	old := m.disk.vocabulary().wordsOf(f.base, letters.keywords, e.lettered)
+	system, words := edit.Apply(letters.system, old, edit.keywords)
+	if system == letters.system && words == old {
 		return nil
 	}
-	now := file{base: f.base, suffix: flags.suffix(), ext: f.ext}
-	if err := m.store.fs.Rename(m.path(f.path()), m.path(now.path())); err != nil {
-		return err
+	flags := fileFlags{system, lettersOf(words), letters.other}
+	if flags != letters {
+		now := file{base: f.base, suffix: flags.suffix(), ext: f.ext}
+		if err := m.store.fs.Rename(m.path(f.path()), m.path(now.path())); err != nil {
+			return err
+		}
+		*f = now
 	}
-	*f = now
+	if more := moreOf(words); more != m.disk.more.of(f.base) {
+		e.more[f.base] = more
+	}
 	msg := &e.view.Messages[i]
-	msg.Flags, msg.Keywords, msg.ModSeq = flags.system, flags.keywords, e.view.HighestModSeq
+	msg.Flags, msg.Keywords, msg.ModSeq = system, words, e.view.HighestModSeq
 	e.touched[msg.UID] = true
 	return nil
 }
 
-// finish publishes what was changed.
-func (m *mailbox) finish(e *edition) {
+// finish publishes what was changed. If not all of it could be written nothing is
+// published: the next look finds what there is.
+func (m *mailbox) finish(e *edition) error {
 	if len(e.touched) == 0 {
-		return
+		return nil
+	}
+	if err := m.keepMoreKeywords(e.more); err != nil {
+		m.disk.settled = false
+		return err
 	}
 	m.disk.modseq = e.view.HighestModSeq
 	m.disk.settled = false
 	m.publish(&state{e.view, e.files})
+	return nil
 }
 
 // Expunge implements storage.Mailbox. The lines stay in the uidlist for a

@@ -52,7 +52,7 @@ func (m *mailbox) loadIndex(r *reading) (*state, error) {
 	if v := x.View; v.UIDValidity != r.list.validity || v.MailboxID != r.list.guid || v.UIDNext > r.list.next || x.Foreign != foreign {
 		return nil, m.distrust(errOtherIndex)
 	}
-	x.View.MoreKeywords = r.keys.hasRoom()
+	x.View.MoreKeywords = r.vocabulary().hasRoom()
 	m.mu.Lock()
 	m.history = x.History
 	m.mu.Unlock()

@@ -71,17 +71,6 @@ func (k *keywords) hasRoom() bool {
 	return false
 }
 
-// find looks names up; those that are not there are in no set.
-func (k *keywords) find(names []string) storage.KeywordSet {
-	var set storage.KeywordSet
-	for _, name := range names {
-		if i := k.index(name); i >= 0 {
-			set |= 1 << i
-		}
-	}
-	return set
-}
-
 // index compares as IMAP clients expect: without regard to case.
 func (k *keywords) index(name string) int {
 	for i, known := range k {
@@ -92,23 +81,28 @@ func (k *keywords) index(name string) int {
 	return -1
 }
 
-// define gives letters to names that have none: ErrKeywordLimit when there is
-// no letter left, or no file name could hold it. changed tells that the file
-// must be written.
-func (k *keywords) define(names []string) (set storage.KeywordSet, changed bool, err error) {
+// define gives letters to names that have none and are not in more, as far as
+// there are letters; the others are left. changed tells that the file must be
+// written. ErrKeywordLimit if one could not be a keyword.
+func (k *keywords) define(names []string, more *moreKeywords) (set storage.KeywordSet, left []string, changed bool, err error) {
 	for _, name := range names {
 		i := k.index(name)
-		if i < 0 {
-			i = k.free()
-			if i < 0 || !isKeyword(name) {
-				return 0, false, storage.ErrKeywordLimit
-			}
-			k[i] = name
-			changed = true
+		if i < 0 && !isKeyword(name) {
+			return "", nil, false, storage.ErrKeywordLimit
 		}
-		set |= 1 << i
+		if i < 0 && more.index(name) < 0 {
+			if i = k.free(); i >= 0 {
+				k[i] = name
+				changed = true
+			}
+		}
+		if i < 0 {
+			left = append(left, name)
+			continue
+		}
+		set = set.With(i)
 	}
-	return set, changed, nil
+	return set, left, changed, nil
 }
 
 func (k *keywords) free() int {
@@ -124,7 +118,7 @@ func (k *keywords) free() int {
 // unknown-N, as Dovecot does.
 func (k *keywords) nameUnknown(used storage.KeywordSet) (changed bool) {
 	for i := range k {
-		if used&(1<<i) != 0 && k[i] == "" {
+		if used.Has(i) && k[i] == "" {
 			k[i] = "unknown-" + strconv.Itoa(i)
 			changed = true
 		}

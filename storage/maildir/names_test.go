@@ -119,12 +119,16 @@ func TestKeywords(t *testing.T) {
 	if got := k.names(); !slices.Equal(got, []string{"", "b"}) {
 		t.Errorf("names %q", got)
 	}
-	if !k.nameUnknown(1<<25|1<<1) || k[25] != "unknown-25" || k.nameUnknown(1<<25) {
+	if !k.nameUnknown(storage.KeywordsOf(1, 25)) || k[25] != "unknown-25" || k.nameUnknown(storage.KeywordsOf(25)) {
 		t.Errorf("%q", k)
 	}
-	set, changed, err := k.define([]string{"B", "c"})
-	if err != nil || !changed || set != 0b11 || k[0] != "c" {
-		t.Errorf("define: %b, %v, %v", set, changed, err)
+	set, left, changed, err := k.define([]string{"B", "c"}, nil)
+	if err != nil || !changed || set != storage.KeywordsOf(0, 1) || k[0] != "c" || left != nil {
+		t.Errorf("define: %v, %q, %v, %v", slices.Collect(set.All()), left, changed, err)
+	}
+	set, left, changed, err = k.define([]string{"c", "late"}, parseMoreKeywords(string(appendNameLine(nil, 30, "LATE"))))
+	if err != nil || changed || set != storage.KeywordsOf(0) || !slices.Equal(left, []string{"late"}) {
+		t.Errorf("a name without a letter: %v, %q, %v, %v", slices.Collect(set.All()), left, changed, err)
 	}
 }
 

@@ -140,7 +140,7 @@ func (m *mailbox) adopt(r *reading, looked time.Time) error {
 	d.modseq = next.view.HighestModSeq
 	d.loaded, d.seen, d.settled = true, r.stamps, r.settledAt(looked)
 	d.own, d.scanned = false, looked
-	d.list, d.keys, d.ignored = r.list, r.keys, r.ignored
+	d.list, d.keys, d.more, d.ignored = r.list, r.keys, r.more, r.ignored
 	m.addRecent(r.fresh)
 	m.publish(next)
 	return nil

@@ -244,7 +244,7 @@ func (h *handle) renameToSize(f file) error {
 	h.disk.settled = false
 	h.account.usage.enter()
 	defer h.account.usage.leave()
-	if err := h.renameMessage(f.path(), now.path()); err != nil {
+	if err := errors.Join(h.keepMoreKeywordsOf(now.base, h.disk.more.of(f.base)), h.renameMessage(f.path(), now.path())); err != nil {
 		return err
 	}
 	h.account.usage.settle(storage.Usage{Bytes: counted.stored - max(nameSizes(f.base).stored, 0)}, storage.Usage{})

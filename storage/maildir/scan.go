@@ -160,7 +160,7 @@ func (s *scan) merge(earlier *scan) {
 func (s *scan) usedLetters() storage.KeywordSet {
 	var used storage.KeywordSet
 	for _, x := range s.suffixes {
-		used |= x.flags.keywords
+		used = used.Union(x.flags.keywords)
 	}
 	return used
 }

@@ -14,7 +14,9 @@ func (r *reading) state(old *state, modseq storage.ModSeq) *state {
 	if old != nil && old.view.UIDValidity != r.list.validity {
 		b.old = nil
 	}
-	b.renamed = renamedKeywords(b.old, r.keys.names())
+	b.words, b.names = r.vocabulary(), r.vocabulary().names()
+	b.lettered = b.words.lettered()
+	b.renamed = renamedKeywords(b.old, b.names)
 	b.messages = make([]storage.Message, 0, len(r.files))
 	b.files = make([]file, 0, len(r.files))
 	for _, e := range r.list.entries {
@@ -31,7 +33,10 @@ type builder struct {
 	old      *state
 	at       int // position in old
 	modseq   storage.ModSeq
-	renamed  storage.KeywordSet // bits that mean something else now
+	words    vocabulary
+	names    []string // of words
+	lettered map[int]int
+	renamed  storage.KeywordSet // positions that mean something else now
 	changed  bool
 	messages []storage.Message
 	files    []file
@@ -42,7 +47,7 @@ func (b *builder) add(e uidEntry, f found) {
 		UID:      e.uid,
 		ModSeq:   b.modseq,
 		Flags:    f.suffix.flags.system,
-		Keywords: f.suffix.flags.keywords,
+		Keywords: b.words.wordsOf(e.base, f.suffix.flags.keywords, b.lettered),
 	}
 	if before := b.before(e.uid); before != nil && b.same(*before, msg) {
 		msg.ModSeq = before.ModSeq
@@ -71,14 +76,13 @@ func (b *builder) before(uid storage.UID) *storage.Message {
 }
 
 func (b *builder) same(before, now storage.Message) bool {
-	return before.Flags == now.Flags && before.Keywords == now.Keywords && now.Keywords&b.renamed == 0
+	return before.Flags == now.Flags && before.Keywords == now.Keywords && !now.Keywords.Intersects(b.renamed)
 }
 
 func (b *builder) state() *state {
-	names := b.keys.names()
 	if b.old != nil {
 		v := b.old.view
-		unchanged := !b.changed && b.at == len(v.Messages) && v.UIDNext == b.list.next && v.MailboxID == b.list.guid && slices.Equal(v.Keywords, names)
+		unchanged := !b.changed && b.at == len(v.Messages) && v.UIDNext == b.list.next && v.MailboxID == b.list.guid && slices.Equal(v.Keywords, b.names)
 		if unchanged {
 			return &state{view: v, files: b.files}
 		}
@@ -90,22 +94,22 @@ func (b *builder) state() *state {
 			UIDNext:       b.list.next,
 			HighestModSeq: b.modseq,
 			Messages:      b.messages,
-			Keywords:      names,
-			MoreKeywords:  b.keys.hasRoom(),
+			Keywords:      b.names,
+			MoreKeywords:  b.words.hasRoom(),
 		},
 		files: b.files,
 	}
 }
 
-// renamedKeywords are the bits whose name is another than in old.
+// renamedKeywords are the positions whose name is another than in old.
 func renamedKeywords(old *state, names []string) storage.KeywordSet {
 	if old == nil {
-		return 0
+		return ""
 	}
 	var set storage.KeywordSet
-	for i := range maxKeywords {
+	for i := range max(len(names), len(old.view.Keywords)) {
 		if at(old.view.Keywords, i) != at(names, i) {
-			set |= 1 << i
+			set = set.With(i)
 		}
 	}
 	return set

@@ -36,6 +36,7 @@ type onDisk struct {
 	scanned time.Time
 	list    *uidlist
 	keys    keywords
+	more    *moreKeywords // nil: not read yet
 	modseq  storage.ModSeq
 	indexed bool                // an index file may be there
 	undated bool                // the next look gives every line the date at which its message was saved
@@ -48,6 +49,7 @@ type reading struct {
 	*scan
 	list     *uidlist // nil: missing or not to be read at all
 	keys     keywords
+	more     *moreKeywords
 	added    []string             // base names without a line
 	dates    map[string]time.Time // of added: when they were saved
 	vanished bool                 // messages of the present view are gone
@@ -123,6 +125,9 @@ func (m *mailbox) read(seen stamps) (*reading, error) {
 		r.keys = parseKeywords(data)
 	}
 	var err error
+	if r.more, err = m.readMoreKeywords(m.disk.more); err != nil {
+		return nil, err
+	}
 	if r.scan, err = m.scan(); err != nil {
 		return nil, noMailbox(err)
 	}
@@ -199,7 +204,7 @@ func (r *reading) needsLock() bool {
 		return true
 	}
 	keys := r.keys
-	if keys.nameUnknown(r.usedLetters()) {
+	if r.more.broken || keys.nameUnknown(r.usedLetters()) {
 		return true
 	}
 	for base, f := range r.files {
@@ -253,7 +258,7 @@ func (m *mailbox) putRight(ctx context.Context, r *reading, lock *dotlock, looke
 	if err := m.moveNew(r, lock); err != nil {
 		return err
 	}
-	if err := m.nameLetters(ctx, r); err != nil {
+	if err := errors.Join(m.nameLetters(ctx, r), m.mendMoreKeywords(r)); err != nil {
 		return err
 	}
 	return m.adopt(r, looked)
@@ -399,6 +404,16 @@ func (m *mailbox) nameLetters(ctx context.Context, r *reading) error {
 	return m.editKeywords(ctx, &r.keys, func(k *keywords) (bool, error) {
 		return k.nameUnknown(r.usedLetters()), nil
 	})
+}
+
+// mendMoreKeywords writes gomaild.keywords anew without what makes no sense.
+func (m *mailbox) mendMoreKeywords(r *reading) error {
+	if !r.more.broken {
+		return nil
+	}
+	m.store.log.Warn("keywords could not all be read", "mailbox", m.place().dir, "file", moreKeywordsFile)
+	m.disk.more = r.more
+	return m.writeMoreKeywords(nil, 0, nil)
 }
 
 // editKeywords changes dovecot-keywords and leaves what it holds then in keys.

@@ -263,21 +263,17 @@ func (p place) put(m *mailbox, t temp, name string) error {
 	})
 }
 
-// lettersFor gives letters to keywords outside of any other change.
-func (m *mailbox) lettersFor(ctx context.Context, names []string) (storage.KeywordSet, error) {
-	if len(names) == 0 {
-		return 0, nil
-	}
+// aside does something of its own under the lock, outside of any other change.
+func (m *mailbox) aside(ctx context.Context, do func() error) error {
 	if err := m.enter(ctx); err != nil {
-		return 0, err
+		return err
 	}
 	defer m.leave()
 	lock, err := m.lockOrMend(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	set, err := m.defineKeywords(ctx, names)
-	return set, errors.Join(err, lock.unlock())
+	return errors.Join(do(), lock.unlock())
 }
 
 // lockOrMend is lock for a mailbox whose directory may have to be made.
@@ -292,21 +288,26 @@ func (m *mailbox) lockOrMend(ctx context.Context) (*dotlock, error) {
 	return m.lock(ctx)
 }
 
-// defineKeywords finds or makes the letters of keywords. The lock is held.
+// defineKeywords finds or makes the letters of keywords, and positions for those
+// for which there is no letter. The lock is held.
 func (m *mailbox) defineKeywords(ctx context.Context, names []string) (storage.KeywordSet, error) {
 	if len(names) == 0 {
-		return 0, nil
+		return "", nil
+	}
+	if err := m.lookAtMoreKeywords(); err != nil {
+		return "", err
 	}
 	var set storage.KeywordSet
+	var left []string
 	var now keywords
-	err := m.editKeywords(ctx, &now, func(k *keywords) (bool, error) {
-		var changed bool
-		var err error
-		set, changed, err = k.define(names)
+	err := m.editKeywords(ctx, &now, func(k *keywords) (changed bool, err error) {
+		set, left, changed, err = k.define(names, m.disk.more)
 		return changed, err
 	})
-	if err == nil {
-		m.disk.keys = now
+	if err != nil {
+		return "", err
 	}
-	return set, err
+	m.disk.keys = now
+	more, err := m.defineMoreKeywords(left)
+	return set.Union(more), err
 }

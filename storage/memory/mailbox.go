@@ -15,8 +15,8 @@ import (
 	"gomaild/storage"
 )
 
-// maxKeywords is how many fit into a storage.KeywordSet.
-const maxKeywords = 64
+// maxKeywords is how many a mailbox can have.
+const maxKeywords = storage.MaxKeywords
 
 var (
 	errForeign = errors.New("mailbox of another store")
@@ -165,13 +165,13 @@ func keywordBits(v *storage.View, names []string) (storage.KeywordSet, error) {
 		i := slices.IndexFunc(v.Keywords, func(k string) bool { return strings.EqualFold(k, name) })
 		if i < 0 {
 			if len(v.Keywords) == maxKeywords {
-				return 0, storage.ErrKeywordLimit
+				return "", storage.ErrKeywordLimit
 			}
 			i = len(v.Keywords)
 			v.Keywords = append(v.Keywords, name)
 			v.MoreKeywords = len(v.Keywords) < maxKeywords
 		}
-		set |= 1 << i
+		set = set.With(i)
 	}
 	return set, nil
 }
@@ -302,7 +302,13 @@ func (h *handle) SetFlags(_ context.Context, uids []storage.UID, e storage.FlagE
 	}
 	defer unlock()
 	v := h.b.edit()
-	keywords, err := keywordBits(v, e.Keywords)
+	names := e.Keywords
+	if e.Op == storage.RemoveFlags { // none is made to be taken away
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			return !slices.ContainsFunc(v.Keywords, func(k string) bool { return strings.EqualFold(k, name) })
+		})
+	}
+	keywords, err := keywordBits(v, names)
 	if err != nil {
 		return nil, err
 	}
@@ -318,14 +324,7 @@ func (h *handle) SetFlags(_ context.Context, uids []storage.UID, e storage.FlagE
 			conflicts = append(conflicts, uid)
 			continue
 		}
-		old := m
-		m.Flags, m.Keywords = apply(e.Op, m.Flags, e.Flags), apply(e.Op, m.Keywords, keywords)
-		if e.Op == storage.ReplaceFlags {
-			m.Flags = m.Flags&^e.Keep | old.Flags&e.Keep
-			if e.KeepKeywords {
-				m.Keywords = old.Keywords
-			}
-		}
+		m.Flags, m.Keywords = e.Apply(m.Flags, m.Keywords, keywords)
 		if m != v.Messages[i] {
 			m.ModSeq = v.HighestModSeq
 			v.Messages[i] = m
@@ -336,16 +335,6 @@ func (h *handle) SetFlags(_ context.Context, uids []storage.UID, e storage.FlagE
 		h.b.publish(v)
 	}
 	return conflicts, nil
-}
-
-func apply[S storage.SystemFlag | storage.KeywordSet](op storage.FlagOp, old, change S) S {
-	switch op {
-	case storage.AddFlags:
-		return old | change
-	case storage.RemoveFlags:
-		return old &^ change
-	}
-	return change
 }
 
 // Expunge implements storage.Mailbox.

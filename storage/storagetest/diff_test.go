@@ -63,7 +63,7 @@ func TestDiff(t *testing.T) {
 func TestDiffOfKeywordNames(t *testing.T) {
 	t.Parallel()
 	old, now := view(1, 2), view(1, 2)
-	old.Messages[1].Keywords, now.Messages[1].Keywords = 1, 1
+	old.Messages[1].Keywords, now.Messages[1].Keywords = storage.KeywordsOf(0), storage.KeywordsOf(0)
 	now.Keywords = []string{"renamed"}
 	got := storage.Diff(old, now)
 	if len(got) != 1 || got[0].Kind != storage.Flags || got[0].Number != 2 {

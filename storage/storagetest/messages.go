@@ -58,6 +58,7 @@ var messageTests = []test{
 		w.ok(err)
 	}},
 	{"keywords come to an end", testKeywordLimit},
+	{"many keywords", testManyKeywords},
 	{"expunged messages are gone and their UIDs stay used", testExpunge},
 	{"copy keeps content, flags and date", testCopy},
 	{"copy of a message that is gone copies nothing", testCopyGone},
@@ -258,7 +259,7 @@ func testUnchangedSince(t *testing.T, w *world) {
 func testKeywordLimit(t *testing.T, w *world) {
 	m := w.open("INBOX")
 	w.fill(m, "a")
-	for i := range 100 {
+	for i := range 600 {
 		before := w.view(m)
 		_, err := m.SetFlags(w.ctx, []storage.UID{1}, storage.FlagEdit{Op: storage.AddFlags, Keywords: []string{fmt.Sprint("kw", i)}}, 0)
 		if before.MoreKeywords {
@@ -271,9 +272,88 @@ func testKeywordLimit(t *testing.T, w *world) {
 		_, err = m.Append(w.ctx, d)
 		w.want(err, storage.ErrKeywordLimit)
 		w.subjects(m, "a")
+		if names := w.view(m).KeywordNames(w.message(m, 1).Keywords); len(names) < 500 {
+			t.Errorf("no more than %d keywords", len(names))
+		}
 		return
 	}
-	t.Error("no limit up to 100")
+	t.Error("no limit up to 600")
+}
+
+// testManyKeywords holds that a keyword is a keyword, however many there were
+// before.
+func testManyKeywords(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	w.fill(m, "a", "b", "c")
+	var all []string
+	for i := range 300 {
+		all = append(all, fmt.Sprint("kw", i))
+	}
+	set := func(uid storage.UID, op storage.FlagOp, names ...string) {
+		t.Helper()
+		_, err := m.SetFlags(w.ctx, []storage.UID{uid}, storage.FlagEdit{Op: op, Keywords: names}, 0)
+		w.ok(err)
+	}
+	words := func(m storage.Mailbox, uid storage.UID, want ...string) {
+		t.Helper()
+		got := w.view(m).KeywordNames(w.message(m, uid).Keywords)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s UID %d has %d keywords %q, want %q", m.Name(), uid, len(got), got, want)
+		}
+	}
+	set(1, storage.AddFlags, all...)
+	words(m, 1, slices.Clone(all)...)
+	before := w.view(m)
+	set(2, storage.ReplaceFlags, "KW299", "kw3")
+	words(m, 2, "kw299", "kw3")
+	if changes := storage.Diff(before, w.view(m)); len(changes) != 1 || changes[0].UID != 2 || changes[0].Kind != storage.Flags {
+		t.Errorf("changes %+v", changes)
+	}
+	now := w.view(m)
+	set(2, storage.AddFlags, "kw299")
+	if w.view(m).HighestModSeq != now.HighestModSeq {
+		t.Error("a keyword that was there is a change")
+	}
+	set(2, storage.RemoveFlags, "kw3", "kw150", "nobody")
+	if slices.Contains(w.view(m).Keywords, "nobody") {
+		t.Error("a keyword was made to be taken away")
+	}
+	words(m, 2, "kw299")
+	set(2, storage.AddFlags, "kw200")
+	set(2, storage.RemoveFlags, "kw299")
+	words(m, 2, "kw200")
+
+	d := Draft("d")
+	d.Flags, d.Keywords = storage.Seen, []string{"kw1", "kw250", "new"}
+	_, err := m.Append(w.ctx, d)
+	w.ok(err)
+	words(m, 4, "kw1", "kw250", "new")
+	d = Draft("e")
+	d.Keywords = []string{"kw299", "newer"}
+	w.ok(m.Deliver(w.ctx, d))
+	words(m, 5, "kw299", "newer")
+
+	w.ok(w.account.Create(w.ctx, "Other"))
+	other := w.open("Other")
+	_, err = m.Copy(w.ctx, []storage.UID{1, 3, 4}, other)
+	w.ok(err)
+	words(other, 1, slices.Clone(all)...)
+	words(other, 2)
+	words(other, 3, "kw1", "kw250", "new")
+	_, err = m.Move(w.ctx, []storage.UID{1}, other)
+	w.ok(err)
+	words(other, 4, slices.Clone(all)...)
+	back, err := other.Move(w.ctx, []storage.UID{4, 1}, m)
+	w.ok(err)
+	words(m, back[0], slices.Clone(all)...)
+	set(back[1], storage.ReplaceFlags)
+	words(m, back[1])
+	words(m, back[0], slices.Clone(all)...)
+	if err := w.view(m).Check(); err != nil {
+		t.Error(err)
+	}
 }
 
 func testExpunge(t *testing.T, w *world) {
