@@ -18,12 +18,14 @@ type comparator struct {
 	compare   func(a, b string) int
 	equal     func(a, b string) bool
 	substring bool // has a substring operation
+	octets    bool // fold changes octets one by one, if any
+	ascii     bool // i;ascii-casemap
 }
 
 func comparators() []*comparator {
 	return []*comparator{
-		{name: "i;ascii-casemap", fold: mail.FoldASCII, compare: compareFolded(mail.FoldASCII), equal: equalASCII, substring: true},
-		{name: "i;octet", compare: strings.Compare, equal: func(a, b string) bool { return a == b }, substring: true},
+		{name: "i;ascii-casemap", fold: mail.FoldASCII, compare: compareFolded(mail.FoldASCII), equal: equalASCII, substring: true, octets: true, ascii: true},
+		{name: "i;octet", compare: strings.Compare, equal: func(a, b string) bool { return a == b }, substring: true, octets: true},
 		{name: "i;ascii-numeric", compare: compareNumeric, equal: func(a, b string) bool { return compareNumeric(a, b) == 0 }},
 		{name: "i;unicode-casemap", fold: foldUnicode, compare: compareFolded(foldUnicode), equal: equalFolded(foldUnicode), substring: true},
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"gomaild/mail"
 	"gomaild/message"
 )
 
@@ -13,7 +14,7 @@ const (
 	maxFields      = 20_000
 	maxFieldOctets = 8 << 20
 	maxAddresses   = 1000 // of one field
-	maxNamed       = 100  // names whose fields are kept together
+	maxNamed       = 32   // names whose fields are kept together
 )
 
 // content is the message as scripts see it.
@@ -21,8 +22,8 @@ type content struct {
 	src       message.Content
 	loaded    bool
 	fields    []*field
-	byName    map[string][]*field // those asked for, as they were spelled
-	bodyAt    int64               // where the body begins in src
+	byName    []namedFields // those asked for, as they were spelled
+	bodyAt    int64         // where the body begins in src
 	summary   *message.Summary
 	truncated bool            // fields holds not all of the header
 	edited    bool            // fields is not the header of src
@@ -39,6 +40,7 @@ type field struct {
 	span    message.Span
 	added   string // the whole field of one that editheader made
 	decoded *string
+	folded  *string // decoded, as i;ascii-casemap folds it
 	boxes   []message.Mailbox
 	parsed  bool
 }
@@ -98,6 +100,15 @@ func (f *field) value() string {
 	return *f.decoded
 }
 
+// foldedASCII is value as i;ascii-casemap compares it.
+func (f *field) foldedASCII() string {
+	if f.folded == nil {
+		s := mail.FoldASCII(f.value())
+		f.folded = &s
+	}
+	return *f.folded
+}
+
 func (f *field) addresses() []message.Mailbox {
 	if !f.parsed {
 		f.boxes = message.ParseAddressList(f.text, maxAddresses)
@@ -112,17 +123,22 @@ func (c *content) named(name string) ([]*field, error) {
 	if err != nil {
 		return nil, err
 	}
-	if found, known := c.byName[name]; known {
-		return found, nil
-	}
-	if c.byName == nil {
-		c.byName = map[string][]*field{}
+	for i := range c.byName {
+		if c.byName[i].name == name {
+			return c.byName[i].fields, nil
+		}
 	}
 	found := namedIn(all, name)
 	if len(c.byName) < maxNamed {
-		c.byName[name] = found
+		c.byName = append(c.byName, namedFields{name, found})
 	}
 	return found, nil
+}
+
+// namedFields are the fields of a name. Scripts ask for few names, many times.
+type namedFields struct {
+	name   string
+	fields []*field
 }
 
 func namedIn(all []*field, name string) []*field {

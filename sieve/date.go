@@ -90,10 +90,13 @@ func (t *dateTest) times(m *machine, yield func(time.Time) bool) error {
 		yield(m.env.now())
 		return nil
 	}
-	return m.eachField(texts{*t.header}, t.which, nil, func(f *field) bool {
-		at, ok := fieldDate(f.text)
-		return !ok || yield(at)
-	})
+	fields, err := m.chosen(t.header, t.which, nil, nil)
+	for _, f := range fields {
+		if at, ok := fieldDate(f.text); ok && !yield(at) {
+			break
+		}
+	}
+	return err
 }
 
 // fieldDate reads the date of a field; of one like Received it is behind the

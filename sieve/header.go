@@ -70,55 +70,66 @@ func isFieldName(s string) bool {
 	return s != ""
 }
 
+// eval has its own loop, as address has: most rules of most scripts are one of
+// these two, and a delivery asks each of them.
 func (t *header) eval(m *machine) (bool, error) {
-	return t.match.over(m, func(yield func(string) bool) error {
-		var inner error
-		err := m.eachField(t.names, t.which, t.mime, func(f *field) bool {
-			var values []string
-			if values, inner = t.mime.values(m, f); inner != nil {
-				return false
-			}
-			for _, v := range values {
-				if !yield(v) {
-					return false
-				}
-			}
-			return true
-		})
-		if inner != nil {
-			return inner
+	x, err := t.match.begin(m)
+	if err != nil {
+		return false, err
+	}
+	parts, err := t.mime.fields(m)
+	if err != nil {
+		return false, err
+	}
+	for i := range t.names {
+		fields, err := m.chosen(&t.names[i], t.which, t.mime, parts)
+		if err != nil {
+			return false, err
 		}
-		return err
-	})
+		for _, f := range fields {
+			if found, err := t.field(&x, f); found || err != nil {
+				return found, err
+			}
+		}
+	}
+	return x.end()
 }
 
-// eachField goes over the chosen fields of the names.
-func (m *machine) eachField(names texts, which selection, o *mimeOption, yield func(*field) bool) error {
-	var parts []*field
-	if o != nil {
+// field tries what the test asks of one field.
+func (t *header) field(x *matching, f *field) (bool, error) {
+	if t.mime == nil || t.mime.what == "" {
+		return x.field(f)
+	}
+	values, err := t.mime.values(x.m, f)
+	if err != nil {
+		return false, err
+	}
+	for _, v := range values {
+		if found, err := x.value(v); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// chosen is the chosen fields of a name: of the message or, with :mime, of
+// parts.
+func (m *machine) chosen(name *text, which selection, o *mimeOption, parts []*field) ([]*field, error) {
+	n, fixed := name.constant()
+	if !fixed {
 		var err error
-		if parts, err = o.fields(m); err != nil {
-			return err
+		if n, err = name.value(m); err != nil {
+			return nil, err
 		}
 	}
-	for _, name := range names {
-		n, err := name.value(m)
-		if err != nil {
-			return err
-		}
-		fields := namedIn(parts, n)
-		if o == nil {
-			if fields, err = m.msg.named(n); err != nil {
-				return m.fault(name.pos, err)
-			}
-		}
-		for _, f := range choose(which, fields) {
-			if !yield(f) {
-				return nil
-			}
-		}
+	if o != nil {
+		return choose(which, namedIn(parts, n)), nil
 	}
-	return nil
+	fields, err := m.msg.named(n)
+	if err != nil {
+		return nil, m.fault(name.pos, err)
+	}
+	return choose(which, fields), nil
 }
 
 // exists is RFC 5228 section 5.5: all of them.
@@ -133,13 +144,13 @@ func buildExists(c *checker, n *call) any {
 }
 
 func (t *exists) eval(m *machine) (bool, error) {
-	for _, name := range t.names {
-		found := false
-		err := m.eachField(texts{name}, selection{}, t.mime, func(*field) bool {
-			found = true
-			return false
-		})
-		if err != nil || !found {
+	parts, err := t.mime.fields(m)
+	if err != nil {
+		return false, err
+	}
+	for i := range t.names {
+		fields, err := m.chosen(&t.names[i], selection{}, t.mime, parts)
+		if err != nil || len(fields) == 0 {
 			return false, err
 		}
 	}
@@ -250,17 +261,43 @@ var holdsAddresses = map[string]bool{
 }
 
 func (t *address) eval(m *machine) (bool, error) {
-	return t.match.over(m, func(yield func(string) bool) error {
-		return m.eachField(t.names, t.which, t.mime, func(f *field) bool {
-			for _, box := range f.addresses() {
-				if box.GroupStart || box.GroupEnd || box.Local == "" && box.Domain == "" {
-					continue
-				}
-				if v, ok := t.part(m.engine.delimiter, box.Local, box.Domain); ok && !yield(v) {
-					return false
-				}
+	x, err := t.match.begin(m)
+	if err != nil {
+		return false, err
+	}
+	parts, err := t.mime.fields(m)
+	if err != nil {
+		return false, err
+	}
+	for i := range t.names {
+		fields, err := m.chosen(&t.names[i], t.which, t.mime, parts)
+		if err != nil {
+			return false, err
+		}
+		for _, f := range fields {
+			if found, err := t.field(&x, f); found || err != nil {
+				return found, err
 			}
-			return true
-		})
-	})
+		}
+	}
+	return x.end()
+}
+
+// field tries the part of each address of one field.
+func (t *address) field(x *matching, f *field) (bool, error) {
+	boxes := f.addresses()
+	for i := range boxes {
+		box := &boxes[i]
+		if box.GroupStart || box.GroupEnd || box.Local == "" && box.Domain == "" {
+			continue
+		}
+		v, ok := t.part(x.m.engine.delimiter, box.Local, box.Domain)
+		if !ok {
+			continue
+		}
+		if found, err := x.value(v); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
 }

@@ -26,6 +26,7 @@ type match struct {
 	cmp      *comparator
 	keys     texts
 	fixed    []string   // keys that are constant, folded where that helps
+	pieces   [][]string // of fixed keys with :matches: what each value must hold
 	patterns []*pattern // of fixed keys with :regex
 	capture  bool       // match values are wanted
 }
@@ -51,6 +52,11 @@ func (c *checker) match(n *call, keys arg) match {
 	if m.kind == matchContains && m.cmp.fold != nil {
 		for i, k := range fixed {
 			fixed[i] = m.cmp.fold(k)
+		}
+	}
+	if m.kind == matchMatches && m.cmp.octets {
+		for _, k := range fixed {
+			m.pieces = append(m.pieces, pieces(k, m.cmp.fold))
 		}
 	}
 	m.fixed = fixed
@@ -133,8 +139,8 @@ type matching struct {
 	n    int // values seen
 }
 
-func (t *match) begin(m *machine) (*matching, error) {
-	x := &matching{match: t, m: m, keys: t.fixed}
+func (t *match) begin(m *machine) (matching, error) {
+	x := matching{match: t, m: m, keys: t.fixed}
 	if t.fixed != nil {
 		return x, nil
 	}
@@ -148,8 +154,25 @@ func (t *match) begin(m *machine) (*matching, error) {
 	return x, err
 }
 
+// field tries the value of a field, which is folded once for all tests.
+func (x *matching) field(f *field) (bool, error) {
+	if x.cmp.ascii && (x.kind == matchContains || x.kind == matchMatches) {
+		return x.try(f.value(), f.foldedASCII())
+	}
+	return x.value(f.value())
+}
+
 // value tries one value.
 func (x *matching) value(v string) (bool, error) {
+	folded := v
+	if x.cmp.fold != nil && (x.kind == matchContains || x.pieces != nil) {
+		folded = x.m.folded(x.cmp, v)
+	}
+	return x.try(v, folded)
+}
+
+// try tries a value; folded is needed for :contains and :matches.
+func (x *matching) try(v, folded string) (bool, error) {
 	x.n++
 	if err := x.m.spend(x.pos, len(x.keys)*(1+len(v)/512)); err != nil {
 		return false, err
@@ -158,8 +181,7 @@ func (x *matching) value(v string) (bool, error) {
 	case matchCount:
 		return false, nil
 	case matchContains:
-		v = x.m.folded(x.cmp, v)
-		return x.any(func(key string) bool { return strings.Contains(v, key) }), nil
+		return x.any(func(key string) bool { return strings.Contains(folded, key) }), nil
 	case matchIs:
 		return x.any(func(key string) bool { return x.cmp.equal(v, key) }), nil
 	case matchValue:
@@ -168,7 +190,7 @@ func (x *matching) value(v string) (bool, error) {
 			return yes
 		}), nil
 	case matchMatches:
-		return x.glob(v)
+		return x.glob(v, folded)
 	case matchList:
 		return x.listed(v)
 	}

@@ -46,8 +46,11 @@ func (c *checker) mimeOption(n *call) *mimeOption {
 }
 
 // fields is the header fields of the part that is meant and, with :anychild,
-// of those in it.
+// of those in it; nothing without :mime.
 func (o *mimeOption) fields(m *machine) ([]*field, error) {
+	if o == nil {
+		return nil, nil
+	}
 	part := m.part
 	if part == nil && !o.anyChild {
 		return m.msg.header()
@@ -84,11 +87,9 @@ func (o *mimeOption) collect(m *machine, p *message.Part, all []*field) ([]*fiel
 	return all, nil
 }
 
-// values is what of the field is asked for: RFC 5703 section 4.
+// values is what of the field is asked for, where it is not the whole: RFC 5703
+// section 4.
 func (o *mimeOption) values(m *machine, f *field) ([]string, error) {
-	if o == nil || o.what == "" {
-		return []string{f.value()}, nil
-	}
 	main, rest, _ := strings.Cut(f.text, ";")
 	typ, sub, _ := strings.Cut(strings.TrimSpace(main), "/")
 	switch o.what {

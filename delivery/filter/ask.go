@@ -46,10 +46,14 @@ func (r *run) env(ctx context.Context) *sieve.Env {
 		Debug: func(at sieve.Pos, text string) {
 			r.log.DebugContext(ctx, "sieve debug_log", "at", at.String(), "text", text)
 		},
-		Duplicate: func(id string) (bool, error) { return r.seen.has(id), nil },
+		Duplicate: func(id string) (bool, error) {
+			s, err := r.memory()
+			return err == nil && s.has(id), err
+		},
 	}
 	if r.Program != nil {
 		env.Program = func(ctx context.Context, p sieve.Program) ([]byte, error) {
+			r.hold()
 			p.Environ = r.environ(env)
 			return r.Program(ctx, p)
 		}

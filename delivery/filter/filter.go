@@ -105,19 +105,20 @@ func (f *Filter) Filter(ctx context.Context, q local.Question) (local.Verdict, e
 	if len(scripts) == 0 && r.away == nil {
 		return local.Verdict{Stores: []local.Store{{}}}, nil
 	}
-	h := f.lock(dir)
 	v, err := r.decide(ctx, scripts)
 	if err != nil || !r.remembers {
-		f.unlock(dir, h)
+		r.forget()
 		return v, err
 	}
-	v.Close = func() { f.unlock(dir, h) }
+	v.Close = r.forget
 	return v, nil
 }
 
-// home is the memory of one account. Its lock is held while a message of the
-// account is decided and, if the message is to be remembered, until it is: two
-// copies at once are not both the first, nor answered both.
+// home is the memory of one account. Its lock is held from when a message of the
+// account first asks it and, if the message is to be remembered, until it is: two
+// copies at once are not both the first, nor answered both. Most scripts never
+// ask: then there is nothing to wait for and nothing to read. Programs are run
+// with it, so that one account never has more than one of those there may be.
 type home struct {
 	sync.Mutex
 	users int
@@ -145,6 +146,34 @@ func (f *Filter) unlock(dir string, h *home) {
 	}
 }
 
+// memory is what vacation and duplicate remember, locked until forget.
+func (r *run) memory() (*seen, error) {
+	r.hold()
+	if r.seen == nil {
+		s, err := loadSeen(r.FS, r.dir, r.Now())
+		if err != nil {
+			return nil, err
+		}
+		r.seen = s
+	}
+	return r.seen, nil
+}
+
+// hold lets other messages of the account wait until forget.
+func (r *run) hold() {
+	if r.home == nil {
+		r.home = r.lock(r.dir)
+	}
+}
+
+// forget lets others have the memory.
+func (r *run) forget() {
+	if r.home != nil {
+		r.unlock(r.dir, r.home)
+	}
+	r.home, r.seen = nil, nil
+}
+
 // write replaces a file of an account and gives it to the owner of the mail.
 func (f *Filter) write(name string, data []byte) error {
 	if err := durable.WriteFile(f.FS, name, data, 0o600); err != nil || f.UID < 0 && f.GID < 0 {
@@ -159,17 +188,15 @@ type run struct {
 	q    local.Question
 	dir  string
 	log  *slog.Logger
-	seen *seen
 	away *accounts.Vacation // nil: the user is not
+	home *home              // locked, nil: nothing of it was asked
+	seen *seen              // of home, nil: not read
+	own  version            // of the user's script, as it was found; zero: not there
 
 	remembers bool // Done will write to seen
 }
 
 func (r *run) decide(ctx context.Context, scripts []*sieve.Script) (local.Verdict, error) {
-	var err error
-	if r.seen, err = loadSeen(r.FS, r.dir, r.Now()); err != nil {
-		return local.Verdict{}, err
-	}
 	env := r.env(ctx)
 	result, err := r.engine.Run(ctx, env, scripts...)
 	if fault, ok := errors.AsType[*sieve.RuntimeError](err); ok && fault.Temporary {
@@ -224,7 +251,11 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 	if away := r.vacation(env, len(v.Stores) > 0 && len(answers) == 0); away != nil {
 		answers = append(answers, away)
 	}
-	r.remembers = len(result.Marks) > 0 || len(answers) > 0
+	if r.remembers = len(result.Marks) > 0 || len(answers) > 0; r.remembers {
+		if _, err := r.memory(); err != nil {
+			return v, err
+		}
+	}
 	v.Done = func(ctx context.Context) { r.done(ctx, env, result.Marks, answers); r.notify(ctx, env, notes) }
 	return v, nil
 }

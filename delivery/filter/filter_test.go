@@ -173,6 +173,34 @@ func TestScriptChanges(t *testing.T) {
 	w.want(simple, "changed")
 }
 
+// TestLinkChanges is the choice of another script that looks the same from
+// outside: of one size, and of one time.
+func TestLinkChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	link := filepath.Join(w.dir, "bob/.dovecot.sieve")
+	for _, name := range []string{"one", "two", "one"} {
+		file := "bob/.sieve/" + name + ".sieve"
+		if _, err := os.Stat(filepath.Join(w.dir, file)); err != nil {
+			w.write(file, `require "fileinto"; fileinto "`+name+`";`)
+		}
+		if err := os.Chtimes(filepath.Join(w.dir, file), w.now, w.now); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(".sieve/"+name+".sieve", link); err != nil {
+			t.Fatal(err)
+		}
+		w.want(simple, name)
+	}
+	if err := os.Remove(filepath.Join(w.dir, "bob/.sieve/one.sieve")); err != nil {
+		t.Fatal(err)
+	}
+	w.want(simple, "") // the link leads nowhere
+}
+
 func TestAbsoluteLinkAndWayOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

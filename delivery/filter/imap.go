@@ -176,11 +176,7 @@ func (w *watching) message(ctx context.Context, m Changed, scripts []*sieve.Scri
 		return err
 	}
 	defer func() { err = errors.Join(err, content.Close()) }()
-	h := w.lock(w.dir)
-	defer w.unlock(w.dir, h)
-	if w.seen, err = loadSeen(w.FS, w.dir, w.Now()); err != nil {
-		return err
-	}
+	defer w.forget()
 	w.q.Content = content
 	env := w.env(ctx)
 	env.IMAP, env.From = true, ""

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"gomaild/internal/durable"
@@ -33,11 +34,13 @@ type entry struct {
 	files  []version
 }
 
-// version is a file as it was when it was read; zero if it was not there.
+// version is a file as it was when it was read; only the name if it was not
+// there. The number of the file tells of a link that leads to another one.
 type version struct {
-	name  string
-	mtime time.Time
-	size  int64
+	name   string
+	number uint64
+	mtime  time.Time
+	size   int64
 }
 
 func (c *cache) get(key string) *entry {
@@ -63,9 +66,11 @@ func (r *run) scripts(ctx context.Context) []*sieve.Script {
 	}
 	names := append([]string{}, r.Before...)
 	own := path.Join(r.dir, defaultScript)
-	if _, err := r.FS.Lstat(own); err == nil {
+	var err error
+	switch r.own, err = r.stat(own); {
+	case !errors.Is(err, fs.ErrNotExist), r.Default != "" && r.isLink(own):
 		names = append(names, own)
-	} else if r.Default != "" {
+	case r.Default != "":
 		names = append(names, r.Default)
 	}
 	return r.compiled(ctx, r.engine, append(names, r.After...)...)
@@ -120,6 +125,9 @@ func (r *run) load(engine *sieve.Engine, name string) *entry {
 
 func (r *run) isFresh(e *entry) bool {
 	for _, f := range e.files {
+		if f == r.own { // just looked at
+			continue
+		}
 		if now, err := r.stat(f.name); now != f || err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false
 		}
@@ -127,10 +135,21 @@ func (r *run) isFresh(e *entry) bool {
 	return true
 }
 
-// stat is the version of a file now; the zero times where there is none.
+// isLink reports a link, though it may lead nowhere.
+func (r *run) isLink(name string) bool {
+	_, err := r.FS.Lstat(name)
+	return err == nil
+}
+
+// stat is the version of a file now; only its name where there is none.
 func (r *run) stat(name string) (version, error) {
 	v := version{name: name}
-	info, err := r.FS.Stat(r.follow(name))
+	info, err := r.FS.Stat(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if target := r.follow(name); target != name {
+			info, err = r.FS.Stat(target)
+		}
+	}
 	if err != nil {
 		return v, err
 	}
@@ -138,6 +157,9 @@ func (r *run) stat(name string) (version, error) {
 		return v, fmt.Errorf("script %s is no file", path.Base(name))
 	}
 	v.mtime, v.size = info.ModTime(), info.Size()
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		v.number = st.Ino
+	}
 	return v, nil
 }
 
@@ -174,6 +196,10 @@ const maxLog = 10 << 10
 // beside the script, the newest last.
 func (r *run) complain(ctx context.Context, text string) {
 	r.log.InfoContext(ctx, "sieve", "problem", text)
+	if r.home == nil { // one writer at a time
+		h := r.lock(r.dir)
+		defer r.unlock(r.dir, h)
+	}
 	name := path.Join(r.dir, defaultScript+".log")
 	var old []byte
 	if info, err := r.FS.Lstat(name); err == nil && info.Mode().IsRegular() && info.Size() <= 2*maxLog {

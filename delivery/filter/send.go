@@ -45,8 +45,16 @@ func (r *run) redirect(ctx context.Context, a sieve.Action) (sent bool, err erro
 
 // done remembers and answers, once the message is safe.
 func (r *run) done(ctx context.Context, env *sieve.Env, marks []sieve.Mark, answers []*sieve.Vacation) {
+	if len(marks) == 0 && len(answers) == 0 {
+		return
+	}
+	s, err := r.memory()
+	if err != nil {
+		r.log.WarnContext(ctx, "read whom sieve answered; nothing is sent", "error", err)
+		return
+	}
 	for _, m := range marks {
-		r.seen.add(m.ID, r.Now().Add(m.Period))
+		s.add(m.ID, r.Now().Add(m.Period))
 	}
 	var out []*sieve.Outgoing
 	for _, v := range answers {
@@ -58,12 +66,12 @@ func (r *run) done(ctx context.Context, env *sieve.Env, marks []sieve.Mark, answ
 			r.complain(ctx, "error: vacation: this server cannot send mail; no answer was sent")
 		case r.wasNotified(ctx, v, o):
 			r.log.InfoContext(ctx, "no vacation answer", "reason", "PostfixAdmin's program has told the sender")
-		case !r.seen.has(o.Key):
-			r.seen.add(o.Key, r.Now().Add(o.Period))
+		case !s.has(o.Key):
+			s.add(o.Key, r.Now().Add(o.Period))
 			out = append(out, o)
 		}
 	}
-	if err := r.seen.save(r.dir, r.write); err != nil {
+	if err := s.save(r.dir, r.write); err != nil {
 		r.log.WarnContext(ctx, "remember whom sieve answered; nothing is sent", "error", err)
 		return
 	}

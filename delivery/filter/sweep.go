@@ -58,9 +58,7 @@ func (f *Filter) Sweep(ctx context.Context, s Sweep) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.seen, err = loadSeen(f.FS, dir, f.Now()); err != nil {
-		return err
-	}
+	defer r.forget()
 	box, err := s.Account.Open(ctx, s.Mailbox)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", s.Mailbox, err)
