@@ -251,3 +251,36 @@ func FuzzParseTemplates(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWrite holds that what strangers said and sent cannot add a field, a
+// recipient or a part to a notification.
+func FuzzWrite(f *testing.F) {
+	f.Add("nobody\r\nEvil: field", "rfc822;list@x.test", "e1", "mx.far.test", "Subject: hi\r\n\r\nwords\r\n", false)
+	f.Add("\x00\xff\u2028\r\r\n\n\nFinal-Recipient: rfc822; x@y", "\n\n", "\r\n\r\n", "\n", "\n--\n\r\n.\r\n", true)
+	f.Fuzz(func(t *testing.T, said, orcpt, envID, remote, content string, utf8 bool) {
+		e := envelope()
+		e.From.EnvID, e.From.UTF8 = envID, utf8
+		o := failure("u", &mail.Status{Code: 550, Enhanced: "5.1.1", Text: said})
+		o.ORcpt, o.RemoteMTA = orcpt, remote
+		data, err := failed("mx.x.test", e, body(content), []queue.Outcome{o, failure("w", errors.New(said))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kinds, bodies := parts(t, data)
+		if len(kinds) != 3 {
+			t.Fatalf("parts %q", kinds)
+		}
+		groups := strings.Split(strings.TrimRight(bodies[1], "\r\n"), "\r\n\r\n")
+		if len(groups) != 3 {
+			t.Errorf("%d groups of fields for two recipients: %q", len(groups), bodies[1])
+		}
+		for line := range strings.SplitSeq(strings.TrimRight(bodies[1], "\r\n"), "\r\n") {
+			if strings.ContainsAny(line, "\r\n\x00") || line != "" && !strings.Contains(line, ": ") {
+				t.Errorf("line %q", line)
+			}
+		}
+		if got := strings.TrimSuffix(bodies[2], "\r\n"); got != strings.TrimSuffix(content, "\r\n") && got != content {
+			t.Errorf("returned %q of %q", got, content)
+		}
+	})
+}

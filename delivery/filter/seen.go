@@ -1,9 +1,12 @@
 package filter
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -26,7 +29,7 @@ type seen struct {
 }
 
 func loadSeen(fsys durable.FS, dir string, now time.Time) (*seen, error) {
-	s := &seen{until: map[string]int64{}, now: now.Unix()}
+	s := parseSeen("", now)
 	info, err := fsys.Lstat(path.Join(dir, seenFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
@@ -41,13 +44,31 @@ func loadSeen(fsys durable.FS, dir string, now time.Time) (*seen, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read sieve's memory: %w", err)
 	}
-	for line := range strings.Lines(string(data)) {
+	return parseSeen(string(data), now), nil
+}
+
+// parseSeen passes over what is over, and over lines that are none.
+func parseSeen(text string, now time.Time) *seen {
+	s := &seen{until: map[string]int64{}, now: now.Unix()}
+	for line := range strings.Lines(text) {
 		key, until, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if t, err := strconv.ParseInt(until, 10, 64); err == nil && t > s.now {
 			s.until[key] = t
 		}
 	}
-	return s, nil
+	return s
+}
+
+// format is what parseSeen reads, of at most maxSeen keys.
+func (s *seen) format() []byte {
+	keys := slices.SortedFunc(maps.Keys(s.until), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.until[b], s.until[a]), strings.Compare(a, b))
+	})
+	var b bytes.Buffer
+	for _, k := range keys[:min(len(keys), maxSeen)] {
+		fmt.Fprintf(&b, "%s %d\n", k, s.until[k])
+	}
+	return b.Bytes()
 }
 
 func (s *seen) has(key string) bool { return s.until[key] > s.now }
@@ -62,19 +83,5 @@ func (s *seen) save(dir string, write func(name string, data []byte) error) erro
 	if !s.changed {
 		return nil
 	}
-	keys := make([]string, 0, len(s.until))
-	for k := range s.until {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b string) int {
-		if s.until[a] != s.until[b] {
-			return int(min(1, max(-1, s.until[b]-s.until[a])))
-		}
-		return strings.Compare(a, b)
-	})
-	var b strings.Builder
-	for _, k := range keys[:min(len(keys), maxSeen)] {
-		fmt.Fprintf(&b, "%s %d\n", k, s.until[k])
-	}
-	return write(path.Join(dir, seenFile), []byte(b.String()))
+	return write(path.Join(dir, seenFile), s.format())
 }

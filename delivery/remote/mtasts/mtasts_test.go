@@ -88,6 +88,16 @@ func TestParseRecord(t *testing.T) {
 	}
 }
 
+func FuzzParseRecord(f *testing.F) {
+	f.Add("v=STSv1; id=20260101;", "v=spf1 -all")
+	f.Add("v=STSv1;id=a;id=b", "v=STSv1\x00; id=\xff")
+	f.Fuzz(func(t *testing.T, one, other string) {
+		if id := parseRecord([]string{one, other}); id != "" && !isID(id) || id != parseRecord([]string{other, one}) {
+			t.Errorf("%q, %q: %q", one, other, id)
+		}
+	})
+}
+
 // roundTrip is the web server of the test.
 type roundTrip func(*http.Request) *http.Response
 

@@ -161,3 +161,14 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func FuzzRecipients(f *testing.F) {
+	f.Add("v=TLSRPTv1; rua=mailto:a@y.test, mailto:b@z.test?subject=x,https://y.test/r; other=1")
+	f.Add("v=TLSRPTv1;rua=mailto:;rua=mailto:\r\nBcc: x@y.test")
+	f.Fuzz(func(t *testing.T, record string) {
+		list := Recipients([]string{"v=spf1 -all", record})
+		if len(list) > 10 || len(Recipients([]string{record, record})) > 0 {
+			t.Errorf("%q: %q", record, list)
+		}
+	})
+}
