@@ -39,17 +39,20 @@ func (h *Hold) Fence() error {
 	if stale := h.stale.Load(); stale != nil {
 		return stale
 	}
-	h.asking.Lock()
-	defer h.asking.Unlock()
-	if h.unchanged() {
+	came := h.now()
+	if h.covered(came) {
 		return nil
+	}
+	h.looking <- struct{}{}
+	defer func() { <-h.looking }()
+	if h.covered(came) {
+		return nil // by who looked while we waited
 	}
 	begun := h.now()
 	last, err := h.read()
 	switch {
 	case err == nil && last.Epoch == h.record.Epoch:
-		h.asked = begun
-		copy(h.known, h.block)
+		h.learn(begun)
 		return nil
 	case err != nil && !errors.Is(err, ErrDamaged):
 		return fmt.Errorf("read the epoch: %w", err)
@@ -61,14 +64,25 @@ func (h *Hold) Fence() error {
 	return stale
 }
 
-// unchanged reports that the page cache has what the disk had within the window.
-func (h *Hold) unchanged() bool {
-	since := h.now().Sub(h.asked)
-	if h.asked.IsZero() || since < 0 || since >= window {
+// covered reports that the page cache has what the disk had in a look that began
+// within the window before who came at that time, or since. It never waits for the
+// disk; on a slow one, all who wait for a look share it.
+func (h *Hold) covered(came time.Time) bool {
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	if h.asked.IsZero() || came.Sub(h.asked) >= window {
 		return false
 	}
-	_, err := h.cached.ReadAt(h.block, 0)
-	return err == nil && bytes.Equal(h.block, h.known)
+	_, err := h.cached.ReadAt(h.scratch, 0)
+	return err == nil && bytes.Equal(h.scratch, h.known)
+}
+
+// learn notes what a look that began then has found. looking is held.
+func (h *Hold) learn(begun time.Time) {
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	h.asked = begun
+	copy(h.known, h.block)
 }
 
 // Err is the *StaleError that Fence has found, else nil. It asks no disk.

@@ -70,10 +70,13 @@ type Hold struct {
 	epoch  durable.File // read past the page cache, if that can be
 	cached durable.File // the same, from the page cache
 
-	asking sync.Mutex // guards the fields below
-	block  []byte     // read into
-	known  []byte     // as the disk had it when asked
-	asked  time.Time  // begin of the last question that was answered with nil
+	looking chan struct{} // full while the disk is asked; guards block
+	block   []byte        // read into
+
+	asking  sync.Mutex // held for a moment; guards the fields below
+	scratch []byte     // read into from the page cache
+	known   []byte     // as the disk had it when asked
+	asked   time.Time  // begin of the last question that was answered with nil
 
 	stale  atomic.Pointer[StaleError]
 	lost   chan struct{}
@@ -94,7 +97,7 @@ func Take(config Config) (*Hold, error) {
 	if err := makeDir(c.FS, c.Dir); err != nil {
 		return nil, err
 	}
-	h := &Hold{now: c.Now, fs: c.FS, dir: c.Dir, lost: make(chan struct{}), block: alignedBlock(), known: make([]byte, blockSize)}
+	h := &Hold{now: c.Now, fs: c.FS, dir: c.Dir, lost: make(chan struct{}), looking: make(chan struct{}, 1), block: alignedBlock(), scratch: make([]byte, blockSize), known: make([]byte, blockSize)}
 	err = h.take(c)
 	if err != nil {
 		return nil, errors.Join(err, h.Release())

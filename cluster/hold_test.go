@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -204,6 +205,59 @@ func TestFenceCost(t *testing.T) {
 			t.Errorf("asked after %v: %d reads, want %d", tt.after, got, tt.reads)
 		}
 	}
+}
+
+// On a disk that takes longer for a read than a look is good for, all who wait for
+// a look share it, and nobody waits who is covered by the last one.
+func TestFenceOnASlowDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 3 * window
+		fsys := crashfs.New()
+		c := on(fsys, "mail1")
+		c.Now = nil
+		h := take(t, c)
+		if err := h.Fence(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(window / 2)
+		disk, cache := h.epoch, h.cached
+		h.epoch, h.cached = slowFile{disk, takes}, cache
+		ask := func(n int) time.Duration {
+			begun := time.Now()
+			var asking sync.WaitGroup
+			for range n {
+				asking.Go(func() {
+					if err := h.Fence(); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			asking.Wait()
+			return time.Since(begun)
+		}
+		if took := ask(100); took != 0 {
+			t.Errorf("covered by the last look: %v", took)
+		}
+		time.Sleep(window)
+		if took := ask(100); took != takes {
+			t.Errorf("a hundred who need a look take %v, want the %v of one", took, takes)
+		}
+		if took := ask(1); took != takes {
+			t.Errorf("who comes after it: %v, want %v: the look began too long ago", took, takes)
+		}
+	})
+}
+
+// slowFile takes its time for a read.
+type slowFile struct {
+	durable.File
+	takes time.Duration
+}
+
+func (f slowFile) ReadAt(b []byte, off int64) (int, error) {
+	time.Sleep(f.takes)
+	return f.File.ReadAt(b, off)
 }
 
 func TestFenceFaults(t *testing.T) {

@@ -9,7 +9,10 @@ import (
 	"path"
 
 	"gomaild/accounts"
+	"gomaild/cluster"
 	"gomaild/internal/config"
+	"gomaild/internal/durable"
+	"gomaild/internal/durable/journal"
 	"gomaild/mail"
 	"gomaild/storage"
 	"gomaild/storage/maildir"
@@ -24,12 +27,18 @@ type AccountReport struct {
 }
 
 // CheckAccounts looks through the mail of accounts, beside a running server too,
-// and tells of each that has mail; with repair it puts right what can be. It goes
-// on behind an account that cannot be looked at.
+// and tells of each that has mail; with repair it puts right what can be, after it
+// has put back what a crash left in the journal, where no server runs that has. It
+// goes on behind an account that cannot be looked at.
 func CheckAccounts(ctx context.Context, c *config.Config, all []accounts.Mailbox, repair bool, tell func(AccountReport)) (err error) {
 	name, err := hostname(c)
 	if err != nil {
 		return err
+	}
+	if repair {
+		if err := replayLeft(c); err != nil {
+			return err
+		}
 	}
 	m, err := openMail(ctx, c, name, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -53,6 +62,32 @@ func CheckAccounts(ctx context.Context, c *config.Config, all []accounts.Mailbox
 		tell(r)
 	}
 	return nil
+}
+
+// replayLeft replays the journal of a server that ended without a word. It has the
+// mail root for a moment, in which no server starts.
+func replayLeft(c *config.Config) (err error) {
+	root, _, err := openRoot(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	if _, err := root.Stat(journalDir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	hold, err := cluster.Take(holdConfig(c, root))
+	if errors.Is(err, cluster.ErrHeld) {
+		return nil // it replayed when it started
+	}
+	if err != nil {
+		return rootFault(c, err)
+	}
+	fenced := durable.Fenced(root, hold.Fence)
+	err = journal.Recover(journal.Config{FS: fenced, Dir: journalDir, Size: int64(c.Storage.Journal), Fence: hold.Fence})
+	if err != nil {
+		err = journalFault(c, err)
+	}
+	return errors.Join(err, hold.Release())
 }
 
 // hasMail reports whether an account has a directory: opening it would make one.

@@ -40,6 +40,8 @@ type mailStore struct {
 // ownDir is where gomaild keeps what is its own, below the mail root.
 const ownDir = ".gomaild"
 
+const journalDir = ownDir + "/journal"
+
 // KeysDir is where the keys lie that sign mail, below the mail root.
 const KeysDir = ownDir + "/dkim"
 
@@ -59,16 +61,20 @@ func openMail(ctx context.Context, c *config.Config, hostname string, log *slog.
 type owner func(*mailStore, *config.Config, *slog.Logger) error
 
 func (m *mailStore) openJournal(c *config.Config, log *slog.Logger) (err error) {
-	jc := journal.Config{FS: m.fs, Dir: ownDir + "/journal", Size: int64(c.Storage.Journal), Fence: m.hold.Fence, Logger: log}
+	jc := journal.Config{FS: m.fs, Dir: journalDir, Size: int64(c.Storage.Journal), Fence: m.hold.Fence, Logger: log}
 	if c.Storage.Journal == 0 {
 		err = journal.Recover(jc)
 	} else {
 		m.journal, err = journal.Open(jc)
 	}
 	if err != nil {
-		return c.At("storage.root", err, "look after the disk: the journal could not be replayed, and acknowledged mail may be in it")
+		return journalFault(c, err)
 	}
 	return nil
+}
+
+func journalFault(c *config.Config, err error) error {
+	return c.At("storage.root", err, "look after the disk: the journal could not be replayed, and acknowledged mail may be in it")
 }
 
 func openMailWith(ctx context.Context, c *config.Config, hostname string, log *slog.Logger, own owner) (*mailStore, error) {

@@ -36,7 +36,7 @@ func (a *app) repairMailCommand(f *accountFlags) *cobra.Command {
 		Long: `repair mends the mail of accounts: lists and indexes are written anew, messages
 keep their UIDs where that is honest. A message whose name told a wrong size gets
 a new UID, so that clients fetch it once more. No message is removed. It may run
-beside the server.
+beside the server. Where none runs, what a crash left in the journal is put back first.
 
 It exits with 1 when something is left that check finds.`,
 		Args: cobra.MinimumNArgs(1),

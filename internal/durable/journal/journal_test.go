@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"path"
 	"strings"
 	"sync"
 	"syscall"
@@ -308,4 +310,73 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("close: %v", err)
 		}
 	})
+}
+
+// TestForeignFile: what another program has put under the name of a message whose
+// record lives is not touched by a replay; the message is put back beside it, once,
+// however often the replay is begun.
+func TestForeignFile(t *testing.T) {
+	t.Parallel()
+	const text = "Subject: ours\n\nwhat we acknowledged\n"
+	for _, tt := range []struct {
+		rule  string
+		files map[string]string // by name below m/
+		want  map[string]string
+	}{
+		{"of the same size", map[string]string{"new/1": strings.Repeat("x", len(text))}, map[string]string{"new/1": strings.Repeat("x", len(text)), "new/1.replayed": text}},
+		{"shorter", map[string]string{"cur/1:2,S": "Subject: yours\n"}, map[string]string{"cur/1:2,S": "Subject: yours\n", "new/1.replayed": text}},
+		{"longer, beginning as ours", map[string]string{"new/1": text + "-- \nchecked\n"}, map[string]string{"new/1": text + "-- \nchecked\n", "new/1.replayed": text}},
+		{"beside ours", map[string]string{"new/1": text, "cur/1:2,S": "another"}, map[string]string{"new/1": text, "cur/1:2,S": "another"}},
+		{"beside a torn one", map[string]string{"new/1": "", "cur/1:2,S": "another"}, map[string]string{"new/1": text, "cur/1:2,S": "another"}},
+		{"torn: cut off", map[string]string{"new/1": text[:9]}, map[string]string{"new/1": text}},
+		{"torn: zeros", map[string]string{"new/1": text[:9] + strings.Repeat("\x00", len(text)-9)}, map[string]string{"new/1": text}},
+		{"torn: a hole", map[string]string{"cur/1:2,S": strings.Repeat("\x00", 9) + text[9:]}, map[string]string{"cur/1:2,S": text}},
+		{"two torn ones", map[string]string{"new/1": "", "cur/1:2,S": text[:3]}, map[string]string{"cur/1:2,S": text}},
+	} {
+		w := newWorld(t)
+		entry := journal.Entry{Dir: "m", Name: "1", ModTime: time.Unix(1e9, 0), UID: -1, GID: -1, Content: []byte(text)}
+		if err := w.journal.Deliver(entry, func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range tt.files {
+			if err := durable.WriteFile(w.disk, "m/"+name, []byte(data), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for cut, whole := int64(0), false; !whole && !t.Failed(); cut++ {
+			disk := w.disk.Crash(crashfs.Everything)
+			disk.CutAfter(cut)
+			_, err := journal.Open(config(disk))
+			disk.CutAfter(-1)
+			if whole = err == nil; !whole {
+				disk = disk.Crash(crashfs.Everything)
+				if _, err := journal.Open(config(disk)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := contents(t, disk, "m/new", "m/cur"); !maps.Equal(got, tt.want) {
+				t.Errorf("%s, cut after %d: %q, want %q", tt.rule, cut, got, tt.want)
+			}
+		}
+	}
+}
+
+// contents are those of all files in directories, by their names below m/.
+func contents(t *testing.T, disk *crashfs.FS, dirs ...string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, dir := range dirs {
+		names, err := disk.ReadDirNames(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			data, err := durable.ReadFile(disk, path.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[strings.TrimPrefix(path.Join(dir, name), "m/")] = string(data)
+		}
+	}
+	return all
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"gomaild/internal/durable"
@@ -120,7 +121,7 @@ func (j *Journal) find(dir string, wanted map[string]bool) (map[string][]string,
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			if base := baseOf(name); wanted[base] {
+			if base := strings.TrimSuffix(baseOf(name), replayed); wanted[base] {
 				found[base] = append(found[base], path.Join(dir, sub, name))
 			}
 		}
@@ -128,28 +129,40 @@ func (j *Journal) find(dir string, wanted map[string]bool) (map[string][]string,
 	return found, nil
 }
 
+// replayed is the end of the name of a message that was put back beside a foreign
+// file with its name.
+const replayed = ".replayed"
+
 // restore makes sure that a message is there, whole, under one of the names
-// that it has, or in new/. Of one that was forgotten half-written files go.
+// that it has, or in new/. Of one that was forgotten half-written files go. A file
+// that is not what a power cut leaves of it is somebody's, and stays.
 func (j *Journal) restore(l *living, names []string) (wrote bool, err error) {
 	content := make([]byte, l.size)
 	if err := (&scanner{file: l.file}).readAt(content, l.content); err != nil {
 		return false, err
 	}
 	var torn []string
-	whole := l.forgotten
+	whole, taken := l.forgotten, false
 	for _, name := range names {
-		same, err := j.holds(name, content)
+		state, err := j.look(name, content)
 		if err != nil {
 			return false, err
 		}
-		if same {
+		switch state {
+		case sound:
 			whole = true
-		} else {
+		case half:
 			torn = append(torn, name)
+		case foreign:
+			taken = true
+			j.log.Warn("a foreign file has the name of a message", "file", name)
 		}
 	}
 	if !whole {
 		name := path.Join(l.entry.Dir, "new", l.entry.Name)
+		if taken {
+			name = path.Join(l.entry.Dir, "new", baseOf(l.entry.Name)+replayed)
+		}
 		if len(torn) > 0 {
 			name, torn = torn[0], torn[1:]
 		}
@@ -165,15 +178,49 @@ func (j *Journal) restore(l *living, names []string) (wrote bool, err error) {
 	return !whole, nil
 }
 
-// holds reports whether a file has this very content: after a power cut a right
-// size says nothing.
-func (j *Journal) holds(name string, content []byte) (bool, error) {
+// state is what a file is to a message.
+type state int
+
+const (
+	sound   state = iota // the message
+	half                 // what a power cut can have left of it
+	foreign              // something else
+)
+
+// look compares a file with the content of a message: after a power cut a right size
+// says nothing.
+func (j *Journal) look(name string, content []byte) (state, error) {
 	info, err := j.fs.Lstat(name)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(content)) {
-		return false, err
+	if err != nil {
+		return foreign, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > int64(len(content)) {
+		return foreign, nil
 	}
 	data, err := durable.ReadFile(j.fs, name)
-	return bytes.Equal(data, content), err
+	switch {
+	case err != nil:
+		return foreign, err
+	case bytes.Equal(data, content):
+		return sound, nil
+	case isHalf(data, content):
+		return half, nil
+	}
+	return foreign, nil
+}
+
+// isHalf reports whether each octet is that of content, or zero where nothing was
+// written.
+func isHalf(data, content []byte) bool {
+	if len(data) > len(content) {
+		return false
+	}
+	for i, b := range data {
+		if b != 0 && b != content[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // writeAgain puts a message under name, through tmp/ as a delivery does; the
