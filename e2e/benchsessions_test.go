@@ -56,6 +56,10 @@ func (p *pair) rates(b *testing.B, n int, job func(s *benchServer, worker, run i
 	b.ReportMetric(rate[1]/rate[0], "times")
 	b.ReportMetric(float64(cpu[1].Microseconds())/float64(turns*n), "our-cpu-µs")
 	b.ReportMetric(float64(cpu[0].Microseconds())/float64(turns*n), "their-cpu-µs")
+	p.profile(b, func(int) error {
+		spread(b, sessionWorkers, n, func(worker, run int) error { return job(p.ours, worker, run) })
+		return nil
+	})
 }
 
 // webmail is a page of webmail: login, select, 50 envelopes, one body, store,

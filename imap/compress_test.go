@@ -2,6 +2,7 @@ package imap
 
 import (
 	"bufio"
+	"bytes"
 	"compress/flate"
 	"io"
 	"net"
@@ -12,25 +13,33 @@ import (
 // deflate makes the client speak DEFLATE from now on.
 func (c *client) deflate() {
 	c.t.Helper()
-	w, err := flate.NewWriter(c.conn, flate.BestSpeed)
+	var out bytes.Buffer
+	w, err := flate.NewWriter(&out, flate.BestSpeed)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.r = bufio.NewReader(flate.NewReader(c.r))
-	c.conn = flushing{c.conn, w}
+	c.conn = flushing{c.conn, w, &out}
 }
 
-// flushing compresses what is written.
+// flushing compresses what is written, and sends it in one piece: the server may
+// act on a part of it and be gone.
 type flushing struct {
 	net.Conn
-	w *flate.Writer
+	w   *flate.Writer
+	out *bytes.Buffer
 }
 
 func (f flushing) Write(p []byte) (int, error) {
 	if n, err := f.w.Write(p); err != nil {
 		return n, err
 	}
-	return len(p), f.w.Flush()
+	if err := f.w.Flush(); err != nil {
+		return 0, err
+	}
+	_, err := f.Conn.Write(f.out.Bytes())
+	f.out.Reset()
+	return len(p), err
 }
 
 // TestCompress holds that everything works as before through DEFLATE: small

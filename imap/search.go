@@ -120,7 +120,7 @@ func (r *search) matches(ctx context.Context, s *session, c *candidate, i int) (
 	if i%64 == 0 && ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	c.index, c.msg, c.read = i, s.box.known.Messages[i], false
+	c.index, c.msg, c.read, c.whole = i, s.box.known.Messages[i], false, nil
 	ok, err := r.key.match(ctx, c)
 	if c.opened != nil {
 		s.warn("close message", c.opened.Close())

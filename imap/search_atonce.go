@@ -2,39 +2,18 @@ package imap
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"strings"
-	"unicode/utf8"
 
 	"gomaild/message"
-	"gomaild/storage"
 )
 
 // Most messages are small, and most of their text is ASCII. Such are read with
-// one call and searched in buffers that serve for all messages; whatever else
-// comes along is left to the readers of search_text.go, which know everything.
+// one call and searched where they stand, in a buffer that serves for all
+// messages; whatever else comes along is left to the readers of search_text.go,
+// which know everything.
 
 // searchAtOnce is the longest message that is read at once, in stored octets.
 const searchAtOnce = 256 << 10
-
-// open takes a message.
-func (t *textSearch) open(content storage.Content) error {
-	t.content, t.whole = content, t.whole[:0]
-	size := content.Size()
-	if !t.atOnce || size > searchAtOnce {
-		t.whole = nil
-		return nil
-	}
-	if int64(cap(t.whole)) < size {
-		t.whole = make([]byte, max(size, 16<<10))
-	}
-	n, err := content.ReadAt(t.whole[:size], 0)
-	if t.whole = t.whole[:n]; errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return err
-}
 
 // octets are those of a span, nil if they are not there.
 func (t *textSearch) octets(s message.Span) []byte {
@@ -44,40 +23,39 @@ func (t *textSearch) octets(s message.Span) []byte {
 	return t.whole[s.Off : s.Off+s.Len]
 }
 
-// inBody searches the body of a part; known is false if it cannot tell.
-func (t *textSearch) inBody(p *message.Part) (found, known bool) {
+// inBodyAtOnce searches the body of a part; known is false if it cannot tell.
+func (t *textSearch) inBodyAtOnce(p *message.Part) (found, known bool) {
 	body := t.octets(p.Body)
 	if body == nil {
 		return false, false
 	}
-	t.decoded, known = message.AppendDecodedBody(t.decoded[:0], body, p.Encoding)
+	text, known := t.decode(body, p.Encoding)
 	if !known {
 		return false, false
 	}
-	ascii := false
-	if t.folded, ascii = appendFoldedASCII(t.folded[:0], t.decoded); !ascii {
-		if !isUTF8Charset(charsetOf(p)) {
-			return false, false
-		}
-		t.folded, _ = appendFolded(t.folded[:0], t.decoded, true)
-	} else if !hasASCII(charsetOf(p)) {
+	charset := charsetOf(p)
+	switch {
+	case isUTF8Charset(charset):
+		return t.find.in(text), true
+	case !hasASCII(charset):
 		return false, false
+	case t.find.inASCII(text):
+		return true, true
 	}
-	return bytes.Contains(t.folded, t.bytes), true
+	return false, others(text) < 0
 }
 
-// appendFoldedASCII folds text that is ASCII; false if it is not.
-func appendFoldedASCII(dst, text []byte) ([]byte, bool) {
-	at := len(dst)
-	dst = append(dst, text...)
-	var all byte
-	for i, c := range dst[at:] {
-		all |= c
-		if c-'a' <= 'z'-'a' {
-			dst[at+i] = c - ('a' - 'A')
-		}
+// decode undoes an encoding; false for one that is left to message.DecodeBody.
+func (t *textSearch) decode(body []byte, encoding string) ([]byte, bool) {
+	if message.IsIdentity(encoding) {
+		return body, true
 	}
-	return dst, all < utf8.RuneSelf
+	if strings.EqualFold(encoding, "quoted-printable") && bytes.IndexByte(body, '=') < 0 && !strings.HasSuffix(t.needle, " ") && !strings.HasSuffix(t.needle, "\t") {
+		return body, true // but for blanks before line ends, which the needle cannot reach
+	}
+	var known bool
+	t.decoded, known = message.AppendDecodedBody(t.decoded[:0], body, encoding)
+	return t.decoded, known
 }
 
 func isUTF8Charset(charset string) bool {
@@ -94,29 +72,44 @@ func hasASCII(charset string) bool {
 	return isUTF8Charset(charset)
 }
 
-// inHeader searches a header, field by field as "Name: value" on one line; known
-// is false if it cannot tell.
-func (t *textSearch) inHeader(p *message.Part) (found, known bool) {
+// inHeaderAtOnce searches a header, each field as "Name: value" on one line;
+// known is false if it cannot tell.
+func (t *textSearch) inHeaderAtOnce(p *message.Part) (found, known bool) {
 	header := t.octets(p.Header)
-	if header == nil || bytes.Contains(header, []byte("=?")) {
+	if header == nil {
 		return false, false
 	}
-	folded, ascii := appendFoldedASCII(t.folded[:0], header)
-	if t.folded = folded; !ascii {
-		return false, false
-	}
-	for len(folded) > 0 {
-		end := fieldEnd(folded)
-		field := folded[:end]
-		folded = folded[end:]
-		switch {
-		case len(bytes.TrimLeft(field, "\r")) == 1 && len(field) <= 2 && field[len(field)-1] == '\n':
-			return false, true // the empty line
-		case t.inField(field):
-			return true, true
+	special := needsDecoding(header)
+	lines := t.decoded[:0]
+	for len(header) > 0 {
+		field := header[:fieldEnd(header)]
+		header = header[len(field):]
+		if len(bytes.TrimLeft(field, "\r")) == 1 && len(field) <= 2 && field[len(field)-1] == '\n' {
+			break // the empty line
 		}
+		from := len(lines)
+		lines = appendFieldName(lines, field)
+		if special && len(lines)-from > maxNameAtOnce {
+			return false, false
+		}
+		from = len(lines)
+		lines = appendFieldValue(lines, field)
+		if special && needsDecoding(lines[from:]) {
+			lines = append(lines[:from], message.DecodeHeader(string(lines[from:]))...)
+		}
+		lines = append(lines, '\n') // which is not in the needle
 	}
-	return false, true
+	t.decoded = lines
+	return t.find.in(lines), true
+}
+
+// maxNameAtOnce is below the length to which message.Fields keeps a name.
+const maxNameAtOnce = 900
+
+// needsDecoding reports whether message.DecodeHeader could make something else of
+// it.
+func needsDecoding(header []byte) bool {
+	return bytes.Contains(header, []byte("=?")) || others(header) >= 0
 }
 
 // fieldEnd is where the first field of a header ends.
@@ -132,26 +125,34 @@ func fieldEnd(header []byte) int {
 	}
 }
 
-// inField searches a field, unfolded.
-func (t *textSearch) inField(field []byte) bool {
+// cutField takes a field apart; without a colon on its first line that is the
+// name.
+func cutField(field []byte) (name, value []byte) {
 	first := bytes.IndexByte(field, '\n') + 1
 	if first == 0 {
 		first = len(field)
 	}
-	name, value := field[:first], field[first:]
-	if colon := bytes.IndexByte(name, ':'); colon >= 0 {
-		name, value = field[:colon], field[colon+1:]
+	if colon := bytes.IndexByte(field[:first], ':'); colon >= 0 {
+		return field[:colon], field[colon+1:]
 	}
-	line := append(t.decoded[:0], bytes.TrimRight(name, " \t\r\n")...)
-	line = append(line, ": "...)
+	return field[:first], field[first:]
+}
+
+func appendFieldName(dst, field []byte) []byte {
+	name, _ := cutField(field)
+	return append(append(dst, bytes.TrimRight(name, " \t\r\n")...), ": "...)
+}
+
+// appendFieldValue adds the value on one line.
+func appendFieldValue(dst, field []byte) []byte {
+	_, value := cutField(field)
 	value = bytes.Trim(value, " \t\r\n")
 	for len(value) > 0 {
-		part, rest, more := bytes.Cut(value, []byte("\n"))
+		part, rest, more := bytes.Cut(value, []byte{'\n'})
 		if more {
-			part = bytes.TrimSuffix(part, []byte("\r"))
+			part = bytes.TrimSuffix(part, []byte{'\r'})
 		}
-		line, value = append(line, part...), rest
+		dst, value = append(dst, part...), rest
 	}
-	t.decoded = line
-	return bytes.Contains(line, t.bytes)
+	return dst
 }

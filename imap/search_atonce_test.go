@@ -2,7 +2,6 @@ package imap
 
 import (
 	"bytes"
-	"strings"
 	"testing"
 
 	"gomaild/message"
@@ -42,11 +41,12 @@ func FuzzSearchAtOnce(f *testing.F) {
 		for _, header := range []bool{false, true} {
 			var found [2]bool
 			for i := range found {
-				search := &textSearch{needle: needle, bytes: []byte(needle), atOnce: i == 1 && !strings.ContainsAny(needle, "\r\n")}
-				if err := search.open(content); err != nil {
-					t.Fatal(err)
+				search := newTextSearch(needle, header)
+				search.content = content
+				if i == 1 && search.atOnce {
+					search.whole = []byte(stored)
 				}
-				if found[i], err = search.part(&s.Root, header); err != nil {
+				if found[i], err = search.parts(&s.Root, 0); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -41,6 +41,8 @@ type candidate struct {
 	facts  storage.Facts
 	read   bool // digest and facts are the message's
 	opened storage.Content
+	whole  []byte // the message, if it was read at once
+	room   []byte // for it
 }
 
 // kept is the digest.
@@ -68,6 +70,24 @@ func (c *candidate) content(ctx context.Context) (storage.Content, error) {
 	}
 	c.opened = content
 	return content, nil
+}
+
+// text is the message as it is stored, nil if it is not small or not what the
+// digest is of.
+func (c *candidate) text(ctx context.Context) ([]byte, error) {
+	size := c.facts.StoredSize
+	if c.whole != nil || !c.read || size > searchAtOnce {
+		return c.whole, nil
+	}
+	if int64(len(c.room)) <= size {
+		c.room = make([]byte, max(size+1, 16<<10))
+	}
+	n, err := c.known.Whole(ctx, c.msg.UID, c.room[:size+1])
+	if err != nil || int64(n) != size {
+		return nil, err
+	}
+	c.whole = c.room[:n]
+	return c.whole, nil
 }
 
 // structure is the MIME tree, of the file as it is now.

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"gomaild/message"
-	"gomaild/storage"
 )
 
 // textBuffer is what is read of a body at a time while it is searched.
@@ -143,47 +142,91 @@ func (c *candidate) sentDate(ctx context.Context) (time.Time, error) {
 // textKey is BODY, and with header TEXT: decoded text of the message contains
 // text. Attachments that are no text are not searched.
 func textKey(text string, header bool) searchKey {
-	t := &textSearch{needle: text, bytes: []byte(text)}
-	t.atOnce = !strings.ContainsAny(text, "\r\n") // which text that is read as it is stored has otherwise
-	return searchKey{costBody, func(ctx context.Context, c *candidate) (bool, error) {
-		root, err := c.structure(ctx)
-		if err != nil {
-			return false, err
-		}
-		if err := t.open(c.opened); err != nil {
-			return false, err
-		}
-		return t.part(root, header)
-	}}
+	t := newTextSearch(text, header)
+	return searchKey{costBody, t.match}
 }
 
 // textSearch looks for text in one message after the other.
 type textSearch struct {
 	needle  string
-	bytes   []byte // of needle
+	find    *finder
+	header  bool // in that of the message, too
 	atOnce  bool
-	content storage.Content
-	whole   []byte // the message, if it is small; else nil
-	decoded []byte // buffers
-	folded  []byte
+	content message.Content
+	whole   []byte       // the message, if it is small; else nil
+	reader  bytes.Reader // of whole
+	decoded []byte       // a buffer
+	found   bool
+	err     error
 }
 
-// part searches a part and those in it. The depth is limited by the parser.
-func (t *textSearch) part(p *message.Part, header bool) (bool, error) {
-	if header {
-		if ok, err := t.header(p); ok || err != nil {
+func newTextSearch(needle string, header bool) *textSearch {
+	return &textSearch{
+		needle: needle,
+		find:   newFinder(needle),
+		header: header,
+		atOnce: !strings.ContainsAny(needle, "\r\n"), // which text that is read as it is stored has otherwise
+	}
+}
+
+func (t *textSearch) match(ctx context.Context, c *candidate) (bool, error) {
+	digest, err := c.kept(ctx)
+	if err != nil {
+		return false, err
+	}
+	if t.atOnce {
+		whole, err := c.text(ctx)
+		if err != nil {
+			return false, err
+		}
+		if whole != nil {
+			return t.inWhole(whole, digest)
+		}
+	}
+	root, err := c.structure(ctx)
+	if err != nil {
+		return false, err
+	}
+	t.content, t.whole = c.opened, nil
+	return t.parts(root, 0)
+}
+
+// inWhole searches a message of which all octets are there.
+func (t *textSearch) inWhole(whole []byte, digest *message.Digest) (bool, error) {
+	t.reader.Reset(whole)
+	t.content, t.whole = &t.reader, whole
+	t.found, t.err = false, nil
+	if err := digest.EachPart(t.visit); err != nil {
+		return false, err
+	}
+	return t.found, t.err
+}
+
+func (t *textSearch) visit(p *message.Part, depth, inner int) bool {
+	t.found, t.err = t.part(p, depth, inner)
+	return !t.found && t.err == nil
+}
+
+// parts searches a part and those in it. The depth is limited by the parser.
+func (t *textSearch) parts(p *message.Part, depth int) (bool, error) {
+	ok, err := t.part(p, depth, len(p.Parts))
+	for i := 0; i < len(p.Parts) && !ok && err == nil; i++ {
+		ok, err = t.parts(&p.Parts[i], depth+1)
+	}
+	return ok, err
+}
+
+// part searches a part that has so many inner ones without them.
+func (t *textSearch) part(p *message.Part, depth, inner int) (bool, error) {
+	if t.header || depth > 0 {
+		if ok, err := t.inHeader(p); ok || err != nil {
 			return ok, err
 		}
 	}
-	for i := range p.Parts {
-		if ok, err := t.part(&p.Parts[i], true); ok || err != nil {
-			return ok, err
-		}
-	}
-	if len(p.Parts) > 0 || !strings.EqualFold(p.Type, "text") && !p.IsMessage() {
+	if inner > 0 || !strings.EqualFold(p.Type, "text") && !p.IsMessage() {
 		return false, nil
 	}
-	if found, known := t.inBody(p); known {
+	if found, known := t.inBodyAtOnce(p); known {
 		return found, nil
 	}
 	body := message.DecodeBody(message.NewWireReader(t.content, p.Body), p.Encoding)
@@ -191,8 +234,8 @@ func (t *textSearch) part(p *message.Part, header bool) (bool, error) {
 	return contains(body, t.needle)
 }
 
-func (t *textSearch) header(p *message.Part) (bool, error) {
-	if found, known := t.inHeader(p); known {
+func (t *textSearch) inHeader(p *message.Part) (bool, error) {
+	if found, known := t.inHeaderAtOnce(p); known {
 		return found, nil
 	}
 	for f, err := range message.Fields(t.content, p.Header) {

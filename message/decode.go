@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
@@ -84,8 +85,10 @@ func cutEncodedWord(s string) (w encodedWord, rest string, ok bool) {
 	if !ok || strings.Contains(text, "=?") {
 		return w, "", false
 	}
-	if _, known := decoder(charset); !known {
-		return w, "", false
+	if !isUTF8(charset) {
+		if _, known := decoder(charset); !known {
+			return w, "", false
+		}
 	}
 	w.charset = strings.ToLower(charset)
 	switch after[0] {
@@ -132,15 +135,23 @@ func (d *headerDecoder) word(w encodedWord) {
 }
 
 func (d *headerDecoder) flush() {
-	if d.pending.Len() > 0 {
+	if text := d.pending.String(); isUTF8(d.charset) && utf8.ValidString(text) {
+		d.out.WriteString(text)
+		d.pending.Reset()
+	} else if text != "" {
 		if dec, ok := decoder(d.charset); ok {
-			s, _ := dec.String(d.pending.String())
+			s, _ := dec.String(text)
 			d.out.WriteString(s)
 		}
 		d.pending.Reset()
 	}
 	d.out.WriteString(d.blanks)
 	d.blanks = ""
+}
+
+// isUTF8 reports the names of UTF-8 that need no decoder, and of US-ASCII.
+func isUTF8(charset string) bool {
+	return strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "us-ascii")
 }
 
 func decodeB(text string) (string, bool) {

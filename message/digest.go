@@ -177,6 +177,19 @@ func (d *Digest) AppendBody(dst []byte) []byte {
 	return append(dst, rest...)
 }
 
+// EachPart calls visit for the parts of the MIME tree, each before those in it,
+// until it returns false: a part as in Structure, but without Parts and valid
+// only for the call, at which depth it is (0 is the message), and how many parts
+// it has. ErrDigest.
+func (d *Digest) EachPart(visit func(p *Part, depth, inner int) bool) error {
+	r := digestReader{rest: d.tree}
+	more := r.eachPart(visit, new(Part), 0, 0)
+	if r.bad || more && len(r.rest) > 0 {
+		return fmt.Errorf("MIME tree: %w", ErrDigest)
+	}
+	return nil
+}
+
 // Structure is the MIME tree. Of what a Part has it knows the spans and sizes,
 // the types, the charset parameter, the encoding and the disposition. ErrDigest.
 func (d *Digest) Structure() (*Part, error) {

@@ -73,9 +73,36 @@ func appendPart(dst []byte, p *Part, base int64) []byte {
 const minPart = 13
 
 func (r *digestReader) part(p *Part, base int64, depth int) {
+	n := r.onePart(p, base, depth)
+	if n == 0 {
+		return
+	}
+	p.Parts = make([]Part, n)
+	for i := range p.Parts {
+		r.part(&p.Parts[i], p.Header.Off, depth+1)
+	}
+}
+
+// eachPart is false when visit wants no more. All parts come in p.
+func (r *digestReader) eachPart(visit func(*Part, int, int) bool, p *Part, base int64, depth int) bool {
+	*p = Part{Params: p.Params[:0]}
+	n := r.onePart(p, base, depth)
+	if base = p.Header.Off; r.bad || !visit(p, depth, int(n)) { //nolint:gosec // it is below the length of the digest
+		return false
+	}
+	for range n {
+		if !r.eachPart(visit, p, base, depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+// onePart reads a part and returns how many parts it has.
+func (r *digestReader) onePart(p *Part, base int64, depth int) uint64 {
 	if depth > maxDepth {
 		r.fail()
-		return
+		return 0
 	}
 	const limit = 1 << 50 // sums stay far from overflowing
 	number := func() int64 { return int64(r.number(limit)) }
@@ -88,15 +115,8 @@ func (r *digestReader) part(p *Part, base int64, depth int) {
 	p.BodyLines = number()
 	p.Type, p.Subtype = r.word(), r.word()
 	if charset := r.word(); charset != "" {
-		p.Params = []Param{{"charset", charset}}
+		p.Params = append(p.Params, Param{"charset", charset})
 	}
 	p.Encoding, p.Disposition = r.word(), r.word()
-	n := r.number(uint64(len(r.rest) / minPart))
-	if n == 0 {
-		return
-	}
-	p.Parts = make([]Part, n)
-	for i := range p.Parts {
-		r.part(&p.Parts[i], p.Header.Off, depth+1)
-	}
+	return r.number(uint64(len(r.rest) / minPart))
 }

@@ -23,17 +23,32 @@ func DecodeBody(r io.Reader, encoding string) io.Reader {
 	return r
 }
 
+// IsIdentity reports an encoding that leaves a body as it is and that people use.
+func IsIdentity(encoding string) bool {
+	switch strings.ToLower(encoding) {
+	case "", "7bit", "8bit", "binary":
+		return true
+	}
+	return false
+}
+
 // AppendDecodedBody adds to dst what DecodeBody gives of body, all at once. Lines
 // may be longer than DecodeBody's. The second result is false for an encoding
 // that it leaves to DecodeBody.
 func AppendDecodedBody(dst, body []byte, encoding string) ([]byte, bool) {
-	switch strings.ToLower(encoding) {
-	case "", "7bit", "8bit", "binary":
+	switch {
+	case IsIdentity(encoding):
 		return append(dst, body...), true
-	case "quoted-printable":
-	default:
-		return dst, false
+	case strings.EqualFold(encoding, "quoted-printable"):
+		return appendQPLines(dst, body), true
+	case strings.EqualFold(encoding, "base64"):
+		decoded, err := base64.StdEncoding.AppendDecode(dst, body) // passes over line ends, and over nothing else
+		return decoded, err == nil
 	}
+	return dst, false
+}
+
+func appendQPLines(dst, body []byte) []byte {
 	for len(body) > 0 {
 		end := bytes.IndexByte(body, '\n') + 1
 		if end == 0 {
@@ -49,7 +64,7 @@ func AppendDecodedBody(dst, body []byte, encoding string) ([]byte, bool) {
 		}
 		dst = append(appendQP(dst, text), eol...)
 	}
-	return dst, true
+	return dst
 }
 
 // appendQP adds b with its escapes decoded.

@@ -180,6 +180,10 @@ type Reader interface {
 	// Sent is the Date field of a message, zero if it has none, and its facts.
 	// ErrExpunged.
 	Sent(ctx context.Context, uid UID) (time.Time, Facts, error)
+	// Whole reads a message as it is stored into buf, as much as there is room
+	// for: less than len(buf) is all of it. It is for many small messages one after
+	// the other; others have Content. ErrExpunged.
+	Whole(ctx context.Context, uid UID, buf []byte) (n int, err error)
 	Close() error
 }
 

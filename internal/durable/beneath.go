@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,6 +82,100 @@ func (b *beneath) stat(name string, flag int) (fs.FileInfo, error) {
 	}
 	info, err := f.Stat()
 	return info, errors.Join(err, f.Close())
+}
+
+// statIn is stat of names in a directory, nil for one that is not there.
+func (b *beneath) statIn(dir string, names []string) ([]fs.FileInfo, error) {
+	at, err := b.open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	switch {
+	case err == errBeneath:
+		return nil, err
+	case err != nil:
+		return nil, &fs.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	defer unix.Close(at)
+	infos := make([]fs.FileInfo, len(names))
+	found := make([]info, len(names))
+	for i, name := range names {
+		if !isPlain(name) || path.Base(name) != name {
+			return nil, errBeneath
+		}
+		var st unix.Stat_t
+		switch err := unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW); {
+		case err == unix.ENOENT:
+			continue
+		case err != nil:
+			return nil, &fs.PathError{Op: "stat", Path: path.Join(dir, name), Err: err}
+		case st.Mode&unix.S_IFMT != unix.S_IFDIR && st.Mode&unix.S_IFMT != unix.S_IFREG:
+			return nil, errBeneath // a link may lead anywhere
+		}
+		found[i] = newInfo(name, &st)
+		infos[i] = &found[i]
+	}
+	return infos, nil
+}
+
+// info is what is known of a file or directory.
+type info struct {
+	name string
+	sys  syscall.Stat_t
+}
+
+func newInfo(name string, st *unix.Stat_t) info {
+	i := info{name: name}
+	i.sys.Dev, i.sys.Ino, i.sys.Nlink, i.sys.Mode = st.Dev, st.Ino, st.Nlink, st.Mode
+	i.sys.Uid, i.sys.Gid, i.sys.Size = st.Uid, st.Gid, st.Size
+	i.sys.Mtim, i.sys.Ctim = syscall.Timespec(st.Mtim), syscall.Timespec(st.Ctim)
+	return i
+}
+
+func (i *info) Name() string       { return i.name }
+func (i *info) Size() int64        { return i.sys.Size }
+func (i *info) ModTime() time.Time { return time.Unix(i.sys.Mtim.Unix()) }
+func (i *info) IsDir() bool        { return i.sys.Mode&syscall.S_IFMT == syscall.S_IFDIR }
+func (i *info) Sys() any           { return &i.sys }
+
+// Mode knows files and directories.
+func (i *info) Mode() fs.FileMode {
+	mode := fs.FileMode(i.sys.Mode) & fs.ModePerm
+	if i.IsDir() {
+		mode |= fs.ModeDir
+	}
+	return mode
+}
+
+// readInto reads the beginning of a file.
+func (b *beneath) readInto(name string, buf []byte) (n int, err error) {
+	fd, err := b.open(name, unix.O_RDONLY, 0)
+	if err == nil {
+		n, err = readFull(fd, buf)
+		unix.Close(fd)
+	}
+	if err != nil && err != errBeneath {
+		err = &fs.PathError{Op: "read", Path: name, Err: err}
+	}
+	return n, err
+}
+
+// maxRead is read with one call; the kernel's own limit is above it.
+const maxRead = 1 << 30
+
+// readFull fills buf as far as the file goes.
+func readFull(fd int, buf []byte) (n int, err error) {
+	for n < len(buf) {
+		want := min(len(buf)-n, maxRead)
+		m, err := unix.Read(fd, buf[n:n+want])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return n, err
+		}
+		if n += m; m < want {
+			break // of a file only the end is short
+		}
+	}
+	return n, nil
 }
 
 // ownFiles is where a process finds what it has open.

@@ -41,6 +41,13 @@ type FS interface {
 	ReadDirNames(name string) ([]string, error) // unsorted, complete
 	Stat(name string) (fs.FileInfo, error)
 	Lstat(name string) (fs.FileInfo, error)
+	// StatIn is Stat of names in one directory, for less than each by itself
+	// costs. What is not there is nil; fs.ErrNotExist if the directory is missing.
+	StatIn(dir string, names ...string) ([]fs.FileInfo, error)
+	// ReadInto reads the beginning of a file into buf and returns how much it
+	// was: less than len(buf) is all of the file. It is for small files of which
+	// many are read, and costs less than OpenFile, ReadAt and Close.
+	ReadInto(name string, buf []byte) (n int, err error)
 	Chtimes(name string, atime, mtime time.Time) error
 	Chown(name string, uid, gid int) error
 

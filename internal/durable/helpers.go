@@ -53,6 +53,27 @@ func ReadFile(fsys FS, name string) ([]byte, error) {
 	return data, errors.Join(err, f.Close())
 }
 
+// StatEach is FS.StatIn by FS.Stat.
+func StatEach(fsys FS, dir string, names []string) ([]fs.FileInfo, error) {
+	infos := make([]fs.FileInfo, len(names))
+	found := false
+	for i, name := range names {
+		info, err := fsys.Stat(path.Join(dir, name))
+		switch {
+		case err == nil:
+			infos[i], found = info, true
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	if !found {
+		if _, err := fsys.Stat(dir); err != nil {
+			return nil, err
+		}
+	}
+	return infos, nil
+}
+
 // MkdirAll makes a directory and its missing parents, durably. A directory
 // that exists may have been made a moment ago by somebody who has not synced
 // it yet, so the parents are synced in any case; ask Stat first where it is

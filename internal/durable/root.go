@@ -202,6 +202,32 @@ func (r *Root) Lstat(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
+// StatIn looks at several names in a directory.
+func (r *Root) StatIn(dir string, names ...string) ([]fs.FileInfo, error) {
+	infos, err := r.beneath.statIn(dir, names)
+	if err == errBeneath {
+		return StatEach(r, dir, names)
+	}
+	return infos, err
+}
+
+// ReadInto reads the beginning of a file.
+func (r *Root) ReadInto(name string, buf []byte) (int, error) {
+	n, err := r.beneath.readInto(name, buf)
+	if err != errBeneath {
+		return n, err
+	}
+	f, err := r.root.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.ReadFull(f, buf)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return n, errors.Join(err, f.Close())
+}
+
 // Chtimes sets the times of a file.
 func (r *Root) Chtimes(name string, atime, mtime time.Time) error {
 	return r.root.Chtimes(name, atime, mtime)

@@ -105,6 +105,16 @@ func (w *watched) Lstat(name string) (fs.FileInfo, error) {
 	return info, w.see(err)
 }
 
+func (w *watched) StatIn(dir string, names ...string) ([]fs.FileInfo, error) {
+	infos, err := w.fs.StatIn(dir, names...)
+	return infos, w.see(err)
+}
+
+func (w *watched) ReadInto(name string, buf []byte) (int, error) {
+	n, err := w.fs.ReadInto(name, buf)
+	return n, w.see(err)
+}
+
 // watchedFile is an open file of a watched tree.
 type watchedFile struct {
 	File

@@ -240,6 +240,14 @@ func (r reader) Sent(ctx context.Context, uid storage.UID) (time.Time, storage.F
 	return r.Reader.Sent(ctx, uid)
 }
 
+// Whole implements storage.Reader.
+func (r reader) Whole(ctx context.Context, uid storage.UID, buf []byte) (int, error) {
+	if err := r.mailbox.mayRead(ctx); err != nil {
+		return 0, err
+	}
+	return r.Reader.Whole(ctx, uid, buf)
+}
+
 // Digest implements storage.Reader.
 func (r reader) Digest(ctx context.Context, uid storage.UID) (message.Digest, storage.Facts, error) {
 	if err := r.mailbox.mayRead(ctx); err != nil {

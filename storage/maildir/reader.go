@@ -194,6 +194,15 @@ func (r *reader) Sent(ctx context.Context, uid storage.UID) (time.Time, storage.
 	return d.Sent(), facts, err
 }
 
+// Whole implements storage.Reader.
+func (r *reader) Whole(ctx context.Context, uid storage.UID, buf []byte) (n int, err error) {
+	err = r.h.withFile(ctx, uid, func(f file) (err error) {
+		n, err = r.h.store.fs.ReadInto(r.h.path(f.path()), buf)
+		return err
+	})
+	return n, r.h.wrap("read", err)
+}
+
 // zone is that of a number of minutes.
 func (r *reader) zone(minutes int16) *time.Location {
 	if minutes == 0 {

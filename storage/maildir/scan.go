@@ -41,33 +41,32 @@ func (s stamps) settledAt(looked time.Time) bool {
 // stamps looks at the disk. fs.ErrNotExist if cur/ or new/ is missing.
 func (m *mailbox) stamps() (stamps, error) {
 	var s stamps
-	var err error
-	if s.cur, err = m.stamp("cur"); err == nil {
-		s.new, err = m.stamp("new")
-	}
+	infos, err := m.store.fs.StatIn(m.place().dir, "cur", "new", uidListFile, keywordsFile)
 	if err != nil {
 		return s, err
 	}
-	if s.list, err = m.stampIfThere(uidListFile); err == nil {
-		s.keys, err = m.stampIfThere(keywordsFile)
+	for i, one := range []*stamp{&s.cur, &s.new, &s.list, &s.keys} {
+		if infos[i] != nil {
+			*one = stampOf(infos[i])
+		}
 	}
-	return s, err
-}
-
-func (m *mailbox) stamp(name string) (stamp, error) {
-	info, err := m.store.fs.Stat(m.path(name))
-	if err != nil {
-		return stamp{}, err
+	for i, name := range []string{"cur", "new"} {
+		if infos[i] == nil {
+			return s, &fs.PathError{Op: "stat", Path: m.path(name), Err: fs.ErrNotExist}
+		}
 	}
-	return stampOf(info), nil
+	return s, nil
 }
 
 func (m *mailbox) stampIfThere(name string) (stamp, error) {
-	s, err := m.stamp(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := m.store.fs.Stat(m.path(name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return stamp{}, nil
+	case err != nil:
+		return stamp{}, err
 	}
-	return s, err
+	return stampOf(info), nil
 }
 
 // found is a message file as a scan saw it.

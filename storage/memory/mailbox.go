@@ -485,6 +485,15 @@ func (r reader) Sent(ctx context.Context, uid storage.UID) (time.Time, storage.F
 	return d.Sent(), facts, err
 }
 
+// Whole implements storage.Reader.
+func (r reader) Whole(_ context.Context, uid storage.UID, buf []byte) (int, error) {
+	m, err := r.h.stored(uid)
+	if err != nil {
+		return 0, err
+	}
+	return copy(buf, m.data), nil
+}
+
 // Close implements storage.Reader.
 func (reader) Close() error { return nil }
 

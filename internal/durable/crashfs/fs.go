@@ -2,6 +2,7 @@ package crashfs
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -304,6 +305,24 @@ func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.stat("stat", name
 
 // Lstat does not follow symbolic links.
 func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.stat("lstat", name, false) }
+
+// StatIn looks at several names in a directory.
+func (f *FS) StatIn(dir string, names ...string) ([]fs.FileInfo, error) {
+	return durable.StatEach(f, dir, names)
+}
+
+// ReadInto reads the beginning of a file.
+func (f *FS) ReadInto(name string, buf []byte) (int, error) {
+	opened, err := f.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	n, err := opened.ReadAt(buf, 0)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, errors.Join(err, opened.Close())
+}
 
 func (f *FS) stat(kind, name string, follow bool) (info fs.FileInfo, err error) {
 	err = f.do(kind, name, func() error {

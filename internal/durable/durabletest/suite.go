@@ -268,6 +268,25 @@ func testSymlinks(t *testing.T, fsys durable.FS) {
 	if info, err := fsys.Stat("d/link"); err != nil || !info.Mode().IsRegular() {
 		t.Errorf("Stat: %v, %v", info, err)
 	}
+	write(t, fsys, "d/some", os.O_CREATE|os.O_WRONLY, "some")
+	if infos, err := fsys.StatIn("d", "link", "missing", "some"); err != nil || infos[0] == nil || !infos[0].Mode().IsRegular() || infos[1] != nil || infos[2] == nil || infos[2].Size() != 4 {
+		t.Errorf("StatIn: %v, %v", infos, err)
+	}
+	if infos, err := fsys.StatIn(".", "d", "loop"); err == nil {
+		t.Errorf("StatIn of a loop: %v", infos)
+	}
+	_, err = fsys.StatIn("missing", "f")
+	check(t, "StatIn of a directory that is not there", err, fs.ErrNotExist)
+	buf := make([]byte, 9)
+	if n, err := fsys.ReadInto("d/some", buf); n != 4 || err != nil || string(buf[:n]) != "some" {
+		t.Errorf("ReadInto: %q, %v", buf[:n], err)
+	}
+	if n, err := fsys.ReadInto("d/some", buf[:3]); n != 3 || err != nil {
+		t.Errorf("ReadInto a part: %d, %v", n, err)
+	}
+	_, err = fsys.ReadInto("d/missing", buf)
+	check(t, "ReadInto what is not there", err, fs.ErrNotExist)
+	check(t, "Remove", fsys.Remove("d/some"), nil)
 	if _, err := fsys.Stat("loop"); err == nil {
 		t.Error("a loop of symbolic links was followed to an end")
 	}
