@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -293,6 +294,48 @@ func (b *beneath) remove(name string) error {
 	}
 }
 
+// renameIn is FS.RenameIn. After errBeneath the rest is to be done otherwise.
+func (b *beneath) renameIn(dir string, names []NewName) (done int, err error) {
+	fd, err := b.openDir("rename", dir)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	for _, n := range names {
+		if !isEntry(n.Old) || !isEntry(n.New) {
+			return done, errBeneath
+		}
+		if err := unix.Renameat(fd, n.Old, fd, n.New); err != nil {
+			return done, &fs.PathError{Op: "rename", Path: path.Join(dir, n.Old) + " -> " + n.New, Err: err}
+		}
+		done++
+	}
+	return done, nil
+}
+
+// removeIn is FS.RemoveIn. After errBeneath the rest is to be done otherwise.
+func (b *beneath) removeIn(dir string, names []string) (done int, err error) {
+	fd, err := b.openDir("remove", dir)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	for _, name := range names {
+		if !isEntry(name) {
+			return done, errBeneath
+		}
+		switch err := unix.Unlinkat(fd, name, 0); err {
+		case nil:
+			done++
+		case unix.EISDIR, unix.EPERM:
+			return done, errBeneath
+		default:
+			return done, &fs.PathError{Op: "remove", Path: path.Join(dir, name), Err: err}
+		}
+	}
+	return done, nil
+}
+
 // parent opens the directory that name is in, to name things in it only.
 func (b *beneath) parent(op, name string) (fd int, err error) {
 	fd, err = b.open(path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0)
@@ -301,6 +344,14 @@ func (b *beneath) parent(op, name string) (fd int, err error) {
 	}
 	return fd, err
 }
+
+// openDir is parent for a directory that is named itself.
+func (b *beneath) openDir(op, dir string) (fd int, err error) {
+	return b.parent(op, path.Join(dir, ".x"))
+}
+
+// isEntry reports whether a name is that of an entry of one directory.
+func isEntry(name string) bool { return isPlain(name) && strings.IndexByte(name, '/') < 0 }
 
 // isPlain reports whether the last part of a name is the name of an entry.
 func isPlain(name string) bool { return fs.ValidPath(name) && name != "." }

@@ -64,6 +64,14 @@ func (f *fenced) Rename(oldname, newname string) error {
 	return f.FS.Rename(oldname, newname)
 }
 
+// RenameIn asks once for all names.
+func (f *fenced) RenameIn(dir string, names []NewName) (int, error) {
+	if err := f.check("rename", dir); err != nil {
+		return 0, err
+	}
+	return f.FS.RenameIn(dir, names)
+}
+
 func (f *fenced) Link(oldname, newname string) error {
 	if err := f.check("link", newname); err != nil {
 		return err

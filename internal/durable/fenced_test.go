@@ -39,6 +39,10 @@ func TestFencedRefuses(t *testing.T) {
 	}
 	stale = errStale
 	create := func() error { _, err := fsys.CreateUnnamed("dir", 0o600); return err }
+	renameIn := func() error {
+		_, err := fsys.RenameIn("dir", []durable.NewName{{Old: "file", New: "new"}})
+		return err
+	}
 	open := func(fsys durable.FS, name string, flag int) error {
 		f, err := fsys.OpenFile(name, flag, 0o600)
 		if err == nil {
@@ -56,6 +60,7 @@ func TestFencedRefuses(t *testing.T) {
 		{"open to write", open(sub, "file", os.O_RDWR), errStale},
 		{"rename", fsys.Rename("dir/file", "dir/new"), errStale},
 		{"rename below a Sub", sub.Rename("file", "new"), errStale},
+		{"rename many", renameIn(), errStale},
 		{"link", fsys.Link("dir/file", "dir/new"), errStale},
 		{"make a file without a name", create(), errStale},
 		{"name it", unnamed.Link("dir/new"), errStale},

@@ -42,6 +42,28 @@ func removeIfExists(fsys FS, name string) error {
 	return nil
 }
 
+// RenameOneByOne is FS.RenameIn with one Rename for each name.
+func RenameOneByOne(fsys FS, dir string, names []NewName) (done int, err error) {
+	for _, n := range names {
+		if err := fsys.Rename(path.Join(dir, n.Old), path.Join(dir, n.New)); err != nil {
+			return done, err
+		}
+		done++
+	}
+	return done, nil
+}
+
+// RemoveOneByOne is FS.RemoveIn with one Remove for each name.
+func RemoveOneByOne(fsys FS, dir string, names []string) (done int, err error) {
+	for _, name := range names {
+		if err := fsys.Remove(path.Join(dir, name)); err != nil {
+			return done, err
+		}
+		done++
+	}
+	return done, nil
+}
+
 // ReadFile is the content of a file. The caller knows that it is small, as
 // lists and counters are.
 func ReadFile(fsys FS, name string) ([]byte, error) {

@@ -174,6 +174,26 @@ func (r *Root) Remove(name string) error {
 	return r.root.Remove(name)
 }
 
+// RenameIn renames entries of a directory.
+func (r *Root) RenameIn(dir string, names []NewName) (int, error) {
+	done, err := r.beneath.renameIn(dir, names)
+	if err != errBeneath {
+		return done, err
+	}
+	more, err := RenameOneByOne(r, dir, names[done:])
+	return done + more, err
+}
+
+// RemoveIn removes files of a directory.
+func (r *Root) RemoveIn(dir string, names []string) (int, error) {
+	done, err := r.beneath.removeIn(dir, names)
+	if err != errBeneath {
+		return done, err
+	}
+	more, err := RemoveOneByOne(r, dir, names[done:])
+	return done + more, err
+}
+
 // ReadDirNames lists a directory.
 func (r *Root) ReadDirNames(name string) ([]string, error) {
 	dir, err := r.root.Open(name)

@@ -67,6 +67,16 @@ func (w *watched) Mkdir(name string, perm fs.FileMode) error { return w.see(w.fs
 
 func (w *watched) Rename(oldname, newname string) error { return w.see(w.fs.Rename(oldname, newname)) }
 
+func (w *watched) RenameIn(dir string, names []NewName) (int, error) {
+	done, err := w.fs.RenameIn(dir, names)
+	return done, w.see(err)
+}
+
+func (w *watched) RemoveIn(dir string, names []string) (int, error) {
+	done, err := w.fs.RemoveIn(dir, names)
+	return done, w.see(err)
+}
+
 func (w *watched) Link(oldname, newname string) error { return w.see(w.fs.Link(oldname, newname)) }
 
 func (w *watched) Symlink(target, name string) error { return w.see(w.fs.Symlink(target, name)) }

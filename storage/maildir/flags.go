@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"gomaild/internal/durable"
 	"gomaild/storage"
 )
 
@@ -93,47 +94,138 @@ func (m *mailbox) newFlagEdit(ctx context.Context, e storage.FlagEdit) (flagEdit
 	return edit, err
 }
 
+// together is how many files are renamed or removed with one call: in between
+// the lock is touched, and the file system may say that it is not ours any more.
+const together = 64
+
 // setFlags renames the files. Where one has another name by now everything is
 // read again: somebody else changed its flags.
 func (m *mailbox) setFlags(ctx context.Context, lock *dotlock, uids []storage.UID, e flagEdit, since storage.ModSeq) (conflicts []storage.UID, err error) {
 	uids = slices.Compact(slices.Sorted(slices.Values(uids)))
-	edited := m.edit()
-	tries := 0
-	for n := 0; n < len(uids); {
-		i, there := edited.find(uids[n])
-		switch {
-		case !there:
-			n++
-			continue
-		case since != 0 && edited.view.Messages[i].ModSeq > since && !edited.touched[uids[n]]:
-			conflicts = append(conflicts, uids[n])
-			n++
-			continue
+	for tries := 0; ; tries++ {
+		run := flagRun{m: m, edit: e, since: since, edition: m.edit()}
+		uids, err = run.all(lock, uids)
+		conflicts = append(conflicts, run.conflicts...)
+		if failed := m.finish(run.edition); failed != nil {
+			return nil, errors.Join(err, failed)
 		}
-		err := errors.Join(lock.refresh(), m.setFlagsOf(edited, i, e))
-		if errors.Is(err, fs.ErrNotExist) && tries < lookAgain {
-			tries++
-			if err := m.finish(edited); err != nil {
-				return nil, err
-			}
-			if err := m.settleLocked(ctx, lock); err != nil {
-				return nil, err
-			}
-			edited = m.edit()
-			continue
+		if err == nil {
+			return conflicts, nil
 		}
-		if err != nil {
-			return nil, errors.Join(err, m.finish(edited))
+		if !errors.Is(err, fs.ErrNotExist) || tries == lookAgain {
+			return nil, err
 		}
-		n++
+		if err := m.settleLocked(ctx, lock); err != nil {
+			return nil, err
+		}
 	}
-	return conflicts, m.finish(edited)
+}
+
+// flagRun changes flags as long as files have the names that are known of them.
+type flagRun struct {
+	*edition
+	m         *mailbox
+	edit      flagEdit
+	since     storage.ModSeq
+	conflicts []storage.UID
+
+	// of the next call
+	names []durable.NewName
+	next  []flagChange
+}
+
+// all returns with an error the messages that are not done.
+func (r *flagRun) all(lock *dotlock, uids []storage.UID) (left []storage.UID, err error) {
+	for len(uids) > 0 {
+		if err := lock.refresh(); err != nil {
+			return uids, err
+		}
+		done, err := r.some(uids[:min(together, len(uids))])
+		uids = uids[done:]
+		if err != nil {
+			return uids, err
+		}
+	}
+	return nil, nil
+}
+
+// some changes the flags of the first of uids, and returns of how many.
+func (r *flagRun) some(uids []storage.UID) (done int, err error) {
+	conflicts := len(r.conflicts)
+	done = r.collect(uids)
+	if done == 0 {
+		if err := r.leaveNew(uids[0]); err != nil {
+			return 0, err
+		}
+		return 1, nil
+	}
+	renamed := 0
+	if len(r.names) > 0 {
+		renamed, err = r.m.store.fs.RenameIn(r.m.path("cur"), r.names)
+	}
+	for _, c := range r.next {
+		if c.renamed {
+			renamed--
+		}
+		if renamed >= 0 {
+			r.set(c)
+			continue
+		}
+		failed := r.view.Messages[c.at].UID
+		for len(r.conflicts) > conflicts && r.conflicts[len(r.conflicts)-1] > failed {
+			r.conflicts = r.conflicts[:len(r.conflicts)-1] // it is asked again
+		}
+		return slices.Index(uids, failed), err
+	}
+	return done, err
+}
+
+// collect finds out what is to be done for the first of uids, and returns of how
+// many: up to one whose file is in new/.
+func (r *flagRun) collect(uids []storage.UID) int {
+	r.names, r.next = r.names[:0], r.next[:0]
+	for n, uid := range uids {
+		i, there := r.find(uid)
+		if !there {
+			continue
+		}
+		if r.since != 0 && r.view.Messages[i].ModSeq > r.since {
+			r.conflicts = append(r.conflicts, uid)
+			continue
+		}
+		c, changed := r.change(i)
+		if !changed {
+			continue
+		}
+		f := r.files[i]
+		if c.renamed && f.inNew {
+			return n
+		}
+		if c.renamed {
+			r.names = append(r.names, durable.NewName{Old: f.base + f.suffix, New: f.base + c.name.suffix()})
+		}
+		r.next = append(r.next, c)
+	}
+	return len(uids)
+}
+
+// leaveNew moves the file of a message to cur/ with its flags.
+func (r *flagRun) leaveNew(uid storage.UID) error {
+	i, _ := r.find(uid)
+	c, _ := r.change(i)
+	f := r.files[i]
+	now := file{base: f.base, suffix: c.name.suffix()}
+	if err := r.m.store.fs.Rename(r.m.path(f.path()), r.m.path(now.path())); err != nil {
+		return err
+	}
+	r.set(c)
+	return nil
 }
 
 // edition is a copy of the state that is being changed.
 type edition struct {
 	state
-	touched  map[storage.UID]bool
+	changed  bool
 	lettered map[int]int                   // of the vocabulary
 	more     map[string]storage.KeywordSet // to be written to gomaild.keywords
 }
@@ -148,42 +240,48 @@ func (m *mailbox) edit() *edition {
 	view.MoreKeywords = words.hasRoom()
 	return &edition{
 		state:    state{&view, slices.Clone(s.files)},
-		touched:  map[storage.UID]bool{},
 		lettered: words.lettered(),
 		more:     map[string]storage.KeywordSet{},
 	}
 }
 
-// setFlagsOf renames one file.
-func (m *mailbox) setFlagsOf(e *edition, i int, edit flagEdit) error {
-	f := &e.files[i]
+// flagChange is what becomes of a message.
+type flagChange struct {
+	at      int // position in the state
+	renamed bool
+	name    fileFlags
+	system  storage.SystemFlag
+	words   storage.KeywordSet
+}
+
+// change is what the edit makes of a message, if anything.
+func (r *flagRun) change(i int) (c flagChange, changed bool) {
+	f := &r.files[i]
 	letters := parseSuffix(f.suffix)
-	old := m.disk.vocabulary().wordsOf(f.base, letters.keywords, e.lettered)
-	system, words := edit.Apply(letters.system, old, edit.keywords)
-	if system == letters.system && words == old {
-		return nil
+	old := r.m.disk.vocabulary().wordsOf(f.base, letters.keywords, r.lettered)
+	system, words := r.edit.Apply(letters.system, old, r.edit.keywords)
+	name := fileFlags{system, lettersOf(words), letters.other}
+	return flagChange{i, name != letters, name, system, words}, system != letters.system || words != old
+}
+
+// set notes a change that was made.
+func (r *flagRun) set(c flagChange) {
+	f := &r.files[c.at]
+	if c.renamed {
+		f.suffix, f.inNew = c.name.suffix(), false
 	}
-	flags := fileFlags{system, lettersOf(words), letters.other}
-	if flags != letters {
-		now := file{base: f.base, suffix: flags.suffix(), ext: f.ext}
-		if err := m.store.fs.Rename(m.path(f.path()), m.path(now.path())); err != nil {
-			return err
-		}
-		*f = now
+	if more := moreOf(c.words); more != r.m.disk.more.of(f.base) {
+		r.more[f.base] = more
 	}
-	if more := moreOf(words); more != m.disk.more.of(f.base) {
-		e.more[f.base] = more
-	}
-	msg := &e.view.Messages[i]
-	msg.Flags, msg.Keywords, msg.ModSeq = system, words, e.view.HighestModSeq
-	e.touched[msg.UID] = true
-	return nil
+	msg := &r.view.Messages[c.at]
+	msg.Flags, msg.Keywords, msg.ModSeq = c.system, c.words, r.view.HighestModSeq
+	r.changed = true
 }
 
 // finish publishes what was changed. If not all of it could be written nothing is
 // published: the next look finds what there is.
 func (m *mailbox) finish(e *edition) error {
-	if len(e.touched) == 0 {
+	if !e.changed {
 		return nil
 	}
 	if err := m.keepMoreKeywords(e.more); err != nil {
@@ -204,6 +302,7 @@ func (h *handle) Expunge(ctx context.Context, uids []storage.UID) error {
 }
 
 func (m *mailbox) expunge(ctx context.Context, lock *dotlock, uids []storage.UID) error {
+	uids = slices.Compact(slices.Sorted(slices.Values(uids)))
 	gone := map[storage.UID]bool{}
 	for tries := 0; ; tries++ {
 		err := m.unlink(lock, uids, gone)
@@ -239,19 +338,48 @@ func (m *mailbox) unlink(lock *dotlock, uids []storage.UID, gone map[storage.UID
 		m.account.usage.settle(storage.Usage{}.Minus(went), storage.Usage{})
 		m.account.usage.leave()
 	}()
+	for some := range slices.Chunk(uids, together) {
+		if err := lock.refresh(); err != nil {
+			return err
+		}
+		for _, inNew := range []bool{false, true} {
+			sum, err := m.unlinkIn(s, inNew, some, gone)
+			went = went.Plus(sum)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unlinkIn removes those of the files that are in cur/, or in new/, and returns
+// what they took up.
+func (m *mailbox) unlinkIn(s *state, inNew bool, uids []storage.UID, gone map[storage.UID]bool) (storage.Usage, error) {
+	var went storage.Usage
+	var names []string
+	var theirs []storage.UID
+	var sizes []int64
 	for _, uid := range uids {
 		i, there := s.find(uid)
-		if !there || gone[uid] {
+		if !there || gone[uid] || s.files[i].inNew != inNew {
 			continue
 		}
 		size, err := m.fileSize(s.files[i])
-		if err := errors.Join(err, lock.refresh(), m.store.fs.Remove(m.path(s.files[i].path()))); err != nil {
-			return err
+		if err != nil {
+			return went, err
 		}
-		gone[uid] = true
-		went = went.Plus(storage.Usage{Bytes: size, Messages: 1})
+		names, theirs, sizes = append(names, s.files[i].base+s.files[i].suffix), append(theirs, uid), append(sizes, size)
 	}
-	return nil
+	if len(names) == 0 {
+		return went, nil
+	}
+	done, err := m.store.fs.RemoveIn(m.path(subOf(inNew)), names)
+	for n, uid := range theirs[:done] {
+		gone[uid] = true
+		went = went.Plus(storage.Usage{Bytes: sizes[n], Messages: 1})
+	}
+	return went, err
 }
 
 // basesOf are the base names of messages.

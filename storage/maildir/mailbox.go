@@ -61,11 +61,16 @@ type file struct {
 	inNew  bool
 }
 
-func (f file) path() string {
-	if f.inNew {
-		return path.Join("new", f.base+f.suffix)
+// subOf is the directory of files that are in new/, or not.
+func subOf(inNew bool) string {
+	if inNew {
+		return "new"
 	}
-	return path.Join("cur", f.base+f.suffix)
+	return "cur"
+}
+
+func (f file) path() string {
+	return subOf(f.inNew) + "/" + f.base + f.suffix
 }
 
 // sizes are what the name says, and where it says nothing the uidlist.

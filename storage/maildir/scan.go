@@ -3,7 +3,6 @@ package maildir
 import (
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -76,10 +75,7 @@ type found struct {
 }
 
 func (f found) path(base string) string {
-	if f.inNew {
-		return path.Join("new", base+f.suffix.text)
-	}
-	return path.Join("cur", base+f.suffix.text)
+	return subOf(f.inNew) + "/" + base + f.suffix.text
 }
 
 // suffix is one of the few that many names share.

@@ -288,6 +288,16 @@ func (f *FS) Remove(name string) error {
 	})
 }
 
+// RenameIn renames one after the other: the power can fail between any two.
+func (f *FS) RenameIn(dir string, names []durable.NewName) (int, error) {
+	return durable.RenameOneByOne(f, dir, names)
+}
+
+// RemoveIn removes one after the other, likewise.
+func (f *FS) RemoveIn(dir string, names []string) (int, error) {
+	return durable.RemoveOneByOne(f, dir, names)
+}
+
 // ReadDirNames lists a directory.
 func (f *FS) ReadDirNames(name string) (names []string, err error) {
 	err = f.do("readdirnames", name, func() error {

@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) durable.FS) {
 		{"InPlace", testInPlace},
 		{"Names", testNames},
 		{"Rename", testRename},
+		{"Many", testMany},
 		{"Symlinks", testSymlinks},
 		{"Escapes", testEscapes},
 		{"Times", testTimes},
@@ -248,6 +249,49 @@ func testRename(t *testing.T, fsys durable.FS) {
 	check(t, "Rename a directory", fsys.Rename("new", "tmp/cur"), nil)
 	content(t, fsys, "tmp/cur/b", "a")
 	names(t, fsys, ".", "tmp")
+}
+
+// testMany is about RenameIn and RemoveIn.
+func testMany(t *testing.T, fsys durable.FS) {
+	check(t, "Mkdir", fsys.Mkdir("dir", 0o700), nil)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		write(t, fsys, "dir/"+name, create, name)
+	}
+	rename := func(dir string, names ...durable.NewName) (int, error) { return fsys.RenameIn(dir, names) }
+	remove := func(dir string, names ...string) (int, error) { return fsys.RemoveIn(dir, names) }
+	many := func(what string, wantDone int, want error, call func() (int, error)) {
+		t.Helper()
+		done, err := call()
+		check(t, what, err, want)
+		if done != wantDone {
+			t.Errorf("%s: %d done, want %d", what, done, wantDone)
+		}
+	}
+	many("rename", 2, nil, func() (int, error) {
+		return rename("dir", durable.NewName{Old: "a", New: "A"}, durable.NewName{Old: "b", New: "B"})
+	})
+	content(t, fsys, "dir/A", "a")
+	content(t, fsys, "dir/B", "b")
+	many("rename one that is not there", 1, fs.ErrNotExist, func() (int, error) {
+		return rename("dir", durable.NewName{Old: "c", New: "C"}, durable.NewName{Old: "b", New: "x"}, durable.NewName{Old: "d", New: "D"})
+	})
+	content(t, fsys, "dir/C", "c")
+	content(t, fsys, "dir/d", "d")
+	many("rename out of the tree", 0, errAny, func() (int, error) {
+		return rename("dir", durable.NewName{Old: "d", New: "../../x"})
+	})
+	many("rename in no directory", 0, fs.ErrNotExist, func() (int, error) {
+		return rename("none", durable.NewName{Old: "a", New: "b"})
+	})
+	many("rename to over one", 1, nil, func() (int, error) { return rename("dir", durable.NewName{Old: "d", New: "C"}) })
+	content(t, fsys, "dir/C", "d")
+	many("remove", 2, fs.ErrNotExist, func() (int, error) { return remove("dir", "A", "B", "B", "C") })
+	many("remove out of the tree", 0, errAny, func() (int, error) { return remove("dir", "../../x") })
+	many("remove in no directory", 0, fs.ErrNotExist, func() (int, error) { return remove("none", "x") })
+	many("nothing", 0, nil, func() (int, error) { return remove("dir") })
+	if names, err := fsys.ReadDirNames("dir"); err != nil || !slices.Equal(names, []string{"C"}) {
+		t.Errorf("%q, %v", names, err)
+	}
 }
 
 func testSymlinks(t *testing.T, fsys durable.FS) {
