@@ -76,7 +76,7 @@ func rateWith(rate float64, n int, rest func()) float64 {
 // inbound sends n messages to the users in turn over conns connections, and
 // returns how many a second were answered 250.
 func (w *world) inbound(b *testing.B, users []string, conns, n int, data []byte) float64 {
-	s := w.dialSwarm(b, users, conns)
+	s := dialSwarm(b, w.addr(w.mx), []string{"sender@remote.invalid"}, users, conns)
 	defer s.close()
 	return s.send(b, n, data)
 }

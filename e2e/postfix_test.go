@@ -34,6 +34,7 @@ flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+lmtp unix - - n - - lmtp
 showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
@@ -45,8 +46,8 @@ postlog unix-dgram n - n - 1 postlogd
 `
 
 // startPostfix runs a Postfix whose relay host is a port here. settings are lines
-// of main.cf.
-func startPostfix(tb testing.TB, relayPort int, settings string) *postfix {
+// of main.cf, services of master.cf.
+func startPostfix(tb testing.TB, relayPort int, settings string, services ...string) *postfix {
 	tb.Helper()
 	program := peertest.Need(tb, "/usr/sbin/postfix", "postfix")
 	if os.Getuid() != 0 {
@@ -89,7 +90,7 @@ smtpd_client_connection_rate_limit = 0
 %[5]s
 `, p.dir, os.TempDir(), relayPort, nobody, settings)
 	writeFile(tb, filepath.Join(p.dir, "etc/main.cf"), main)
-	writeFile(tb, filepath.Join(p.dir, "etc/master.cf"), fmt.Sprintf(postfixServices, host, p.port))
+	writeFile(tb, filepath.Join(p.dir, "etc/master.cf"), fmt.Sprintf(postfixServices, host, p.port)+strings.Join(services, ""))
 	for _, name := range []string{"etc/main.cf", "etc/master.cf"} {
 		if err := os.Chmod(filepath.Join(p.dir, name), 0o644); err != nil {
 			tb.Fatal(err)

@@ -16,11 +16,11 @@ import (
 // connection speaks as smtpSender does: MAIL, RCPT and DATA in one packet, the
 // content when all three are answered, and the next message when it has its 250.
 type swarm struct {
-	epoll   int
-	conns   []*swarmConn
-	begins  [][]byte // MAIL, RCPT and DATA for each user
-	content []byte   // up to the final dot
-	next, n int      // messages begun, and to be sent
+	epoll    int
+	conns    []*swarmConn
+	begins   [][]byte // MAIL, RCPT and DATA for each user
+	contents [][]byte // up to the final dot, in turn
+	next, n  int      // messages begun, and to be sent
 }
 
 // swarmConn is one connection. Its socket blocks; it is read when there is
@@ -28,16 +28,18 @@ type swarm struct {
 type swarmConn struct {
 	file   *os.File
 	fd     int
+	number int      // of its message
 	wanted []string // codes of the replies to come
 	in     []byte   // a reply that has not ended
 }
 
-// dialSwarm connects and says EHLO.
-func (w *world) dialSwarm(b *testing.B, users []string, conns int) *swarm {
+// dialSwarm connects and says EHLO. Messages are from the senders in turn, and
+// to the users in turn.
+func dialSwarm(b *testing.B, addr string, senders, users []string, conns int) *swarm {
 	b.Helper()
 	s := &swarm{conns: make([]*swarmConn, conns)}
-	for _, user := range users {
-		s.begins = append(s.begins, fmt.Appendf(nil, "MAIL FROM:<sender@remote.invalid>\r\nRCPT TO:<%s>\r\nDATA\r\n", user))
+	for i := range max(len(senders), len(users)) {
+		s.begins = append(s.begins, fmt.Appendf(nil, "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", senders[i%len(senders)], users[i%len(users)]))
 	}
 	var err error
 	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -45,7 +47,7 @@ func (w *world) dialSwarm(b *testing.B, users []string, conns int) *swarm {
 	}
 	b.Cleanup(func() { unix.Close(s.epoll) })
 	for i := range s.conns {
-		sender, err := dialSMTP(b.Context(), w.addr(w.mx))
+		sender, err := dialSMTP(b.Context(), addr)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -75,11 +77,14 @@ func (s *swarm) close() {
 	}
 }
 
-// send sends n messages to the users in turn and returns how many a second were
-// answered 250.
-func (s *swarm) send(b *testing.B, n int, content []byte) float64 {
+// send sends n messages to the users in turn, of the contents in turn, and
+// returns how many a second were answered 250.
+func (s *swarm) send(b *testing.B, n int, contents ...[]byte) float64 {
 	b.Helper()
-	s.content = append(bytes.Clone(content), ".\r\n"...)
+	s.contents = nil
+	for _, content := range contents {
+		s.contents = append(s.contents, append(bytes.Clone(content), ".\r\n"...))
+	}
 	s.next, s.n = 0, n
 	start := time.Now()
 	busy := 0
@@ -116,7 +121,8 @@ func (s *swarm) begin(c *swarmConn) (bool, error) {
 	if s.next == s.n {
 		return false, nil
 	}
-	group := s.begins[s.next%len(s.begins)]
+	c.number = s.next
+	group := s.begins[c.number%len(s.begins)]
 	s.next++
 	c.wanted = append(c.wanted[:0], "250", "250", "354")
 	return true, c.write(group)
@@ -133,7 +139,7 @@ func (s *swarm) hear(c *swarmConn) (bool, error) {
 		return s.begin(c)
 	}
 	c.wanted = append(c.wanted, "250")
-	return true, c.write(s.content)
+	return true, c.write(s.contents[c.number%len(s.contents)])
 }
 
 // read takes what replies there are off the list of those waited for.
