@@ -25,10 +25,7 @@ require github.com/miekg/dns v1.1.73
 
 require github.com/emersion/go-msgauth v0.7.0
 
-require (
-	blitiri.com.ar/go/spf v1.6.0
-	github.com/VictoriaMetrics/metrics v1.45.0
-)
+require github.com/VictoriaMetrics/metrics v1.45.0
 
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.6 // indirect

@@ -2,8 +2,8 @@ package policy
 
 import (
 	"context"
-	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,7 +63,7 @@ func (p *Policy) rblClient(ctx context.Context, j *Judge) error {
 }
 
 func (p *Policy) isListed(ctx context.Context, reversed string, l List) bool {
-	answers, err := p.cfg.Resolver.LookupIPAddr(ctx, reversed+l.Domain)
+	answers, err := p.cfg.Resolver.LookupNetIP(ctx, "ip4", reversed+l.Domain)
 	if err != nil {
 		if !isNotFound(err) {
 			p.log.WarnContext(ctx, "a DNS list does not answer", "list", l.Domain, "error", err)
@@ -78,18 +78,11 @@ func (p *Policy) isListed(ctx context.Context, reversed string, l List) bool {
 	return false
 }
 
-func counts(a net.IPAddr, wanted []netip.Addr) bool {
-	ip, ok := netip.AddrFromSlice(a.IP)
-	ip = ip.Unmap()
-	if !ok || !ip.Is4() || !ip.IsLoopback() {
+func counts(ip netip.Addr, wanted []netip.Addr) bool {
+	if ip = ip.Unmap(); !ip.Is4() || !ip.IsLoopback() {
 		return false
 	}
-	for _, w := range wanted {
-		if w == ip {
-			return true
-		}
-	}
-	return len(wanted) == 0
+	return len(wanted) == 0 || slices.Contains(wanted, ip)
 }
 
 // reverse is the address as lists are asked for it: octets, or nibbles of an

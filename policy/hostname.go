@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"gomaild/mail"
@@ -59,21 +60,20 @@ func (p *Policy) client(ctx context.Context, j *Judge) error {
 		return errNoClientName.WithCause(err)
 	}
 	for _, name := range names[:min(len(names), maxNames)] {
-		addrs, err := p.cfg.Resolver.LookupIPAddr(ctx, name)
-		if err == nil && holds(addrs, j.Client) {
+		addrs, err := p.cfg.Resolver.LookupNetIP(ctx, network(j.Client), name)
+		if err == nil && slices.Contains(addrs, j.Client.Unmap()) {
 			return nil
 		}
 	}
 	return errNoClientName
 }
 
-func holds(list []net.IPAddr, a netip.Addr) bool {
-	for _, one := range list {
-		if ip, ok := netip.AddrFromSlice(one.IP); ok && ip.Unmap() == a.Unmap() {
-			return true
-		}
+// network is that of an address, in the words of Resolver.
+func network(a netip.Addr) string {
+	if a.Unmap().Is4() {
+		return "ip4"
 	}
-	return false
+	return "ip6"
 }
 
 // isLiteral reports an address in brackets, which is not a name and may stand
@@ -162,7 +162,7 @@ func (p *Policy) resolves(ctx context.Context, name string) (found, nullMX bool,
 	case err != nil && !isNotFound(err):
 		return false, false, err
 	}
-	addrs, err := p.cfg.Resolver.LookupIPAddr(ctx, name)
+	addrs, err := p.cfg.Resolver.LookupNetIP(ctx, "ip", name)
 	if err != nil && !isNotFound(err) {
 		return false, false, err
 	}

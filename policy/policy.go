@@ -30,7 +30,7 @@ import (
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
-	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) // "ip", "ip4" or "ip6"
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
 }
 

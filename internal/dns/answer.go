@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -97,16 +98,39 @@ func appendAddrs(addrs []netip.Addr, records []dns.RR) []netip.Addr {
 }
 
 // LookupTXT is the TXT records of a name, the strings of each joined as RFC
-// 7208 section 3.3 and RFC 6376 section 3.6.2.2 want them.
+// 7208 section 3.3 and RFC 6376 section 3.6.2.2 want them, octet for octet.
 func LookupTXT(ctx context.Context, r Resolver, name string) ([]string, error) {
 	a, err := r.Query(ctx, name, dns.TypeTXT)
 	var list []string
 	for _, rr := range a.Records {
 		if txt, ok := rr.(*dns.TXT); ok {
-			list = append(list, strings.Join(txt.Txt, ""))
+			list = append(list, unescape(strings.Join(txt.Txt, "")))
 		}
 	}
 	return list, err
+}
+
+// unescape undoes what the library does to octets that a zone file cannot have
+// as they are: backslash and the octet, or its three digits.
+func unescape(s string) string {
+	if !strings.Contains(s, "\\") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		i++
+		if n, err := strconv.ParseUint(s[i:min(i+3, len(s))], 10, 8); err == nil && i+3 <= len(s) {
+			b.WriteByte(byte(n))
+			i += 2
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 // HostName is a name of the DNS as mail writes it: lower case, no final dot.

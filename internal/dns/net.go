@@ -29,14 +29,15 @@ func (n Net) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 	return all, netError(name, err)
 }
 
-// LookupIPAddr is the addresses of a host.
-func (n Net) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
-	list, _, err := LookupAddrs(ctx, n.Resolver, host)
-	all := make([]net.IPAddr, len(list))
-	for i, a := range list {
-		all[i] = net.IPAddr{IP: a.AsSlice()}
+// LookupNetIP is the addresses of a host in a network, "ip", "ip4" or "ip6".
+func (n Net) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	qtype, isOne := map[string]uint16{"ip4": dns.TypeA, "ip6": dns.TypeAAAA}[network]
+	if !isOne {
+		list, _, err := LookupAddrs(ctx, n.Resolver, host)
+		return list, netError(host, err)
 	}
-	return all, netError(host, err)
+	a, err := n.Query(ctx, host, qtype)
+	return appendAddrs(nil, a.Records), netError(host, err)
 }
 
 // LookupAddr is the names of an address.

@@ -46,10 +46,12 @@ func (z zone) LookupMX(ctx context.Context, name string) (all []*net.MX, err err
 	return all, err
 }
 
-func (z zone) LookupIPAddr(ctx context.Context, name string) (all []net.IPAddr, err error) {
+func (z zone) LookupNetIP(ctx context.Context, network, name string) (all []netip.Addr, err error) {
 	v, err := z.get(ctx, "A", name)
-	for a := range strings.FieldsSeq(v) {
-		all = append(all, net.IPAddr{IP: net.ParseIP(a)})
+	for text := range strings.FieldsSeq(v) {
+		if a := netip.MustParseAddr(text); a.Is4() == (network == "ip4") {
+			all = append(all, a)
+		}
 	}
 	return all, err
 }
