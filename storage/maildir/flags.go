@@ -43,7 +43,7 @@ func (h *handle) change(ctx context.Context, do func(*dotlock) error) error {
 	}
 	current := h.isCurrent()
 	if !h.disk.loaded || h.isBehind() {
-		err = h.settleLocked(ctx, lock)
+		err = asFarAsRoom(h.settleLocked(ctx, lock))
 	}
 	if err == nil {
 		err = h.discardIndex()
@@ -115,7 +115,7 @@ func (m *mailbox) setFlags(ctx context.Context, lock *dotlock, uids []storage.UI
 		if !errors.Is(err, fs.ErrNotExist) || tries == lookAgain {
 			return nil, err
 		}
-		if err := m.settleLocked(ctx, lock); err != nil {
+		if err := asFarAsRoom(m.settleLocked(ctx, lock)); err != nil {
 			return nil, err
 		}
 	}
@@ -313,7 +313,7 @@ func (m *mailbox) expunge(ctx context.Context, lock *dotlock, uids []storage.UID
 		if !errors.Is(err, fs.ErrNotExist) || tries == lookAgain {
 			return err
 		}
-		if err := m.settleLocked(ctx, lock); err != nil {
+		if err := asFarAsRoom(m.settleLocked(ctx, lock)); err != nil {
 			return err
 		}
 	}

@@ -66,6 +66,9 @@ func (l *locker) lock(ctx context.Context, name string) (*dotlock, error) {
 	}
 	held := &dotlock{l, name, l.now()}
 	_, err = f.Write([]byte(strconv.Itoa(l.pid) + ":" + l.host))
+	if isFull(err) {
+		err = nil // the file is the lock, whatever it holds; it may be needed to make room
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, errors.Join(err, held.unlock())
 	}

@@ -139,7 +139,7 @@ func (m *mailbox) adopt(r *reading, looked time.Time) error {
 	m.follow(old, next)
 	d.modseq = next.view.HighestModSeq
 	d.loaded, d.seen, d.settled = true, r.stamps, r.settledAt(looked)
-	d.own, d.scanned = false, looked
+	d.own, d.short, d.scanned = false, false, looked
 	d.list, d.keys, d.more, d.ignored = r.list, r.keys, r.more, r.ignored
 	m.addRecent(r.fresh)
 	m.publish(next)

@@ -118,7 +118,7 @@ func (m *mailbox) pollOne() (sure bool) {
 	looked := time.Now()
 	seen, err := m.stamps()
 	switch {
-	case err != nil || seen != m.disk.seen || !m.disk.settled && seen.settledAt(looked):
+	case err != nil || seen != m.disk.seen || !m.disk.settled && seen.settledAt(looked) || m.disk.short && m.isOverdue(looked):
 		m.poke()
 	case !m.disk.settled:
 		return false

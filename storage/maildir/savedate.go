@@ -68,13 +68,14 @@ func (r *reading) needsDates() bool {
 }
 
 // keepDates gives every line its field if one of the messages has none. It is
-// called before their files are touched; the lock is held.
+// called before their files are touched; the lock is held. On a full disk it is
+// left out: the messages must not stay for want of a date.
 func (m *mailbox) keepDates(ctx context.Context, lock *dotlock, uids []storage.UID) error {
 	if !m.lackDates(uids) {
 		return nil
 	}
 	m.disk.undated = true
-	err := m.settleLocked(ctx, lock)
+	err := asFarAsRoom(m.settleLocked(ctx, lock))
 	m.disk.undated = false
 	return err
 }

@@ -3,9 +3,11 @@ package maildir
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
+	"syscall"
 	"time"
 
 	"gomaild/storage"
@@ -22,6 +24,9 @@ import (
 //
 // Two scans must miss a message before it counts as expunged: other programs
 // rename files while we read the directory.
+//
+// On a full disk what has its UID is shown, and the rest waits: whoever may open
+// the mailbox may delete from it, which makes room.
 
 // ownTime is how long after a scan the stamps of our own changes count for what
 // a scan would find.
@@ -33,6 +38,7 @@ type onDisk struct {
 	seen    stamps
 	settled bool // seen can be trusted
 	own     bool // seen is of a change of our own, not of a scan
+	short   bool // there was no room on the disk to give everything its UID
 	scanned time.Time
 	list    *uidlist
 	keys    keywords
@@ -65,7 +71,7 @@ func (m *mailbox) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.disk.loaded && m.disk.settled && seen == m.disk.seen && !(m.disk.own && looked.Sub(m.disk.scanned) > ownTime) {
+	if m.disk.loaded && m.disk.settled && seen == m.disk.seen && !m.isOverdue(looked) {
 		m.publish(m.current())
 		return nil
 	}
@@ -77,6 +83,12 @@ func (m *mailbox) refresh(ctx context.Context) error {
 		return m.settle(ctx, r, looked)
 	}
 	return m.adopt(r, looked)
+}
+
+// isOverdue reports that a look must scan although the stamps are those of the
+// last one.
+func (m *mailbox) isOverdue(looked time.Time) bool {
+	return (m.disk.own || m.disk.short) && looked.Sub(m.disk.scanned) > ownTime
 }
 
 // stampsOrMend makes missing directories, as Dovecot does on opening, unless
@@ -228,7 +240,7 @@ func (m *mailbox) settle(ctx context.Context, r *reading, looked time.Time) erro
 	} else {
 		err = m.settleLocked(ctx, lock)
 	}
-	return errors.Join(err, lock.unlock())
+	return errors.Join(asFarAsRoom(err), lock.unlock())
 }
 
 func (m *mailbox) settleLocked(ctx context.Context, lock *dotlock) error {
@@ -252,7 +264,9 @@ func (m *mailbox) putRight(ctx context.Context, r *reading, lock *dotlock, looke
 	if err := m.passOverOthers(r); err != nil {
 		return err
 	}
-	if err := m.number(r); err != nil {
+	if err := m.number(r); isFull(err) && r.list != nil {
+		return m.makeDo(r, err, looked)
+	} else if err != nil {
 		return err
 	}
 	if err := m.moveNew(r, lock); err != nil {
@@ -262,6 +276,41 @@ func (m *mailbox) putRight(ctx context.Context, r *reading, lock *dotlock, looke
 		return err
 	}
 	return m.adopt(r, looked)
+}
+
+// isFull reports that something could not be written for want of room.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// errNoRoom means that the present state lacks messages which could not be given
+// their UIDs.
+var errNoRoom = errors.New("not all messages have UIDs")
+
+// makeDo adopts what has its UID of a reading that could not be numbered, and
+// returns errNoRoom.
+func (m *mailbox) makeDo(r *reading, fault error, looked time.Time) error {
+	if !m.disk.short {
+		m.store.log.Error("disk full, new messages get no UIDs and are not shown yet", "mailbox", m.place().dir, "messages", len(r.added), "error", fault)
+	}
+	var err error
+	if r.stamps.list, err = m.stampIfThere(uidListFile); err != nil { // it was written to and cut off
+		return err
+	}
+	if err := m.adopt(r, looked); err != nil {
+		return err
+	}
+	m.disk.short = true
+	return fmt.Errorf("%w: %w", errNoRoom, fault)
+}
+
+// asFarAsRoom is err for an operation that needs no more than the messages that
+// have their UIDs.
+func asFarAsRoom(err error) error {
+	if errors.Is(err, errNoRoom) {
+		return nil
+	}
+	return err
 }
 
 // separateTwins gives the second of two files with one base name another name,
