@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -15,10 +16,12 @@ import (
 	"gomaild/accounts/snapshot"
 	"gomaild/accounts/usage"
 	"gomaild/cluster/control"
+	"gomaild/delivery/remote/mtasts"
 	"gomaild/delivery/remote/tlsrpt"
 	"gomaild/imap"
 	"gomaild/internal/certs"
 	"gomaild/internal/config"
+	"gomaild/internal/dns"
 	"gomaild/internal/durable"
 	"gomaild/internal/metrics"
 	"gomaild/mail"
@@ -44,6 +47,7 @@ type Daemon struct {
 	sts      durable.FS // policies of other domains
 
 	tlsReports *tlsrpt.Counter
+	https      func(dns.Resolver) http.RoundTripper // to web servers that strangers name
 	greylist   *greylist.List
 	snapshot   *snapshot.Keeper // nil: none is kept
 	usage      atomic.Pointer[usage.Keeper]
@@ -82,8 +86,8 @@ func New(cfg *config.Config, opts Options) (*Daemon, error) {
 	m := newMetrics(opts.Version)
 	d := &Daemon{
 		log: counting(opts.Logger, m), metrics: m, hostname: name, version: opts.Version, cfg: cfg,
-		tlsReports: tlsrpt.New(),
-		rates:      rate.NewTable(0), brakes: rate.NewTable(0), known: rate.NewTable(4 * rate.DefaultKeys),
+		tlsReports: tlsrpt.New(), https: func(r dns.Resolver) http.RoundTripper { return mtasts.Transport(r, nil) },
+		rates: rate.NewTable(0), brakes: rate.NewTable(0), known: rate.NewTable(4 * rate.DefaultKeys),
 	}
 	d.countQueue()
 	d.snapshotGauges()

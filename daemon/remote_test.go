@@ -2,10 +2,13 @@ package daemon
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -14,6 +17,7 @@ import (
 	"gomaild/delivery/queue"
 	"gomaild/delivery/remote"
 	"gomaild/delivery/remote/tlsrpt"
+	"gomaild/internal/dns"
 	"gomaild/internal/dns/dnstest"
 	"gomaild/mail"
 )
@@ -79,6 +83,7 @@ func TestKeptPolicy(t *testing.T) {
 		"far.test": {"MX 10 mx.far.test."}, "mx.far.test": {"A " + host},
 		"_smtp._tls.far.test": {"TXT \"v=TLSRPTv1; rua=mailto:reports@free.test\""},
 		"free.test":           {"MX 10 mx.far.test."},
+		"_smtp._tls.web.test": {"TXT \"v=TLSRPTv1; rua=https://reports.web.test/tls\""},
 	}}
 	w := newWorld(t)
 	if err := os.MkdirAll(w.path("mail/"+stsDir), 0o700); err != nil {
@@ -94,6 +99,29 @@ func TestKeptPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Daemon = d
+	// Another domain wants its report over HTTPS.
+	var posted []byte
+	takes := false
+	server := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if !takes {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		z, err := gzip.NewReader(r.Body)
+		if err == nil {
+			posted, err = io.ReadAll(z)
+		}
+		if err != nil || r.Host != "reports.web.test" || r.URL.Path != "/tls" {
+			t.Errorf("%s %s: %v", r.Host, r.URL, err)
+		}
+	}))
+	defer server.Close()
+	through := server.Client().Transport.(*http.Transport).Clone()
+	through.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+	}
+	through.TLSClientConfig.ServerName = "example.com" // of httptest's certificate
+	w.https = func(dns.Resolver) http.RoundTripper { return through }
 	w.start(t)
 	if err := w.submitTo(t, "x@far.test", "only with TLS"); err != nil {
 		t.Fatal(err)
@@ -128,6 +156,19 @@ func TestKeptPolicy(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s in %s", want, text)
 		}
+	}
+	// It stays due while the server there does not take it.
+	w.tlsReports.Add(time.Now(), tlsrpt.Result{Domain: "web.test", Policy: "no-policy-found", Host: "mx.web.test"})
+	for _, takes = range []bool{false, true} {
+		if err := w.sendTLSReports(t.Context(), tomorrow); err != nil {
+			t.Fatal(err)
+		}
+		if _, domains = w.tlsReports.Due(tomorrow); len(domains) != 0 == takes {
+			t.Errorf("it takes the report: %v; due are %v", takes, domains)
+		}
+	}
+	if !strings.Contains(string(posted), `"policy-domain":"web.test"`) {
+		t.Errorf("posted %s", posted)
 	}
 	if n := w.outgoing.Load().queue.Stats().Messages; n == 0 || len(s.got) != 1 {
 		t.Errorf("%d messages in the queue, %d came; one waits for TLS", n, len(s.got))

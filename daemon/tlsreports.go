@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -59,7 +58,7 @@ func (d *Daemon) openSTS() error {
 // reportsAndPolicies lets an agent ask for MTA-STS policies and tell how TLS went.
 func (d *Daemon) reportsAndPolicies(c *config.Config, r dns.Resolver, rc *remote.Config) {
 	if c.Remote.MTASTS {
-		cache := mtasts.New(mtasts.Config{Resolver: r, FS: d.sts, HTTP: &http.Client{Transport: mtasts.Transport(r, nil)}})
+		cache := mtasts.New(mtasts.Config{Resolver: r, FS: d.sts, HTTP: &http.Client{Transport: d.https(r)}})
 		rc.STS = func(ctx context.Context, domain string) remote.STS { return d.policyOf(ctx, cache, domain) }
 	}
 	if c.Remote.TLSReportFrom != "" {
@@ -138,43 +137,75 @@ func (d *Daemon) sendTLSReports(ctx context.Context, now time.Time) error {
 			if err != nil && !dns.IsNone(err) && !isOld {
 				continue
 			}
-			for _, to := range tlsrpt.Recipients(records) {
-				if err := d.sendTLSReport(g, o, to, day, domain, now); err != nil {
-					return err
-				}
+			done, err := d.sendTLSReport(ctx, tlsReport{g, o, d.https(r), day, domain, now}, records)
+			if err != nil {
+				return err
 			}
-			d.tlsReports.Drop(day, domain)
+			if done || isOld {
+				d.tlsReports.Drop(day, domain)
+			}
 		}
 	}
 	return d.saveTLSReports()
 }
 
-func (d *Daemon) sendTLSReport(g *generation, o *outgoing, recipient, day, domain string, now time.Time) error {
-	from, err := mail.ParseAddress(g.cfg.Remote.TLSReportFrom)
-	if err != nil {
-		return nil // reports were switched off since
+// tlsReport is one report on its way.
+type tlsReport struct {
+	g           *generation
+	o           *outgoing
+	https       http.RoundTripper
+	day, domain string
+	now         time.Time
+}
+
+// sendTLSReport brings a report to all that the domain's records name. It is done
+// when one of them has it, or there are none.
+func (d *Daemon) sendTLSReport(ctx context.Context, r tlsReport, records []string) (done bool, err error) {
+	from, err := mail.ParseAddress(r.g.cfg.Remote.TLSReportFrom)
+	mails, posts := tlsrpt.Recipients(records)
+	if err != nil || len(mails)+len(posts) == 0 {
+		return true, nil // reports were switched off since, or are not wanted
 	}
-	to, err := mail.ParseAddress(recipient)
+	s := tlsrpt.Sender{Organization: d.hostname, Contact: from.String(), Addr: r.g.cfg.Remote.Source}
+	report, id, err := d.tlsReports.JSON(s, r.day, r.domain)
 	if err != nil {
-		d.log.Warn("a domain wants TLS reports sent to what is no address", "domain", domain)
-		return nil
+		return false, err
 	}
-	s := tlsrpt.Sender{Organization: d.hostname, Contact: from.String(), Addr: g.cfg.Remote.Source}
-	report, id, err := d.tlsReports.JSON(s, day, domain)
-	if err != nil {
-		return err
+	for _, uri := range posts {
+		if err := tlsrpt.Post(ctx, r.https, uri, report); err != nil {
+			d.log.Warn("TLS report", "domain", r.domain, "to", uri, "error", err)
+			continue
+		}
+		d.log.Info("TLS report", "domain", r.domain, "to", uri, "day", r.day)
+		done = true
 	}
-	text, err := tlsrpt.Message(s, to.String(), day, domain, id, report, now)
-	if err != nil {
-		return err
+	for _, recipient := range mails {
+		to, err := mail.ParseAddress(recipient)
+		if err != nil {
+			d.log.Warn("a domain wants TLS reports sent to what is no address", "domain", r.domain)
+			done = done || len(posts) == 0
+			continue
+		}
+		text, err := tlsrpt.Message(s, to.String(), r.day, r.domain, id, report, r.now)
+		if err != nil {
+			return done, err
+		}
+		if err := d.mailTLSReport(r, from, to, text); err != nil {
+			return done, err
+		}
+		done = true
 	}
-	if g.keys != nil { // RFC 8460 section 5.3: signed
-		fields, err := g.keys.Sign(bytes.NewReader(text))
+	return done, nil
+}
+
+func (d *Daemon) mailTLSReport(r tlsReport, from, to mail.Address, text []byte) error {
+	if r.g.keys != nil { // RFC 8460 section 5.3: signed
+		fields, err := r.g.keys.Sign(bytes.NewReader(text))
 		if err != nil {
 			return err
 		}
 		text = append(fields, text...)
 	}
-	d.log.Info("TLS report", "domain", domain, "to", to.String(), "day", strings.TrimSpace(day))
-	return o.submitAs(mail.ReversePath{Address: from}, []mail.Address{to}, bytes.NewReader(text))
+	d.log.Info("TLS report", "domain", r.domain, "to", to.String(), "day", r.day)
+	return r.o.submitAs(mail.ReversePath{Address: from}, []mail.Address{to}, bytes.NewReader(text))
 }

@@ -1,5 +1,5 @@
-// Package tlsrpt counts how TLS went with mail exchangers of others and writes
-// the reports that their domains ask for (RFC 8460). It sends nothing.
+// Package tlsrpt counts how TLS went with mail exchangers of others, writes the
+// reports that their domains ask for (RFC 8460), and posts those that go by HTTPS.
 //
 // A day is one of UTC. Counts are in memory; Save and Load carry them over a
 // restart or a failover, and what is lost in a crash is a day's numbers at most.
@@ -11,11 +11,13 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -271,10 +273,16 @@ func (c *Counter) JSON(s Sender, key, name string) (text []byte, id string, err 
 	return text, id, err
 }
 
-// Recipients are the mail addresses that a domain's TXT records at _smtp._tls
-// name (section 3), at most ten; none where there is no record or more than one.
-// Reports over HTTPS are not sent.
-func Recipients(records []string) []string {
+// Bounds of what one domain may ask for.
+const (
+	maxMail  = 10 // mail addresses
+	maxPosts = 3  // HTTPS URIs, each of which may be silent for a while
+)
+
+// Recipients are the mail addresses and the HTTPS URIs that a domain's TXT records
+// at _smtp._tls name (section 3), at most ten and three; none where there is no
+// record or more than one.
+func Recipients(records []string) (mail, posts []string) {
 	var found []string
 	for _, r := range records {
 		first, _, _ := strings.Cut(r, ";")
@@ -283,32 +291,77 @@ func Recipients(records []string) []string {
 		}
 	}
 	if len(found) != 1 {
-		return nil
+		return nil, nil
 	}
-	var list []string
 	for field := range strings.SplitSeq(found[0], ";") {
 		uris, ok := strings.CutPrefix(strings.TrimSpace(field), "rua=")
 		if !ok {
 			continue
 		}
 		for uri := range strings.SplitSeq(uris, ",") {
-			if a, ok := strings.CutPrefix(strings.TrimSpace(uri), "mailto:"); ok && len(list) < 10 {
-				a, _, _ = strings.Cut(a, "?")
-				list = append(list, a)
+			uri = strings.TrimSpace(uri)
+			scheme, rest, _ := strings.Cut(uri, ":")
+			switch scheme = strings.ToLower(scheme); {
+			case scheme == "mailto" && len(mail) < maxMail:
+				rest, _, _ = strings.Cut(rest, "?")
+				mail = append(mail, rest)
+			case scheme == "https" && len(posts) < maxPosts:
+				posts = append(posts, uri)
 			}
 		}
 	}
-	return list
+	return mail, posts
 }
 
-// Message is a report as mail (section 5.3), in wire form.
-func Message(s Sender, to, key, name, id string, text []byte, now time.Time) ([]byte, error) {
+// postWait is for one Post.
+const postWait = time.Minute
+
+// Post brings a report to an HTTPS URI (section 5.4). The transport decides which
+// hosts may be spoken to; a redirect is not followed. Errors are those of the way
+// and answers other than 2xx; the report may be posted again.
+func Post(ctx context.Context, through http.RoundTripper, uri string, text []byte) error {
+	packed, err := pack(text)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, postWait)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, uri, bytes.NewReader(packed))
+	if err != nil {
+		return err
+	}
+	if request.URL.Scheme != "https" || request.URL.Host == "" {
+		return fmt.Errorf("%.100q is no HTTPS URI", uri)
+	}
+	request.Header.Set("Content-Type", "application/tlsrpt+gzip")
+	client := http.Client{Transport: through, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	_ = answer.Body.Close() // nobody reads what it says
+	if answer.StatusCode/100 != 2 {
+		return fmt.Errorf("%s answers %s", request.URL.Host, answer.Status)
+	}
+	return nil
+}
+
+func pack(text []byte) ([]byte, error) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	if _, err := z.Write(text); err != nil {
 		return nil, err
 	}
 	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return packed.Bytes(), nil
+}
+
+// Message is a report as mail (section 5.3), in wire form.
+func Message(s Sender, to, key, name, id string, text []byte, now time.Time) ([]byte, error) {
+	packed, err := pack(text)
+	if err != nil {
 		return nil, err
 	}
 	start, err := time.Parse(time.DateOnly, key)
@@ -341,7 +394,7 @@ func Message(s Sender, to, key, name, id string, text []byte, now time.Time) ([]
 	line("Content-Transfer-Encoding: base64")
 	line(`Content-Disposition: attachment; filename="`, file, `"`)
 	line()
-	coded := base64.StdEncoding.EncodeToString(packed.Bytes())
+	coded := base64.StdEncoding.EncodeToString(packed)
 	for len(coded) > 76 {
 		line(coded[:76])
 		coded = coded[76:]

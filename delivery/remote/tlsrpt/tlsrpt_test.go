@@ -9,6 +9,8 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
 	netmail "net/mail"
 	"slices"
 	"strings"
@@ -105,20 +107,57 @@ func TestMessage(t *testing.T) {
 
 func TestRecipients(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string][]string{
-		"v=TLSRPTv1; rua=mailto:a@y.test":                              {"a@y.test"},
-		"v=TLSRPTv1;rua=mailto:a@y.test,https://y.test/r,mailto:b@z.x": {"a@y.test", "b@z.x"},
-		"v=TLSRPTv1; rua=mailto:a@y.test?subject=x; other=1":           {"a@y.test"},
-		"v=TLSRPTv2; rua=mailto:a@y.test":                              nil,
-		"rua=mailto:a@y.test":                                          nil,
-		"v=TLSRPTv1; rua=" + strings.Repeat("mailto:a@y.test,", 20):    slices.Repeat([]string{"a@y.test"}, 10),
+	for text, want := range map[string][2][]string{
+		"v=TLSRPTv1; rua=mailto:a@y.test":                              {{"a@y.test"}, nil},
+		"v=TLSRPTv1;rua=mailto:a@y.test,https://y.test/r,mailto:b@z.x": {{"a@y.test", "b@z.x"}, {"https://y.test/r"}},
+		"v=TLSRPTv1; rua=mailto:a@y.test?subject=x; other=1":           {{"a@y.test"}, nil},
+		"v=TLSRPTv1; rua=HTTPS://y.test , http://y.test,ftp://y.test":  {nil, {"HTTPS://y.test"}},
+		"v=TLSRPTv2; rua=mailto:a@y.test":                              {},
+		"rua=mailto:a@y.test":                                          {},
+		"v=TLSRPTv1; rua=" + strings.Repeat("mailto:a@y.test,", 20):    {slices.Repeat([]string{"a@y.test"}, 10), nil},
+		"v=TLSRPTv1; rua=" + strings.Repeat("https://y.test,", 20):     {nil, slices.Repeat([]string{"https://y.test"}, 3)},
 	} {
-		if got := Recipients([]string{"other", text}); !slices.Equal(got, want) {
-			t.Errorf("%q: %q, want %q", text, got, want)
+		mail, posts := Recipients([]string{"other", text})
+		if !slices.Equal(mail, want[0]) || !slices.Equal(posts, want[1]) {
+			t.Errorf("%q: %q, %q, want %q", text, mail, posts, want)
 		}
 	}
-	if got := Recipients([]string{"v=TLSRPTv1; rua=mailto:a@y.test", "v=TLSRPTv1; rua=mailto:b@y.test"}); got != nil {
-		t.Errorf("two records: %q", got)
+	if mail, _ := Recipients([]string{"v=TLSRPTv1; rua=mailto:a@y.test", "v=TLSRPTv1; rua=mailto:b@y.test"}); mail != nil {
+		t.Errorf("two records: %q", mail)
+	}
+}
+
+// TestPost: a report over HTTPS, and answers that are no success.
+func TestPost(t *testing.T) {
+	t.Parallel()
+	var got []byte
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/full":
+			w.WriteHeader(http.StatusInsufficientStorage)
+		case "/moved":
+			http.Redirect(w, r, "/", http.StatusTemporaryRedirect)
+		default:
+			z, err := gzip.NewReader(r.Body)
+			if err == nil && r.Method == http.MethodPost && r.Header.Get("Content-Type") == "application/tlsrpt+gzip" {
+				got, _ = io.ReadAll(z)
+			}
+			w.WriteHeader(http.StatusCreated)
+		}
+	}))
+	defer server.Close()
+	for path, want := range map[string]string{"/full": "507", "/moved": "307"} {
+		if err := Post(t.Context(), server.Client().Transport, server.URL+path, []byte("x")); err == nil || !strings.Contains(err.Error(), want) || got != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for _, uri := range []string{"http://" + server.Listener.Addr().String(), "https:y.test", "https://"} {
+		if err := Post(t.Context(), server.Client().Transport, uri, []byte("x")); err == nil {
+			t.Errorf("posted to %s", uri)
+		}
+	}
+	if err := Post(t.Context(), server.Client().Transport, server.URL, []byte(want)); err != nil || string(got) != want {
+		t.Errorf("%v: %q", err, got)
 	}
 }
 
