@@ -30,7 +30,8 @@ type Sink struct {
 	// Replies are by verb, or by whole command, in upper case; "GREETING" and
 	// "." are the greeting and the end of data ("." of one LMTP recipient:
 	// ". <its RCPT command>"). Each is whole lines
-	// with CRLF. "" closes the connection; "CLOSE" after text too.
+	// with CRLF. "" closes the connection; "CLOSE" after text too. "HANG", alone or
+	// after text, says no more and waits for the client to go.
 	Replies map[string]string
 
 	mu       sync.Mutex
@@ -192,6 +193,12 @@ func (ss *session) say(key, normal string) bool {
 		text = normal
 	}
 	text, closes := strings.CutSuffix(text, "CLOSE")
+	if said, hangs := strings.CutSuffix(text, "HANG"); hangs {
+		if _, err := io.WriteString(ss.conn, said); err == nil {
+			_, _ = io.Copy(io.Discard, ss.conn)
+		}
+		return false
+	}
 	if text != "" {
 		if _, err := io.WriteString(ss.conn, text); err != nil {
 			return false

@@ -1,0 +1,107 @@
+package remote_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gomaild/delivery/queue"
+	"gomaild/delivery/remote"
+	"gomaild/internal/durable/crashfs"
+	"gomaild/mail"
+	"gomaild/message"
+)
+
+// lastReplies remembers what each attempt said.
+type lastReplies struct {
+	queue.Agent
+	reply atomic.Pointer[string]
+	took  atomic.Int64 // of the first attempt
+}
+
+func (l *lastReplies) Deliver(ctx context.Context, job queue.Job) []queue.Result {
+	begun := time.Now()
+	results := l.Agent.Deliver(ctx, job)
+	l.took.CompareAndSwap(0, int64(time.Since(begun)))
+	if s := mail.StatusOf(results[0].Err); s != nil {
+		text := s.Error()
+		l.reply.Store(&text)
+	}
+	return results
+}
+
+// TestHostsThatHang: a host that says nothing, or too little, at any step costs an
+// attempt the time of RFC 5321 section 4.5.3.2 and not more; the message waits with
+// words that say which host it was, and arrives when the host has come to its
+// senses.
+func TestHostsThatHang(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	for _, tt := range []struct {
+		rule  string
+		evil  map[string]string
+		tls   bool
+		took  time.Duration
+		reply string
+	}{
+		{"no greeting", map[string]string{"GREETING": "HANG"}, false, 5 * time.Minute, "451 4.4.1 Host mx1.y.test could not be spoken to"},
+		{"half a greeting", map[string]string{"GREETING": "220-mx1HANG"}, false, 5 * time.Minute, "451 4.4.1 Host mx1.y.test could not be spoken to"},
+		{"silent after EHLO", map[string]string{"EHLO": "HANG"}, false, 5 * time.Minute, "451 4.4.1 Host mx1.y.test could not be spoken to"},
+		{"silent after STARTTLS", map[string]string{"STARTTLS": "HANG"}, true, 5 * time.Minute, "451 4.7.5 Host mx1.y.test has no TLS as the policy wants it"},
+		{"silent in the handshake", map[string]string{"STARTTLS": "220 go\r\nHANG"}, true, time.Minute, "451 4.7.5 Host mx1.y.test has no TLS as the policy wants it"},
+		{"silent after MAIL", map[string]string{"MAIL": "HANG"}, false, 5 * time.Minute, "451 4.4.2 Connection with mx1.y.test was lost"},
+		{"silent after RCPT", map[string]string{"RCPT": "HANG"}, false, 5 * time.Minute, "451 4.4.2 Connection with mx1.y.test was lost"},
+		{"silent after DATA", map[string]string{"DATA": "HANG"}, false, 2 * time.Minute, "451 4.4.2 Connection with mx1.y.test was lost"},
+		{"silent in the content", map[string]string{"DATA": "354 go\r\nHANG"}, false, 10 * time.Minute, "451 4.4.2 Connection with mx1.y.test was lost"},
+		{"silent after the final dot", map[string]string{".": "HANG"}, false, 10 * time.Minute, "451 4.4.2 Connection with mx1.y.test was lost"},
+		{"half a reply to the final dot", map[string]string{".": "250-2.0.0 QueHANG"}, false, 10 * time.Minute, "451 4.4.2 Connection with mx1.y.test was lost"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			delete(w.sinks, "192.0.2.2")
+			s := w.sinks["192.0.2.1"]
+			s.Replies = tt.evil
+			a := w.agent(t, func(c *remote.Config) {
+				if tt.tls {
+					c.Policy = func(mail.NextHop) (remote.Policy, error) { return remote.Policy{Level: remote.Encrypt}, nil }
+				}
+			})
+			if tt.tls {
+				s.TLS, s.Extensions = ca.server(t, false, "mx1.y.test"), []string{"STARTTLS"}
+			}
+			l := &lastReplies{Agent: a}
+			q, err := queue.Open(t.Context(), queue.Config{FS: crashfs.New(), Agent: l, Settings: queue.Settings{Schedule: []time.Duration{time.Hour}},
+				Tell: func(context.Context, queue.Notice, queue.Envelope, message.Content, []queue.Outcome) error {
+					t.Errorf("%s: the sender was told", tt.rule)
+					return nil
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer q.Close()
+			j := job("y.test", "b")
+			if _, err := q.Add(queue.Envelope{From: j.From, To: []queue.Recipient{{Recipient: j.To[0], Destination: j.Destination}}}, strings.NewReader(content)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Minute)
+			synctest.Wait()
+			reply := l.reply.Load()
+			if took := time.Duration(l.took.Load()); took != tt.took || reply == nil || !strings.HasPrefix(*reply, tt.reply) {
+				t.Fatalf("%s: the attempt took %v and says %v; want %v, %q", tt.rule, took, reply, tt.took, tt.reply)
+			}
+			evil := s.Sessions()
+			s.Replies = nil // nobody is spoken to now
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if n := q.Stats().Messages; n != 0 {
+				t.Errorf("%s: the message waits still", tt.rule)
+			}
+			if got := s.Messages(); len(got) != 1 || evil != 1 {
+				t.Errorf("%s: %d arrived, after %d sessions", tt.rule, len(got), evil)
+			}
+		})
+	}
+}
