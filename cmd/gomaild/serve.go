@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -59,13 +58,13 @@ mail is refused.`,
 // its thread in fsync(2) twice, and a goroutine that comes back from there waits
 // for a free place. And the collector runs a quarter as often: with a heap of a
 // few megabytes it would run a hundred times a second under load, to save
-// memory that nobody misses.
+// memory that nobody misses; only a large heap is collected as usual.
 func tune() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
+		followHeap()
 	}
 }
 
