@@ -156,7 +156,7 @@ func TestDANE(t *testing.T) {
 	t.Parallel()
 	conf, cert := selfSigned(t)
 	_, other := selfSigned(t)
-	far := &clienttest.Sink{Extensions: []string{"STARTTLS"}, TLS: conf}
+	far := &clienttest.Sink{Extensions: []string{"STARTTLS", "REQUIRETLS"}, TLS: conf}
 	host, port := serveSink(t, far)
 	record := func(c *x509.Certificate) string {
 		r := &mdns.TLSA{}
@@ -209,6 +209,25 @@ func TestDANE(t *testing.T) {
 		}
 		if got := awaitMessages(t, far, i+1)[i]; !got.OnTLS || !strings.Contains(got.Content, "Subject: "+tt.rule) {
 			t.Errorf("%s: %+v", tt.rule, got)
+		}
+	}
+	// What a message says of TLS itself (RFC 8689) comes first.
+	for _, tt := range []struct{ to, header, reply string }{
+		{"sure@right.test", "", ""},
+		{"sure@none.test", "", "451 4.7.5 Host mx.none.test has no TLS as the policy wants it"},
+		{"sure@loose.example", "", "451 4.7.30 Host mx.loose.example is named by neither DNSSEC nor MTA-STS"},
+		{"anyway@wrong.test", "TLS-Required: No\r\n", ""},
+	} {
+		before := len(far.Messages())
+		if err := w.submitWith(t, tt.to, tt.header == "", tt.header+content("to "+tt.to)); err != nil {
+			t.Fatal(err)
+		}
+		if tt.reply != "" {
+			w.awaitReply(t, tt.to, tt.reply)
+			continue
+		}
+		if got := awaitMessages(t, far, before+1)[before]; strings.HasSuffix(got.From, " REQUIRETLS") != (tt.header == "") || !strings.Contains(got.Content, "Subject: to "+tt.to) {
+			t.Errorf("%s: %+v", tt.to, got)
 		}
 	}
 	before := len(far.Messages())

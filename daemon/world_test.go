@@ -184,6 +184,12 @@ func (w *world) submit(t *testing.T, subject string) error {
 
 func (w *world) submitTo(t *testing.T, to, subject string) error {
 	t.Helper()
+	return w.submitWith(t, to, false, content(subject))
+}
+
+// submitWith is submitTo with REQUIRETLS (RFC 8689) or without.
+func (w *world) submitWith(t *testing.T, to string, requireTLS bool, message string) error {
+	t.Helper()
 	c, err := gosmtp.DialStartTLS(w.addr(t, config.Submission, config.StartTLS), trusting())
 	if err != nil {
 		return err
@@ -192,7 +198,20 @@ func (w *world) submitTo(t *testing.T, to, subject string) error {
 	if err := c.Auth(sasl.NewPlainClient("", "bob@example.test", password)); err != nil {
 		return err
 	}
-	if err := c.SendMail("bob@example.test", []string{to}, strings.NewReader(content(subject))); err != nil {
+	if err := c.Mail("bob@example.test", &gosmtp.MailOptions{RequireTLS: requireTLS}); err != nil {
+		return err
+	}
+	if err := c.Rcpt(to, nil); err != nil {
+		return err
+	}
+	data, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(data, message); err != nil {
+		return err
+	}
+	if err := data.Close(); err != nil {
 		return err
 	}
 	return c.Quit()

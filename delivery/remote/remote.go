@@ -172,7 +172,9 @@ func (t *attempt) prepare() error {
 		return err
 	}
 	if t.job.RequireTLS {
-		t.policy.Level = max(t.policy.Level, Verify)
+		if t.policy.Level < DANE {
+			t.policy.Level = Verify
+		}
 		return nil
 	}
 	no, err := saysTLSNotRequired(t.job.Content)
@@ -187,6 +189,8 @@ func (t *attempt) prepare() error {
 // not answer, or not as they should, are passed over.
 func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 	var first error // about the best host, which is the most telling one
+	var lacks error // about the best of those that do not offer REQUIRETLS
+	fail := func() { t.fail(cmp.Or(first, lacks, noHost(t.to.Host))) }
 	addresses, sessions := 0, 0
 	for _, h := range hosts {
 		if t.enforces() && !t.sts.Allows(h.name) {
@@ -194,15 +198,23 @@ func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 			t.reportTLS(h, "", demand{tls: &tls.Config{}}, errors.Join(errTLSFailed, errNotAllowed))
 			continue
 		}
+		if t.job.RequireTLS && !t.vouchedFor(h) {
+			first = cmp.Or(first, put(cmp.Or(h.name, t.to.Host), "4.7.30", "is named by neither DNSSEC nor MTA-STS, which REQUIRETLS wants (RFC 8689)", nil))
+			continue
+		}
 		for _, addr := range h.addrs {
 			if addresses >= maxAddresses || sessions >= maxSessions || ctx.Err() != nil {
-				t.fail(cmp.Or(first, noHost(t.to.Host)))
+				fail()
 				return
 			}
 			addresses++
 			s, err := t.connect(ctx, h, addr)
 			if err != nil {
-				first = cmp.Or(first, err)
+				if errors.Is(err, errNoRequireTLS) {
+					lacks = cmp.Or(lacks, err)
+				} else {
+					first = cmp.Or(first, err)
+				}
 				t.log.DebugContext(ctx, "host passed over", "queue_id", t.job.ID, "host", h.name, "address", addr, "error", err)
 				continue
 			}
@@ -213,7 +225,14 @@ func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 			}
 		}
 	}
-	t.fail(cmp.Or(first, noHost(t.to.Host)))
+	fail()
+}
+
+// vouchedFor reports that a host is what its domain says it is (RFC 8689 section
+// 4.2.1): the MX records are signed, its MTA-STS policy names it, or the operator
+// does.
+func (t *attempt) vouchedFor(h host) bool {
+	return t.to.NoMX || t.to.Transport == "lmtp" || h.isNamed || t.sts.Allows != nil && t.sts.Allows(h.name)
 }
 
 func noHost(to string) error {

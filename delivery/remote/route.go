@@ -18,7 +18,8 @@ type host struct {
 	name      string // "" for an address literal
 	addrs     []string
 	network   string
-	authentic bool // the DNS answers that led here were signed
+	isNamed   bool // the MX records that name it were signed
+	authentic bool // all DNS answers that led here were
 }
 
 // route finds the hosts of the destination, best first.
@@ -104,7 +105,7 @@ func (t *attempt) resolve(ctx context.Context, list []dns.MX, authentic bool) ([
 		case err != nil && !dns.IsNone(err):
 			fault = err
 		case len(addrs) > 0:
-			hosts = append(hosts, host{name: mx.Host, network: "tcp", addrs: addrs, authentic: authentic && signed})
+			hosts = append(hosts, host{name: mx.Host, network: "tcp", addrs: addrs, isNamed: authentic, authentic: authentic && signed})
 		}
 	}
 	switch {

@@ -30,7 +30,7 @@ func (s *session) explain(err error) error {
 }
 
 // connect makes a session with a host at one address, as the policy wants it.
-// Errors are temporary: they are about this host.
+// Errors are about this host, and temporary but for errNoRequireTLS.
 func (t *attempt) connect(ctx context.Context, h host, addr string) (*session, error) {
 	name := h.name
 	if name == "" {
@@ -54,8 +54,15 @@ func (t *attempt) connect(ctx context.Context, h host, addr string) (*session, e
 		return nil, put(name, "4.4.1", "could not be spoken to", err)
 	}
 	s.host = name
+	if _, ok := s.conn.Extension("REQUIRETLS"); t.job.RequireTLS && !ok {
+		s.conn.Quit(ctx)
+		return nil, &mail.Status{Code: 550, Enhanced: "5.7.30", Text: "Host " + name + " does not offer REQUIRETLS (RFC 8689)", Cause: errNoRequireTLS}
+	}
 	return s, nil
 }
+
+// errNoRequireTLS is a host that would not go on with TLS. Another one may.
+var errNoRequireTLS = errors.New("REQUIRETLS is not offered")
 
 // put makes err temporary, whatever it is: a greeting of 554 speaks for one
 // host, not for the destination.

@@ -97,10 +97,10 @@ func (t *attempt) demand(ctx context.Context, h host) (demand, error) {
 			want.byTLSA = true
 		case level == DANEOnly:
 			return demand{}, errors.New("no signed TLSA records")
+		case t.enforces(), t.job.RequireTLS:
+			level = Verify
 		case published:
 			level = Encrypt
-		case t.enforces():
-			level = Verify
 		default:
 			level = May
 		}
@@ -151,7 +151,8 @@ func (t *attempt) observe(h host, found *error) (check func(tls.ConnectionState)
 // of the operator's, whose policy is ours.
 func (t *attempt) findSTS(ctx context.Context) {
 	level := t.policy.Level
-	if t.cfg.STS == nil || t.tlsOptional || t.to.NoMX || t.to.Transport == "lmtp" || level != May && level != Encrypt && level != DANE {
+	counts := t.job.RequireTLS || level == May || level == Encrypt || level == DANE
+	if t.cfg.STS == nil || t.tlsOptional || t.to.NoMX || t.to.Transport == "lmtp" || !counts {
 		return
 	}
 	if _, isLiteral := literal(t.to.Host); isLiteral {

@@ -210,31 +210,68 @@ func TestSTS(t *testing.T) {
 func TestRequireTLS(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
+	good, own := ca.server(t, false, "mx1.y.test"), newAuthority(t).server(t, false, "mx1.y.test")
+	both := []string{"STARTTLS", "REQUIRETLS"}
 	strict := func(c *remote.Config) {
-		c.Roots = roots
+		c.Roots = ca.pool()
 		c.Policy = func(mail.NextHop) (remote.Policy, error) { return remote.Policy{Level: remote.Encrypt}, nil }
 	}
-	w := newWorld()
-	delete(w.sinks, "192.0.2.2")
-	s := w.sinks["192.0.2.1"]
-	j := job("y.test", "b")
-	j.RequireTLS = true
-	if got := outcomes(w.agent(t, strict).Deliver(t.Context(), j))[0]; got != "4.7.5" {
-		t.Errorf("without TLS: %s", got)
-	}
-	s.TLS, s.Extensions = ca.server(t, false, "mx1.y.test"), []string{"STARTTLS"}
-	if got := outcomes(w.agent(t, strict).Deliver(t.Context(), j))[0]; got != "5.7.30" {
-		t.Errorf("without REQUIRETLS: %s", got)
-	}
-	s.Extensions = []string{"STARTTLS", "REQUIRETLS"}
-	if got := outcomes(w.agent(t, strict).Deliver(t.Context(), j))[0]; got != "ok mx1.y.test" || !strings.HasSuffix(s.Messages()[0].From, " REQUIRETLS") {
-		t.Errorf("%s, %+v", got, s.Messages())
+	for _, tt := range []struct {
+		rule   string
+		tls    *tls.Config
+		ext    []string
+		level  remote.Level
+		signed bool // the MX records, and TLSA where there is one
+		tlsa   bool
+		sts    string   // the host that the MTA-STS policy names
+		second []string // extensions of the second exchanger, which has TLS too
+		want   string
+	}{
+		{"without TLS", nil, nil, remote.May, true, false, "", nil, "4.7.5"},
+		{"without the extension", good, []string{"STARTTLS"}, remote.May, true, false, "", nil, "5.7.30"},
+		{"all that it wants", good, both, remote.May, true, false, "", nil, "ok mx1.y.test"},
+		{"a certificate of nobody", own, both, remote.Encrypt, true, false, "", nil, "4.7.5"},
+		{"MX records that are not signed", good, both, remote.Secure, false, false, "", nil, "4.7.30"},
+		{"named by MTA-STS", good, both, remote.May, false, false, "mx1.y.test", nil, "ok mx1.y.test"},
+		{"not named by MTA-STS", good, both, remote.May, false, false, "mx9.y.test", nil, "4.7.5"},
+		{"a certificate that DANE knows", own, both, remote.DANE, true, true, "", nil, "ok mx1.y.test"},
+		{"dane, and no record", own, both, remote.DANE, true, false, "", nil, "4.7.5"},
+		{"another exchanger has the extension", good, []string{"STARTTLS"}, remote.May, true, false, "", both, "ok mx2.y.test"},
+		{"another exchanger is not reached", good, []string{"STARTTLS"}, remote.May, true, false, "", []string{}, "4.7.5"},
+	} {
+		w := newWorld()
+		w.zone.Authentic = tt.signed
+		if tt.second == nil {
+			delete(w.sinks, "192.0.2.2")
+			w.zone.Records["y.test"] = w.zone.Records["y.test"][:1]
+		} else if len(tt.second) > 0 {
+			w.sinks["192.0.2.2"].TLS, w.sinks["192.0.2.2"].Extensions = ca.server(t, false, "mx2.y.test"), tt.second
+		}
+		s := w.sinks["192.0.2.1"]
+		s.TLS, s.Extensions = tt.tls, tt.ext
+		if tt.tlsa {
+			w.zone.Records["_25._tcp.mx1.y.test"] = []string{"TLSA " + strings.TrimPrefix(tlsa(t, 3, 1, 1, own.Certificates[0].Leaf), "TLSA ")}
+		}
+		a := w.agent(t, func(c *remote.Config) {
+			strict(c)
+			c.Policy = func(mail.NextHop) (remote.Policy, error) { return remote.Policy{Level: tt.level}, nil }
+			if tt.sts != "" {
+				c.STS = func(context.Context, string) remote.STS { return remote.STS{Allows: allow(tt.sts)} }
+			}
+		})
+		j := job("y.test", "b")
+		j.RequireTLS = true
+		got := outcomes(a.Deliver(t.Context(), j))[0]
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.rule, got, tt.want)
+		}
+		if m := s.Messages(); got == "ok mx1.y.test" && (len(m) != 1 || !m[0].OnTLS || !strings.HasSuffix(m[0].From, " REQUIRETLS")) {
+			t.Errorf("%s: %+v", tt.rule, m)
+		}
 	}
 	// TLS-Required: No asks for delivery in any case.
-	w = newWorld()
-	j = job("y.test", "b")
+	w := newWorld()
+	j := job("y.test", "b")
 	j.Content = strings.NewReader("TLS-Required: No\r\n" + content)
 	if got := outcomes(w.agent(t, strict).Deliver(t.Context(), j))[0]; got != "ok mx1.y.test" {
 		t.Errorf("TLS-Required: No gave %s", got)
