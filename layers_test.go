@@ -56,8 +56,9 @@ var arrows = map[string][]string{
 	"storage/storagetest": {"storage", "message", "mail"},
 	"storage/memory":      {"storage", "message", "mail"},
 	"storage/index":       {"storage"},
-	"storage/acl":         {"storage", "message", "mail"},
-	"storage/maildir":     {"storage", "storage/index", "internal/durable", "internal/durable/journal", "message", "mail"},
+	"storage/acl":         {"storage", "storage/acltext", "message", "mail"},
+	"storage/acltext":     {"storage"},
+	"storage/maildir":     {"storage", "storage/acltext", "storage/index", "internal/durable", "internal/durable/journal", "message", "mail"},
 
 	"smtp":                   {"smtp/reply", "auth", "internal/peer", "mail"},
 	"smtp/reply":             {"mail"},

@@ -7,7 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gomaild/cluster"
@@ -17,6 +19,8 @@ import (
 	"gomaild/internal/durable"
 	"gomaild/internal/durable/journal"
 	"gomaild/internal/spool"
+	"gomaild/internal/tables"
+	"gomaild/mail"
 	"gomaild/storage"
 	"gomaild/storage/acl"
 	"gomaild/storage/maildir"
@@ -124,12 +128,38 @@ func (m *mailStore) open(ctx context.Context, c *config.Config, hostname string,
 	}
 	m.store = boxes
 	if c.ACL.Enabled {
-		m.store = acl.New(acl.Config{
-			Store: boxes, Owner: m.sharing.owner, Dictionary: boxes.SharedFile(c.ACL.Dictionary),
-			Prefix: c.ACL.Prefix, Anyone: c.ACL.Anyone, Logger: log,
-		})
+		return m.guard(c, boxes, log)
 	}
 	return nil
+}
+
+// guard holds users to access control lists.
+func (m *mailStore) guard(c *config.Config, boxes *maildir.Store, log *slog.Logger) error {
+	ac := acl.Config{
+		Store: boxes, Owner: m.sharing.owner, Dictionary: boxes.SharedFile(c.ACL.Dictionary),
+		Prefix: c.ACL.Prefix, Anyone: c.ACL.Anyone, Logger: log,
+	}
+	if c.ACL.Global != "" {
+		ac.Global = acl.NewGlobal(os.DirFS(filepath.Dir(c.ACL.Global)), filepath.Base(c.ACL.Global))
+	}
+	if len(c.ACL.GroupMaps) > 0 {
+		l, err := openTables(c, "acl.group_maps", c.ACL.GroupMaps, nil, log)
+		if err != nil {
+			return err
+		}
+		ac.Groups = groupsIn(l)
+	}
+	m.store = acl.New(ac)
+	return nil
+}
+
+// groupsIn finds the groups of an address in tables: under the address, or under
+// its domain.
+func groupsIn(l *tables.List) func(mail.Address) []string {
+	return func(a mail.Address) []string {
+		value, _ := l.Find(a.Local+"@"+a.Domain, "@"+a.Domain)
+		return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+	}
 }
 
 // close closes what is open; the root comes last.

@@ -93,3 +93,58 @@ func TestNotShared(t *testing.T) {
 		t.Error("bob's INBOX can be opened")
 	}
 }
+
+// TestGroupsAndGlobalLists: groups from a table, and the administrator's list,
+// which the owner sees and cannot change.
+func TestGroupsAndGlobalLists(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	global := w.path("global-acls")
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ok(os.WriteFile(global, []byte("Shared/bob@example.test/Lists group=staff lrs\n"), 0o600))
+	d, err := New(w.config(t, "acl.enabled = true\nacl.global = \""+global+"\"\nacl.group_maps = [\"inline:{alice@example.test=team, @example.test=other}\"]\n", listeners), Options{})
+	ok(err)
+	w.Daemon = d
+	w.start(t)
+	alice, bob := w.login(t), w.loginAs(t, "bob")
+	const box = "Shared/bob@example.test/Lists"
+	rights := func() string {
+		t.Helper()
+		data, err := alice.MyRights(box).Wait()
+		if err != nil {
+			return err.Error()
+		}
+		return string(data.Rights)
+	}
+	ok(bob.Create("Lists", nil).Wait())
+	ok(bob.SetACL("Lists", "$other", imap.RightModificationReplace, imap.RightSet("lrx")).Wait())
+	if got := rights(); !strings.Contains(got, "does not exist") {
+		t.Errorf("alice is in no group with rights, and has %q", got)
+	}
+	ok(bob.SetACL("Lists", "$team", imap.RightModificationReplace, imap.RightSet("lri")).Wait())
+	if got := rights(); got != "lri" {
+		t.Errorf("as one of the team alice has %q", got)
+	}
+	listed, err := alice.List("", "Shared/*", nil).Collect()
+	ok(err)
+	if !slices.ContainsFunc(listed, func(l *imap.ListData) bool { return l.Mailbox == box }) {
+		t.Errorf("alice sees %+v", listed)
+	}
+	ok(os.WriteFile(global, []byte("Shared/* group=team l\nLists authenticated lra\n"), 0o600))
+	if got := rights(); got != "l" {
+		t.Errorf("with a global list alice has %q", got)
+	}
+	own, err := bob.MyRights("Lists").Wait()
+	if err != nil || string(own.Rights) != "lra" {
+		t.Errorf("bob has %q, %v", own.Rights, err)
+	}
+	shown, err := bob.GetACL("Lists").Wait()
+	if err != nil || string(shown.Rights["#authenticated"]) != "lra" || string(shown.Rights["$team"]) != "lri" {
+		t.Errorf("bob sees %+v, %v", shown, err)
+	}
+}

@@ -74,6 +74,9 @@ func identifierText(e storage.Grant) string {
 	if e.Negative {
 		name = "-" + name
 	}
+	if e.Global {
+		name = "#" + name // as Dovecot shows them; no client can change one
+	}
 	return name
 }
 

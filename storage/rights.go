@@ -93,13 +93,14 @@ type Grant struct {
 	Kind     GrantKind
 	Name     string // of the user or group
 	Negative bool
+	Global   bool // of the administrator's own lists: shown, and changed by nobody here
 	Rights   Rights
 	Others   []string // names of rights that have no letter: kept, and without effect
 }
 
 // Same reports whether two entries are for the same identifier, sign and all.
 func (g Grant) Same(other Grant) bool {
-	return g.Kind == other.Kind && g.Name == other.Name && g.Negative == other.Negative
+	return g.Kind == other.Kind && g.Name == other.Name && g.Negative == other.Negative && g.Global == other.Global
 }
 
 // Sharer is what package storage/acl needs of an Account besides.

@@ -98,6 +98,7 @@ func (c *Config) resolvePaths(dir string) {
 	abs(&c.Accounts.Snapshot)
 	abs(&c.Remote.RelayLoginFile)
 	abs(&c.Queue.BounceTemplates)
+	abs(&c.ACL.Global)
 	for _, m := range c.maps() {
 		for i, spec := range *m.list {
 			if path := tables.Path(spec); path != "" {
@@ -131,6 +132,7 @@ func (c *Config) maps() []lookupMaps {
 		{"routing.relay_recipient_maps", &c.Routing.RelayRecipientMaps},
 		{"routing.sender_bcc_maps", &c.Routing.SenderBCCMaps},
 		{"routing.recipient_bcc_maps", &c.Routing.RecipientBCCMaps},
+		{"acl.group_maps", &c.ACL.GroupMaps},
 		{"remote.sender_relay_maps", &c.Remote.SenderRelayMaps},
 		{"remote.password_maps", &c.Remote.PasswordMaps},
 		{"remote.tls_policy_maps", &c.Remote.TLSPolicyMaps},

@@ -554,6 +554,16 @@ type ACL struct {
 	Dictionary string `toml:"dictionary"`
 	// Let users share with everybody (Dovecot's acl_anyone = allow).
 	Anyone bool `toml:"anyone"`
+	// Lists for the mailboxes of all: what stands in Dovecot's
+	// `acl = vfile:PATH`, a file with lines `PATTERN IDENTIFIER RIGHTS`, or a
+	// directory with a list in a file of each mailbox's name. They come before
+	// those of the mailboxes, and no client can change them. Read again when they
+	// change. Empty: none.
+	Global string `toml:"global"`
+	// The groups of users (`group=` and `group-override=` in lists), in tables as in
+	// routing.transport_maps: the key is an address or `@domain`, the value names
+	// groups with commas between them, as Dovecot's field acl_groups does.
+	GroupMaps []string `toml:"group_maps"`
 }
 
 // Sieve is the table [sieve].

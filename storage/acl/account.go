@@ -33,6 +33,14 @@ type place struct {
 	isOwn   bool
 }
 
+// seenAs is what the login knows a mailbox by.
+func (p place) seenAs(a *account) string {
+	if p.isOwn {
+		return p.name
+	}
+	return a.shown(p.owner, p.name)
+}
+
 // locate finds the account that a name belongs to. Without an account of that
 // name it is ErrNoMailbox, as with one that shares nothing.
 func (a *account) locate(ctx context.Context, name string) (place, error) {
@@ -93,12 +101,15 @@ func cutAddress(name string) (local, domain string, ok bool) {
 // others have none, and the owner all: what he does will find out.
 func (a *account) rights(ctx context.Context, p place) (storage.Rights, error) {
 	list, err := p.account.ACL(ctx, p.name)
+	if err == nil || isAbsent(err) && p.isOwn {
+		var global []storage.Grant
+		global, err = a.store.cfg.Global.For(p.seenAs(a))
+		list = append(slices.Clip(list), global...)
+	}
 	switch {
 	case errors.Is(err, storage.ErrACL):
 		a.store.cfg.Logger.WarnContext(ctx, "access control list gives nobody anything", "account", p.owner, "mailbox", p.name, "error", err)
 		return storage.NoRights, nil
-	case isAbsent(err) && p.isOwn:
-		return storage.AllRights, nil
 	case isAbsent(err):
 		return storage.NoRights, nil
 	case err != nil:

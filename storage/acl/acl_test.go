@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -483,6 +485,52 @@ func TestGrants(t *testing.T) {
 	for name, want := range map[string]bool{"/New": false, "/Newer": true} {
 		if _, err := w.bob.Open(ctx, shared+name); (err == nil) != want {
 			t.Errorf("list of the one above, %s: %v", name, err)
+		}
+	}
+}
+
+// TestGlobalFile: one that changes is read again; one that cannot be read gives
+// nobody anything; names do not leave the directory.
+func TestGlobalFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "acls")
+	write := func(name, text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := acl.NewGlobal(os.DirFS(dir), "acls")
+	want := func(mailbox string, n int, fault error) {
+		t.Helper()
+		if got, err := g.For(mailbox); len(got) != n || !errors.Is(err, fault) {
+			t.Errorf("%s: %+v, %v", mailbox, got, err)
+		}
+	}
+	want("A", 0, nil)
+	write(file, "A* owner lr\nAB anyone l\n")
+	want("A", 1, nil)
+	want("AB", 2, nil)
+	write(file, "A* owner lr\nAB everybody l\n")
+	want("A", 0, storage.ErrACL)
+	want("C", 0, storage.ErrACL)
+	write(file, "A owner l\n")
+	want("A", 1, nil)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	write(filepath.Join(dir, "secret"), "owner l\n")
+	write(filepath.Join(file, "B"), "owner l\nanyone r\n")
+	write(filepath.Join(file, "D/.DEFAULT"), "owner l\n")
+	write(filepath.Join(file, "Bad"), "l\n")
+	want("B", 2, nil)
+	want("B/below", 0, nil)
+	want("D", 1, nil)
+	want("Bad", 0, storage.ErrACL)
+	for _, name := range []string{"../secret", "B/../../secret", "/secret", "", ".", "none", "a\x00b"} {
+		if got, _ := g.For(name); len(got) != 0 {
+			t.Errorf("%q: %+v", name, got)
 		}
 	}
 }

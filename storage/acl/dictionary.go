@@ -109,7 +109,11 @@ func (s *Store) note(ctx context.Context, a storage.Sharer, owner string) error 
 			s.cfg.Logger.WarnContext(ctx, "access control list", "account", owner, "mailbox", info.Name, "error", err)
 			continue
 		}
-		for _, g := range list {
+		global, err := s.cfg.Global.For(info.Name)
+		if err != nil {
+			return err
+		}
+		for _, g := range append(slices.Clip(list), global...) {
 			if key := dictionaryKey(g, owner); key != "" && !slices.Contains(keys, key) {
 				keys = append(keys, key)
 			}

@@ -12,6 +12,11 @@
 // the same lists (TestDovecotAgrees). A list that cannot be read gives nobody
 // anything.
 //
+// Global lists, the administrator's (Global), come after those of the mailboxes:
+// what they give or take is in the place of all that was said before, and for the
+// owner all their entries count. The groups of a user are the administrator's too
+// (Config.Groups).
+//
 // What others see. A mailbox without the right l is not listed. What a user is
 // refused is ErrPermission where he may know that the mailbox is there (l), and
 // else ErrNoMailbox, the same as for one that is not. Somebody with the right to

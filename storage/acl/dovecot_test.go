@@ -29,7 +29,7 @@ type peer struct {
 	conf string
 }
 
-func newPeer(t *testing.T) *peer {
+func newPeer(t *testing.T, global string) *peer {
 	if _, err := os.Stat(dovecotImap); err != nil {
 		if os.Getuid() == 0 || os.Getenv("CI") != "" {
 			t.Fatal("dovecot's imap is missing: install the package dovecot-imapd")
@@ -81,11 +81,11 @@ protocol imap {
   mail_plugins = acl imap_acl
 }
 plugin {
-  acl = vfile
+  acl = vfile%[5]s
   acl_shared_dict = file:%[2]s/shared-folders/shared-mailboxes.db
   acl_groups = team
 }
-`, dir, p.root, uid, gid)
+`, dir, p.root, uid, gid, global)
 	if err := os.WriteFile(p.conf, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -141,8 +141,17 @@ type both struct {
 	alice, bob storage.Guarded
 }
 
-func newBoth(t *testing.T) *both {
-	b := &both{peer: newPeer(t)}
+func newBoth(t *testing.T) *both { return newBothWith(t, "") }
+
+// newBothWith is newBoth with global lists in a file or directory.
+func newBothWith(t *testing.T, global string) *both {
+	var lists *acl.Global
+	arg := ""
+	if global != "" {
+		arg = ":" + global + ":cache_secs=0"
+		lists = acl.NewGlobal(os.DirFS(filepath.Dir(global)), filepath.Base(global))
+	}
+	b := &both{peer: newPeer(t, arg)}
 	uid, gid := mailUser()
 	root, err := durable.OpenRoot(b.root)
 	if err != nil {
@@ -153,7 +162,7 @@ func newBoth(t *testing.T) *both {
 		t.Fatal(err)
 	}
 	store := acl.New(acl.Config{
-		Store: inner, Dictionary: inner.SharedFile("shared-folders/shared-mailboxes.db"), Owner: ownerOf,
+		Store: inner, Dictionary: inner.SharedFile("shared-folders/shared-mailboxes.db"), Owner: ownerOf, Global: lists,
 		Groups: func(mail.Address) []string { return []string{"team"} },
 	})
 	open := func(local string) storage.Guarded {
@@ -190,6 +199,18 @@ func (b *both) ours(a storage.Guarded, names []string) []string {
 
 // randomACL is a list in the syntax of Dovecot, sometimes of a broken one.
 func randomACL(r *rand.Rand) string {
+	text := randomLines(r)
+	switch r.IntN(12) {
+	case 0:
+		text += "# a comment\n\n"
+	case 1:
+		text += []string{"nobody lr\n", "owner lrz\n", "owner lrcd\n", "user=x lr junk\n", "\"user=x lr\n"}[r.IntN(5)]
+	}
+	return text
+}
+
+// randomLines are some that can be read.
+func randomLines(r *rand.Rand) string {
 	ids := []string{"user=alice@example.org", "user=bob@example.org", "user=carol@example.org", "owner", "anyone", "authenticated", "group=team", "group=others", "group-override=team"}
 	names := []string{"lookup", "read", "write", "write-seen", "write-deleted", "insert", "post", "expunge", "create", "delete", "admin", "unheard-of"}
 	var b strings.Builder
@@ -214,12 +235,6 @@ func randomACL(r *rand.Rand) string {
 			fmt.Fprintf(&b, " :%s %s", names[r.IntN(len(names))], names[r.IntN(len(names))])
 		}
 		b.WriteByte('\n')
-		switch r.IntN(12) {
-		case 0:
-			b.WriteString("# a comment\n\n")
-		case 1:
-			b.WriteString([]string{"nobody lr\n", "owner lrz\n", "owner lrcd\n", "user=x lr junk\n", "\"user=x lr\n"}[r.IntN(5)])
-		}
 	}
 	return b.String()
 }
@@ -228,8 +243,70 @@ func randomACL(r *rand.Rand) string {
 // what the owner and another may do.
 func TestDovecotAgrees(t *testing.T) {
 	t.Parallel()
-	b := newBoth(t)
-	r := rand.New(rand.NewPCG(4314, 1))
+	agree(t, newBoth(t), rand.New(rand.NewPCG(4314, 1)))
+}
+
+// TestDovecotAgreesOnGlobalLists does the same with lists of the administrator's
+// besides: rules in a file, and a directory of lists.
+func TestDovecotAgreesOnGlobalLists(t *testing.T) {
+	t.Parallel()
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		r := rand.New(rand.NewPCG(4314, 2))
+		var rules strings.Builder
+		patterns := []string{"F1", "F2*", "F?", "F?3", "F*7", "Shared/alice@example.org/F3*", "\"Shared/*/F4?\"", "Shared/*5", "nothing"}
+		for range 20 {
+			for line := range strings.Lines(randomLines(r)) {
+				rules.WriteString(patterns[r.IntN(len(patterns))] + " " + line)
+			}
+		}
+		file := filepath.Join(sharedDir(t), "global-acls")
+		writeShared(t, file, rules.String())
+		agree(t, newBothWith(t, file), r)
+	})
+	t.Run("directory", func(t *testing.T) {
+		t.Parallel()
+		dir := sharedDir(t)
+		r := rand.New(rand.NewPCG(4314, 3))
+		for i := range 80 {
+			writeShared(t, filepath.Join(dir, fmt.Sprintf("F%d", i)), randomACL(r))
+			if i%2 == 0 {
+				writeShared(t, filepath.Join(dir, fmt.Sprintf("Shared/alice@example.org/F%d", i)), randomACL(r))
+			}
+		}
+		for i := 80; i < 90; i++ {
+			writeShared(t, filepath.Join(dir, fmt.Sprintf("F%d/.DEFAULT", i)), randomACL(r))
+		}
+		agree(t, newBothWith(t, dir), r)
+	})
+}
+
+// sharedDir is a directory that Dovecot's user may read.
+func sharedDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gomaild-acls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func writeShared(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func agree(t *testing.T, b *both, r *rand.Rand) {
+	t.Helper()
 	const n = 150
 	var texts, own, others []string
 	uid, gid := mailUser()

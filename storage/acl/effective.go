@@ -36,7 +36,7 @@ func (u user) matches(g storage.Grant) bool {
 
 // identifier is all that a list says of one identifier.
 type identifier struct {
-	storage.Grant        // Kind and Name
+	storage.Grant        // Global, Kind and Name
 	given, taken  rights // by positive and by negative entries
 }
 
@@ -46,16 +46,16 @@ type rights struct {
 	said bool
 }
 
-// identifiers gathers a list by identifier, in order of kind and name. Where an
+// identifiers gathers a list by identifier, in the order in which they count. Where an
 // identifier has several entries Dovecot takes both signs as said, and so do we.
 func identifiers(list []storage.Grant) []identifier {
 	var all []identifier
 	for _, g := range list {
-		i := slices.IndexFunc(all, func(o identifier) bool { return o.Kind == g.Kind && o.Name == g.Name })
+		i := slices.IndexFunc(all, func(o identifier) bool { return o.Global == g.Global && o.Kind == g.Kind && o.Name == g.Name })
 		again := i >= 0
 		if !again {
 			i = len(all)
-			all = append(all, identifier{Grant: storage.Grant{Kind: g.Kind, Name: g.Name}})
+			all = append(all, identifier{Grant: storage.Grant{Global: g.Global, Kind: g.Kind, Name: g.Name}})
 		}
 		at := &all[i]
 		sign := &at.given
@@ -66,10 +66,19 @@ func identifiers(list []storage.Grant) []identifier {
 		sign.said = true
 		at.given.said, at.taken.said = at.given.said || again, at.taken.said || again
 	}
-	slices.SortStableFunc(all, func(a, b identifier) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortStableFunc(all, func(a, b identifier) int { return compare(a.Grant, b.Grant) })
 	return all
+}
+
+// compare is the order in which entries count, later ones more.
+func compare(a, b storage.Grant) int {
+	switch {
+	case a.Global && !b.Global:
+		return 1
+	case b.Global && !a.Global:
+		return -1
+	}
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
 
 // effective are the rights that a list gives a user. See the package comment.
@@ -78,17 +87,21 @@ func effective(list []storage.Grant, u user) storage.Rights {
 	if u.isOwner {
 		given = storage.AllRights
 	}
-	last := -1
+	var last *identifier
+	isFirst := true // of the global ones
 	for _, id := range identifiers(list) {
-		if u.isOwner && id.Kind < storage.GrantOwner || !u.matches(id.Grant) {
+		if u.isOwner && id.Kind < storage.GrantOwner && !id.Global || !u.matches(id.Grant) {
 			continue
 		}
-		if int(id.Kind) != last {
+		if id.Global && isFirst {
+			isFirst, taken = false, storage.NoRights // what the mailbox's own list takes it does not take from these
+		}
+		if last == nil || id.Kind != last.Kind || id.Global != last.Global {
 			given, taken = id.given.or(given), id.taken.or(taken)
 		} else {
 			given, taken = given|id.given.Rights, taken|id.taken.Rights
 		}
-		last = int(id.Kind)
+		last = &id
 	}
 	return given &^ taken
 }

@@ -1,7 +1,6 @@
 package acl
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -62,7 +61,7 @@ func (a *account) administered(ctx context.Context, mailbox string) (place, erro
 
 // isOwners reports whether an entry is for the owner, by kind or by name.
 func (p place) isOwners(g storage.Grant) bool {
-	return g.Kind == storage.GrantOwner || g.Kind == storage.GrantUser && g.Name == p.owner
+	return !g.Global && (g.Kind == storage.GrantOwner || g.Kind == storage.GrantUser && g.Name == p.owner)
 }
 
 // Grants implements storage.Guarded. The owner is shown by name, unless there
@@ -77,13 +76,15 @@ func (a *account) Grants(ctx context.Context, mailbox string) ([]storage.Grant, 
 	if err != nil {
 		return nil, err
 	}
-	list = slices.Clone(list)
-	slices.SortStableFunc(list, func(a, b storage.Grant) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
-	})
+	global, err := a.store.cfg.Global.For(p.seenAs(a))
+	if err != nil {
+		return nil, err
+	}
+	list = append(slices.Clone(list), global...)
+	slices.SortStableFunc(list, compare)
 	isBoth := false
 	for _, g := range list {
-		named := g.Kind == storage.GrantUser && g.Name == p.owner
+		named := !g.Global && g.Kind == storage.GrantUser && g.Name == p.owner
 		isBoth = isBoth || named && slices.ContainsFunc(list, func(o storage.Grant) bool { return o.Kind == storage.GrantOwner })
 	}
 	owner := storage.Grant{Kind: storage.GrantUser, Name: p.owner, Rights: storage.AllRights}
@@ -91,7 +92,7 @@ func (a *account) Grants(ctx context.Context, mailbox string) ([]storage.Grant, 
 		owner.Kind, owner.Name = storage.GrantOwner, ""
 	}
 	for i, g := range list {
-		if g.Kind == storage.GrantOwner {
+		if g.Kind == storage.GrantOwner && !g.Global {
 			list[i].Kind, list[i].Name = owner.Kind, owner.Name
 		}
 	}

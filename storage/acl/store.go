@@ -23,6 +23,9 @@ type Config struct {
 	Owner func(ctx context.Context, address mail.Address) (storage.Owner, error)
 	// Dictionary says who shares something with whom.
 	Dictionary Dictionary
+	// Global are lists of the administrator, besides those of the mailboxes. nil:
+	// none.
+	Global *Global
 	// Groups are the names of the groups that an account is in. Default: none.
 	Groups func(mail.Address) []string
 	// Prefix ends in "/"; default DefaultPrefix.
