@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"internal/metrics":             {"mail"},
 	"internal/maillog":             {"mail"},
 	"internal/lineconn":            {"internal/gate", "internal/peer"},
-	"internal/listener":            {"internal/peer"},
+	"internal/listener":            {"internal/gate", "internal/peer"},
 	"internal/certs":               {"internal/durable"},
 	"internal/dns":                 {},
 	"internal/dns/dnstest":         {"internal/dns"},

@@ -43,7 +43,12 @@ func (p *pair) profile(b *testing.B, job func(turn int) error) {
 }
 
 func (p *pair) fetchProfile(name string) error {
-	resp, err := http.Get(p.ours.pprof + "/debug/pprof/profile?seconds=3")
+	return p.ours.fetch("/debug/pprof/profile?seconds=3", name)
+}
+
+// fetch writes what the server answers over HTTP into a file.
+func (s *benchServer) fetch(query, name string) error {
+	resp, err := http.Get(s.pprof + query)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -145,6 +146,7 @@ func BenchmarkIdle(b *testing.B) {
 			})
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(float64(s.pss(b)-before)/connections/1024, "KB/connection")
+			s.memoryProfile(b)
 			b.ReportMetric(w.wakeUp(b, clients).Seconds()*1000, "ms-to-idle")
 			var g sync.WaitGroup
 			for _, c := range clients {
@@ -152,6 +154,19 @@ func BenchmarkIdle(b *testing.B) {
 			}
 			g.Wait()
 		})
+	}
+}
+
+// memoryProfile writes what the server says of its heap and stacks.
+func (s *benchServer) memoryProfile(b *testing.B) {
+	b.Helper()
+	if *profileDir == "" {
+		return
+	}
+	for name, query := range map[string]string{"heap": "heap?debug=1", "heap.pb": "heap", "goroutines": "goroutine?debug=1"} {
+		if err := s.fetch("/debug/pprof/"+query, filepath.Join(*profileDir, strings.ReplaceAll(b.Name(), "/", "_")+"."+name)); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
-	"sync"
 	"time"
 
 	"gomaild/internal/gate"
@@ -98,52 +96,36 @@ func (s *session) nextLook(deadline time.Time) time.Time {
 }
 
 // awaitChange is await that, with watch, a change that the client wants to hear
-// of ends too, with gate.ErrWoken. A goroutine waits for the changes meanwhile;
-// it has ended on return. Without watch (the store failed just now) the next
-// look is at the deadline.
+// of ends too, with gate.ErrWoken. Without watch (the store failed just now) the
+// next look is at the deadline.
 func (s *session) awaitChange(deadline time.Time, watch bool) error {
-	var changes []reflect.SelectCase
 	if watch {
-		changes = s.changes()
-	}
-	if len(changes) == 0 {
-		return s.await(deadline)
-	}
-	stop := make(chan struct{})
-	changes = append(changes, receive(stop))
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		if at, _, _ := reflect.Select(changes); at != len(changes)-1 {
-			s.gate.Wake()
+		for _, stop := range s.watchChanges() {
+			defer stop()
 		}
-	})
-	err := s.await(deadline)
-	close(stop)
-	watcher.Wait()
-	return err
+	}
+	return s.awaitBy(deadline, s.dec.WaitBare)
 }
 
-func receive(c <-chan struct{}) reflect.SelectCase {
-	return reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c)}
-}
-
-// changes are what wakes the session.
-func (s *session) changes() []reflect.SelectCase {
-	var all []reflect.SelectCase
+// watchChanges lets everything that the client wants to hear of wake the session,
+// until all that it returns was called. No goroutine waits for it: thousands of
+// idle sessions are the normal state.
+func (s *session) watchChanges() (stops []func()) {
+	wake := s.gate.Wake
 	if s.box != nil && (s.notify == nil || s.notify.selected.events != 0) {
-		all = append(all, receive(s.box.mailbox.Changed(s.box.base)))
+		stops = append(stops, s.box.mailbox.Watch(s.box.base, wake))
 	}
 	if s.notify != nil {
 		for name, w := range s.notify.boxes {
 			if w.mailbox != nil && !s.notify.isSelected(name) {
-				all = append(all, receive(w.mailbox.Changed(w.view)))
+				stops = append(stops, w.mailbox.Watch(w.view, wake))
 			}
 		}
 	}
 	if s.heard != nil {
-		all = append(all, receive(s.heard.ready))
+		stops = append(stops, s.heard.watch(wake))
 	}
-	return all
+	return stops
 }
 
 // printNew tells what the client asked for of new messages of the selected

@@ -51,11 +51,25 @@ type listener struct {
 	mu     sync.Mutex
 	queue  []news
 	missed bool
-	ready  chan struct{} // holds one token while something is queued
+	wake   func() // called when something is queued, if not nil
+}
+
+// watch calls wake as soon as something is queued, until stop is called.
+func (l *listener) watch(wake func()) (stop func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wake = wake; len(l.queue) > 0 || l.missed {
+		wake()
+	}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.wake = nil
+	}
 }
 
 func (c *Changes) join(account string) *listener {
-	l := &listener{ready: make(chan struct{}, 1)}
+	l := new(listener)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.listeners == nil {
@@ -96,9 +110,8 @@ func (l *listener) add(n news) {
 		return
 	}
 	l.queue = append(l.queue, n)
-	select {
-	case l.ready <- struct{}{}:
-	default:
+	if l.wake != nil {
+		l.wake()
 	}
 }
 
@@ -106,10 +119,6 @@ func (l *listener) add(n news) {
 func (l *listener) take() (queue []news, missed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	select {
-	case <-l.ready:
-	default:
-	}
 	queue, missed = l.queue, l.missed
 	l.queue, l.missed = nil, false
 	return queue, missed

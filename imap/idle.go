@@ -15,7 +15,8 @@ func (idle) run(ctx context.Context, s *session) (reply, error) {
 	s.enc.Raw("+ idling\r\n")
 	logoutAt := time.Now().Add(s.limits.IdleTimeout)
 	for {
-		watch := s.tellChanges(ctx, false)
+		var watch bool
+		gate.Apart(func() { watch = s.tellChanges(ctx, false) })
 		if s.draining() && !s.ended {
 			s.bye("Server is shutting down")
 		}

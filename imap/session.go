@@ -205,7 +205,10 @@ func (s *session) next(ctx context.Context) error {
 }
 
 // await waits for the client's next octet, holding little memory meanwhile.
-func (s *session) await(deadline time.Time) error {
+func (s *session) await(deadline time.Time) error { return s.awaitBy(deadline, s.dec.Wait) }
+
+// awaitBy is await with a choice of how.
+func (s *session) awaitBy(deadline time.Time, wait func() error) error {
 	if s.dec.Buffered() > 0 {
 		return nil
 	}
@@ -213,7 +216,7 @@ func (s *session) await(deadline time.Time) error {
 		return err
 	}
 	s.enc.Release()
-	return s.gate.Wait(deadline, s.dec.Wait)
+	return s.gate.Wait(deadline, wait)
 }
 
 func (s *session) idleDeadline() time.Time {
@@ -224,10 +227,20 @@ func (s *session) idleDeadline() time.Time {
 }
 
 // execute parses and runs the command whose tag was read, reads past it, and
-// answers.
+// answers. It does so apart, so that the stack on which the session waits for its
+// client stays as small as it began.
 func (s *session) execute(ctx context.Context, tag string) error {
 	s.tag = tag
 	cmd, req, err := s.parse()
+	if _, idles := req.(idle); idles {
+		return s.finish(ctx, tag, cmd, req, err)
+	}
+	gate.Apart(func() { err = s.finish(ctx, tag, cmd, req, err) })
+	return err
+}
+
+// finish runs a command, reads past it, and answers.
+func (s *session) finish(ctx context.Context, tag string, cmd *command, req request, err error) error {
 	var rep reply
 	if err == nil {
 		err = s.allow(ctx, cmd)

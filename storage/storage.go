@@ -123,6 +123,10 @@ type Mailbox interface {
 	// Changed is closed at the first change after v, made by this process or
 	// noticed on disk.
 	Changed(v *View) <-chan struct{}
+	// Watch calls wake when Changed would be closed, at once if it is already; it
+	// costs less memory than a goroutine that waits. wake must not block, and may
+	// be called a last time while stop is.
+	Watch(v *View, wake func()) (stop func())
 	// ClaimRecent makes the caller the session that is told of new messages as
 	// \Recent: it returns the UIDs in v that nobody claimed before.
 	ClaimRecent(ctx context.Context, v *View) ([]UID, error)

@@ -50,7 +50,8 @@ type Decoder struct {
 	// UTF8 says that names of mailboxes are in UTF-8 (RFC 6855, RFC 9051).
 	UTF8 bool
 
-	r   *bufio.Reader
+	r   *bufio.Reader // nil while WaitBare waits
+	src source
 	lim Limits
 	// proceed asks the client for a literal: it sends a continuation request.
 	proceed func() error
@@ -69,7 +70,36 @@ type Decoder struct {
 // NewDecoder reads from r; proceed sends a continuation request for a
 // synchronising literal.
 func NewDecoder(r io.Reader, lim Limits, proceed func() error) *Decoder {
-	return &Decoder{r: bufio.NewReaderSize(r, readBuffer), lim: lim, proceed: proceed}
+	d := &Decoder{src: source{r: r}, lim: lim, proceed: proceed}
+	d.r = bufio.NewReaderSize(&d.src, readBuffer)
+	return d
+}
+
+// source is what is read from, and an octet that was read before its time.
+type source struct {
+	r     io.Reader
+	octet [1]byte
+	early bool
+}
+
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) {
+	if !s.early || len(p) == 0 {
+		return s.r.Read(p)
+	}
+	s.early = false
+	return copy(p, s.octet[:]), nil
+}
+
+// await reads the octet before its time.
+func (s *source) await() error {
+	for !s.early {
+		n, err := s.r.Read(s.octet[:])
+		if s.early = n > 0; err != nil && !s.early {
+			return err
+		}
+	}
+	return nil
 }
 
 // Buffered is how many octets were received that no command has taken.
@@ -78,6 +108,18 @@ func (d *Decoder) Buffered() int { return d.r.Buffered() }
 // Wait returns when something can be read, or with the reader's error.
 func (d *Decoder) Wait() error {
 	_, err := d.r.Peek(1)
+	return err
+}
+
+// WaitBare is Wait for a client that will be quiet for long: no buffer is held
+// meanwhile.
+func (d *Decoder) WaitBare() error {
+	if d.r.Buffered() > 0 {
+		return nil
+	}
+	d.r, d.line, d.pos = nil, nil, 0
+	err := d.src.await()
+	d.r = bufio.NewReaderSize(&d.src, readBuffer)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"gomaild/internal/gate"
 	"gomaild/internal/peer"
 )
 
@@ -232,5 +233,7 @@ func (l *Listener) handshake(ctx context.Context, conn net.Conn) (*tls.Conn, err
 	defer cancel()
 	defer l.onDrain(ctx, cancel)()
 	secure := tls.Server(conn, l.cfg.TLS)
-	return secure, secure.HandshakeContext(ctx)
+	var err error
+	gate.Apart(func() { err = secure.HandshakeContext(ctx) }) // it takes four times the stack of what comes after it
+	return secure, err
 }

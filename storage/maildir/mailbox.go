@@ -33,8 +33,9 @@ type mailbox struct {
 	mu       sync.Mutex
 	state    *state // nil: nobody looked yet
 	changed  chan struct{}
-	poked    bool // changed is closed, state is older than what was noticed
-	awaited  bool // somebody holds changed
+	waiters  storage.Waiters // woken whenever changed is closed
+	poked    bool            // changed is closed, state is older than what was noticed
+	awaited  bool            // somebody holds changed
 	recent   map[storage.UID]struct{}
 	measured map[storage.UID]sizes
 	history  storage.History
@@ -156,6 +157,7 @@ func (m *mailbox) poke() {
 	if !m.poked {
 		m.poked = true
 		close(m.changed)
+		m.waiters.Wake()
 	}
 }
 
@@ -177,6 +179,7 @@ func (m *mailbox) publish(s *state) {
 	}
 	if !m.poked {
 		close(m.changed)
+		m.waiters.Wake()
 	}
 	m.changed = make(chan struct{})
 	m.poked, m.awaited = false, false
@@ -233,17 +236,40 @@ func (h *handle) Vanished(_ context.Context, v *storage.View, since storage.ModS
 
 // Changed implements storage.Mailbox.
 func (h *handle) Changed(v *storage.View) <-chan struct{} {
-	h.store.startPolling()
-	if !h.closed.Load() {
-		h.store.watcher.watch(h.mailbox)
-	}
+	h.listen()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.state == nil || h.state.view != v || h.gone.Load() {
+	if !h.isPresent(v) {
 		done := make(chan struct{})
 		close(done)
 		return done
 	}
 	h.awaited = true
 	return h.changed
+}
+
+// listen begins to notice what others do.
+func (h *handle) listen() {
+	h.store.startPolling()
+	if !h.closed.Load() {
+		h.store.watcher.watch(h.mailbox)
+	}
+}
+
+// isPresent reports whether v is of the present state. mu is held.
+func (m *mailbox) isPresent(v *storage.View) bool {
+	return m.state != nil && m.state.view == v && !m.gone.Load()
+}
+
+// Watch implements storage.Mailbox.
+func (h *handle) Watch(v *storage.View, wake func()) (stop func()) {
+	h.listen()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.isPresent(v) || h.poked {
+		wake()
+		return func() {}
+	}
+	h.awaited = true
+	return h.waiters.Add(wake)
 }

@@ -35,7 +35,8 @@ type box struct {
 	pending    []delivery // delivered, and not numbered yet
 	contents   map[storage.UID]*stored
 	changed    chan struct{} // closed and replaced with each change
-	recentFrom storage.UID   // the first UID that nobody claimed
+	waiters    storage.Waiters
+	recentFrom storage.UID // the first UID that nobody claimed
 	gone       bool
 	memo       storage.Memo
 }
@@ -82,6 +83,7 @@ func read(d storage.Draft) (delivery, error) {
 func (b *box) announce() {
 	close(b.changed)
 	b.changed = make(chan struct{})
+	b.waiters.Wake()
 }
 
 // edit is a copy of the present View to change and put in its place.
@@ -227,6 +229,21 @@ func (h *handle) Changed(v *storage.View) <-chan struct{} {
 		return already()
 	}
 	return h.b.changed
+}
+
+// Watch implements storage.Mailbox.
+func (h *handle) Watch(v *storage.View, wake func()) (stop func()) {
+	unlock, err := h.lock()
+	if err != nil {
+		wake()
+		return func() {}
+	}
+	defer unlock()
+	if h.b.view != v || len(h.b.pending) > 0 {
+		wake()
+		return func() {}
+	}
+	return h.b.waiters.Add(wake)
 }
 
 func already() <-chan struct{} {

@@ -183,15 +183,23 @@ func testChanged(t *testing.T, w *world) {
 	w.ok(m.Deliver(w.ctx, Draft("a")))
 	<-changed
 	<-same.Changed(v) // still older than what is known
+	late := make(chan struct{}, 1)
+	same.Watch(v, func() { late <- struct{}{} })()
+	<-late
 	now := w.view(same)
 	if len(now.Messages) != 1 {
 		t.Fatalf("%d messages", len(now.Messages))
 	}
+	woken := make(chan struct{}, 1)
+	same.Watch(now, func() { t.Error("woken after the end of the watch") })()
+	stop := same.Watch(now, func() { woken <- struct{}{} })
+	defer stop()
 	<-same.Changed(v)
 	changed = same.Changed(now)
 	_, err := m.SetFlags(w.ctx, []storage.UID{1}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}, 0)
 	w.ok(err)
 	<-changed
+	<-woken
 }
 
 func testRecent(t *testing.T, w *world) {
