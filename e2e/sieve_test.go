@@ -6,8 +6,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gomaild/internal/peertest"
 )
@@ -125,5 +128,145 @@ func TestVacation(t *testing.T) {
 	}
 	if n := len(w.stored(t, "bob@example.test")); n != 4 {
 		t.Errorf("bob has %d messages", n)
+	}
+}
+
+// TestReject: a script that refuses answers 550 at the end of the data with its
+// reason, over LMTP for its user alone. Over SMTP, which has one reply for all,
+// the message is taken where another recipient keeps it, and the sender is told
+// of the refusal (RFC 5429 section 2.1.1).
+func TestReject(t *testing.T) {
+	t.Parallel()
+	swaks := peertest.Need(t, "swaks", "swaks")
+	w := newWorld(t, "")
+	for _, name := range []string{"carol", "dora"} {
+		w.addAccount(t, name+"@example.test")
+	}
+	for name, script := range map[string]string{
+		"bob@example.test":  `require "reject"; if header :contains "subject" "offer" { reject "No offers, please."; }`,
+		"dora@example.test": `require ["ereject", "envelope"]; if envelope :domain "from" "remote.invalid" { ereject text:` + "\nGo\naway: \u00fc.\n.\n; }",
+	} {
+		if err := os.MkdirAll(w.maildir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(w.maildir(name), ".dovecot.sieve"), script)
+	}
+	w.start(t)
+	for _, tt := range []struct {
+		rule  string
+		lmtp  bool
+		from  string
+		to    string
+		want  []string
+		fails bool
+	}{
+		{"reject", false, "stranger@remote.invalid", "bob@example.test", []string{"<** 550 5.7.1 No offers, please."}, true},
+		{"ereject, the reason in one line of ASCII", false, "stranger@remote.invalid", "dora@example.test", []string{"<** 550 5.7.1 Go away: ?."}, true},
+		{"a script that does not hit", false, "carol@example.test", "dora@example.test", []string{"<-  250 2.0.0"}, false},
+		{"all of two", false, "stranger@remote.invalid", "bob@example.test,dora@example.test", []string{"<** 550 5.7.1 <"}, true},
+		{"one of two over LMTP", true, "stranger@remote.invalid", "alice@example.test,bob@example.test", []string{"250 2", "550 5.7.1 No offers, please."}, false},
+		{"one of two over SMTP", false, "carol@example.test", "alice@example.test,bob@example.test", []string{"<-  250 2.0.0"}, false},
+	} {
+		port, protocol := w.mx, "ESMTP"
+		if tt.lmtp {
+			port, protocol = w.lmtp, "LMTP"
+		}
+		out, errOut, err := peertest.Try(t, "", swaks, "--server", host, "--port", fmt.Sprint(port), "--protocol", protocol, "--helo", "client.test",
+			"--timeout", "20", "--from", tt.from, "--to", tt.to, "--header", "Subject: an offer")
+		for _, want := range tt.want {
+			if !strings.Contains(out+errOut, want) {
+				t.Errorf("%s: want %q in\n%s%s", tt.rule, want, out, errOut)
+			}
+		}
+		if (err != nil) != tt.fails {
+			t.Errorf("%s: %v\n%s%s", tt.rule, err, out, errOut)
+		}
+	}
+	for name, want := range map[string]int{"alice@example.test": 2, "bob@example.test": 0, "dora@example.test": 1} {
+		if got := len(w.stored(t, name)); got != want {
+			t.Errorf("%s has %d messages, want %d", name, got, want)
+		}
+	}
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(60 * time.Second); len(w.stored(t, "carol@example.test")) == 0 && time.Now().Before(deadline); <-look.C {
+	}
+	told := w.stored(t, "carol@example.test")
+	if len(told) != 1 {
+		t.Fatalf("carol was told %d times", len(told))
+	}
+	text, err := os.ReadFile(told[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\nFinal-Recipient: rfc822; bob@example.test\n", "\nAction: failed\n", "\nStatus: 5.7.1\n", "No offers, please."} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the bounce lacks %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(string(text), "Final-Recipient: rfc822; alice") {
+		t.Errorf("the bounce names alice, who has it:\n%s", text)
+	}
+}
+
+// TestProgramCapabilities: what the unit gives to the server for low ports is
+// not handed on to the programs that scripts run.
+func TestProgramCapabilities(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: only root has a capability to give")
+	}
+	given := &syscall.SysProcAttr{AmbientCaps: []uintptr{unix.CAP_NET_BIND_SERVICE}}
+	const shows = "#!/bin/sh\ngrep CapAmb /proc/self/status\n"
+	ambient := func(text string) string {
+		_, caps, found := strings.Cut(text, "CapAmb:")
+		if !found {
+			t.Fatalf("no CapAmb in %q", text)
+		}
+		return strings.Fields(caps)[0]
+	}
+	w := newWorld(t, "")
+	programs := filepath.Join(w.dir, "programs")
+	if err := os.Mkdir(programs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(programs, "shows")
+	if err := os.WriteFile(program, []byte(shows), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(program)
+	child.SysProcAttr = given
+	out, err := child.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ambient(string(out)); got == "0000000000000000" {
+		t.Fatalf("the test gives nothing: %s", got)
+	}
+	conf, err := os.ReadFile(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, w.config, string(conf)+fmt.Sprintf("[sieve.programs]\nexecute = %q\nusers = true\n", programs))
+	if err := os.MkdirAll(w.maildir("bob@example.test"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(w.maildir("bob@example.test"), ".dovecot.sieve"),
+		`require ["vnd.dovecot.execute","variables","editheader"]; execute :output "out" "shows"; addheader "X-Shows" "${out}";`)
+	w.sys = given
+	w.start(t)
+	if out, exit := w.deliver(t, piped, "-f", "odd@remote.invalid", "-d", "bob@example.test"); exit != 0 {
+		t.Fatalf("deliver: %d %s", exit, out)
+	}
+	stored := w.stored(t, "bob@example.test")
+	if len(stored) != 1 {
+		t.Fatalf("stored %q", stored)
+	}
+	text, err := os.ReadFile(stored[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ambient(string(text)); got != "0000000000000000" {
+		t.Errorf("a program of a script has the capabilities %s", got)
 	}
 }

@@ -74,8 +74,9 @@ type world struct {
 
 	log   string // file
 	cmd   *exec.Cmd
-	ended chan error // one value when cmd has ended
-	watch sync.Once  // of the end of the test
+	sys   *syscall.SysProcAttr // of cmd, default none
+	ended chan error           // one value when cmd has ended
+	watch sync.Once            // of the end of the test
 }
 
 // newWorld writes a configuration and a database with alice and bob. top is
@@ -157,6 +158,7 @@ func (w *world) launch(tb testing.TB) {
 	defer log.Close()
 	w.cmd = exec.Command(gomaild(tb), "serve", "-c", w.config)
 	w.cmd.Stderr = log
+	w.cmd.SysProcAttr = w.sys
 	if err := w.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}

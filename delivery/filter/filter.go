@@ -278,7 +278,7 @@ func refusal(reason string) error {
 	if text == "" {
 		text = "Refused by the recipient"
 	}
-	return &mail.Status{Code: 550, Enhanced: "5.7.1", Text: text}
+	return &mail.Status{Code: 550, Enhanced: "5.7.1", Text: text, Cause: local.ErrRefused}
 }
 
 // store maps flags (RFC 5232) to the store's.

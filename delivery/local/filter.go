@@ -11,6 +11,10 @@ import (
 	"gomaild/storage"
 )
 
+// ErrRefused is the cause of a status by which a Filter refuses a message for one
+// recipient: that others have it is no reason to refuse it for all.
+var ErrRefused = errors.New("refused by the recipient's filter")
+
 // Filter decides where a message goes for one recipient. It is safe for
 // concurrent use.
 type Filter interface {

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -150,7 +151,9 @@ func (t *transaction) sealed(c message.Content) message.Content {
 
 // putOff owes the message to the mailboxes here that cannot take it now, where
 // somebody else of the same reply has it: the next try of the client would bring
-// it to those once more. Without that the client keeps it.
+// it to those once more. Without that the client keeps it. It owes an answer to
+// the sender, too, for those whose scripts refuse it while others have it (RFC
+// 5429 section 2.1.1): the queue asks the script again, and tells of the refusal.
 func (t *transaction) putOff(ctx context.Context, c message.Content, replies [][]*attempt) {
 	if t.r.Owe == nil {
 		return
@@ -162,7 +165,7 @@ func (t *transaction) putOff(ctx context.Context, c message.Content, replies [][
 			continue
 		}
 		for _, a := range list {
-			if a.err != nil && mail.StatusOf(a.err).Temporary() && !slices.Contains(late, a) {
+			if a.err != nil && isPutOff(a.err) && !slices.Contains(late, a) {
 				late = append(late, a)
 				to = append(to, a.owing)
 			}
@@ -180,6 +183,10 @@ func (t *transaction) putOff(ctx context.Context, c message.Content, replies [][
 		t.log.Warn("mailbox put off", "queue_id", id, "mailbox", a.to.Mailbox.Address.String(), "error", a.err)
 		a.err, a.isOwed = nil, true
 	}
+}
+
+func isPutOff(err error) bool {
+	return mail.StatusOf(err).Temporary() || errors.Is(err, local.ErrRefused)
 }
 
 // run makes the local attempts that are not settled.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"gomaild/delivery/local"
 	"gomaild/mail"
 	"gomaild/message"
 	"gomaild/smtp"
@@ -108,6 +109,7 @@ func TestPutOff(t *testing.T) {
 	t.Parallel()
 	disk := errors.New("disk")
 	full := &mail.Status{Code: 552, Enhanced: "5.2.2", Text: "Mailbox is full"}
+	refused := &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "No", Cause: local.ErrRefused}
 	for _, tt := range []struct {
 		rule    string
 		make    func(Config) smtp.Receiver
@@ -122,6 +124,10 @@ func TestPutOff(t *testing.T) {
 		{"a member of an alias", NewMX, disk, nil, []string{"team@example.org"}, "250", []string{"<s@r.test> bob@example.org(rfc822;team@example.org)"}, 1},
 		{"nobody has it", NewMX, disk, nil, []string{"bob@example.org"}, "451", nil, 0},
 		{"for good", NewMX, full, nil, []string{"alice+x@example.org", "bob@example.org"}, "552", nil, 1},
+		{"a script refuses, others have it", NewMX, refused, nil, []string{"alice+x@example.org", "bob@example.org"}, "250", []string{"<s@r.test> bob@example.org"}, 1},
+		{"a script of a member of an alias refuses", NewMX, refused, nil, []string{"team@example.org"}, "250", []string{"<s@r.test> bob@example.org(rfc822;team@example.org)"}, 1},
+		{"a script refuses, nobody has it", NewMX, refused, nil, []string{"bob@example.org"}, "550", nil, 0},
+		{"a script refuses, over LMTP", NewLMTP, refused, nil, []string{"alice@example.org", "bob@example.org"}, "250 550", nil, 1},
 		{"the queue cannot be written", NewMX, disk, disk, []string{"alice+x@example.org", "bob@example.org"}, "451", nil, 1},
 		{"LMTP has a reply for each", NewLMTP, disk, nil, []string{"alice@example.org", "bob@example.org"}, "250 451", nil, 1},
 		{"one recipient in two mailboxes", NewLMTP, disk, nil, []string{"team@example.org", "bob@example.org"}, "250 250", []string{"<s@r.test> bob@example.org(rfc822;team@example.org)"}, 1},

@@ -13,7 +13,9 @@
 //
 //  1. A mailbox that fails for now while others have the message is owed it
 //     (Config.Owe), and counts as served: the client's next try would bring it
-//     to the others once more.
+//     to the others once more. One whose Sieve script refuses the message while
+//     others have it is owed a bounce in the same way (RFC 5429 section 2.1.1):
+//     a 5xx would tell the sender that nobody has it.
 //  2. A temporary failure for any recipient is the reply (4xx): the client
 //     keeps the message and comes again.
 //  3. Otherwise a permanent failure for any recipient is the reply (5xx), and

@@ -19,9 +19,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gomaild/sieve"
 )
@@ -85,7 +88,7 @@ func (r *Runner) Run(ctx context.Context, p sieve.Program) ([]byte, error) {
 	defer stop(nil)
 	out := &bounded{limit: r.Output, full: func() { stop(errOutput) }}
 	complaints := &bounded{limit: maxErrors}
-	err = r.command(ctx, file, p, out, complaints).Run()
+	err = run(r.command(ctx, file, p, out, complaints))
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
@@ -132,6 +135,23 @@ func (r *Runner) command(ctx context.Context, file string, p sieve.Program, out,
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	c.WaitDelay = time.Second // for what it left behind with our pipes open
 	return c
+}
+
+// run starts a program and waits for it. What the service manager gave to the
+// server alone, CAP_NET_BIND_SERVICE of our unit, is in the ambient set, which
+// children inherit from the thread that starts them: this one has none any more,
+// and ends with its goroutine. (A kernel before 4.3 has no such set.)
+func run(c *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		_, _, _ = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0)
+		started <- c.Start()
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	return c.Wait()
 }
 
 // bounded keeps the first octets of what is written, and says when there is
