@@ -125,6 +125,23 @@ func (a Address) Fold() Address {
 // NeedsUTF8 reports whether the address can only travel with SMTPUTF8.
 func (a Address) NeedsUTF8() bool { return !isASCII(a.Local) || !isASCII(a.Domain) }
 
+// DSNForm is the address with its type, in ASCII, as notifications and ORCPT have
+// it: "rfc822", or "utf-8" with \x{HEX} for what is not ASCII (RFC 6533 section 3).
+func (a Address) DSNForm() (kind, text string) {
+	if !a.NeedsUTF8() {
+		return "rfc822", a.String()
+	}
+	var b strings.Builder
+	for _, r := range a.String() {
+		if r <= ' ' || r >= 0x7f || r == '\\' || r == '+' || r == '=' {
+			fmt.Fprintf(&b, `\x{%X}`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return "utf-8", b.String()
+}
+
 // CutDetail splits the local part at the first delimiter octet: for '+',
 // alice+lists is alice and lists. The second result is false when there is no
 // delimiter, when nothing stands before it, or when delimiter is 0.

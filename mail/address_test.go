@@ -160,3 +160,15 @@ func TestAddrLiteral(t *testing.T) {
 		}
 	}
 }
+
+func TestDSNForm(t *testing.T) {
+	t.Parallel()
+	for a, want := range map[Address]string{
+		{"alice+x", "example.org"}: "rfc822;alice+x@example.org",
+		{"ü+x", "bücher.test"}:     `utf-8;\x{FC}\x{2B}x@b\x{FC}cher.test`,
+	} {
+		if kind, text := a.DSNForm(); kind+";"+text != want {
+			t.Errorf("%s: %s;%s, want %s", a, kind, text, want)
+		}
+	}
+}

@@ -113,19 +113,23 @@ type writer struct {
 	host     string
 	boundary string
 	utf8     bool // the types of RFC 6533
+	inASCII  bool // what is written now may hold nothing else
 }
 
 // line writes one line; what came from strangers cannot end it.
 func (w *writer) line(parts ...string) {
 	for _, p := range parts {
-		w.b.WriteString(strings.Map(oneLine, p))
+		w.b.WriteString(strings.Map(w.oneLine, p))
 	}
 	w.b.WriteString("\r\n")
 }
 
-func oneLine(r rune) rune {
-	if r < ' ' || r == 0x7f {
+func (w *writer) oneLine(r rune) rune {
+	switch {
+	case r < ' ' || r == 0x7f:
 		return ' '
+	case w.inASCII && r > 0x7f:
+		return '?'
 	}
 	return r
 }
@@ -144,9 +148,13 @@ func (w *writer) header(words template) {
 }
 
 func (w *writer) part(kind string) {
+	encoding := "8bit"
+	if w.inASCII {
+		encoding = "7bit"
+	}
 	w.line("--", w.boundary)
 	w.line("Content-Type: ", kind)
-	w.line("Content-Transfer-Encoding: 8bit")
+	w.line("Content-Transfer-Encoding: ", encoding)
 	w.line()
 }
 
@@ -176,8 +184,11 @@ func (w *writer) said(o queue.Outcome) string {
 	return "given up"
 }
 
-// status is the machine's part (RFC 3464 section 2).
+// status is the machine's part (RFC 3464 section 2), in ASCII unless the sender's
+// own message was internationalized.
 func (w *writer) status(tell []queue.Outcome) {
+	w.inASCII = !w.utf8
+	defer func() { w.inASCII = false }()
 	if w.utf8 {
 		w.part("message/global-delivery-status")
 	} else {
@@ -193,7 +204,11 @@ func (w *writer) status(tell []queue.Outcome) {
 		if o.ORcpt != "" {
 			w.line("Original-Recipient: ", o.ORcpt)
 		}
-		w.line("Final-Recipient: ", kind(o.Address), "; ", o.Address.String())
+		kind, address := o.Address.DSNForm()
+		if w.utf8 {
+			address = o.Address.String()
+		}
+		w.line("Final-Recipient: ", kind, "; ", address)
 		w.line("Action: ", string(w.Notice))
 		w.line("Status: ", w.code(o))
 		if o.RemoteMTA != "" {
@@ -207,14 +222,6 @@ func (w *writer) status(tell []queue.Outcome) {
 		}
 	}
 	w.line()
-}
-
-// kind is the address type (RFC 6533 section 3).
-func kind(a mail.Address) string {
-	if a.NeedsUTF8() {
-		return "utf-8"
-	}
-	return "rfc822"
 }
 
 // code is the status code: what was temporary until the end is 4.4.7, delivery

@@ -142,6 +142,26 @@ func TestUTF8(t *testing.T) {
 	}
 }
 
+// TestASCIIStatus: whoever sent without SMTPUTF8 gets a status in ASCII, whatever an
+// alias or another host brought into it.
+func TestASCIIStatus(t *testing.T) {
+	t.Parallel()
+	f := failure("ü", &mail.Status{Code: 550, Enhanced: "5.1.1", Text: "unbekannter Empfänger"})
+	f.RemoteMTA, f.ORcpt = "mx.far.test", "rfc822;list@x.test"
+	data, err := failed("h", envelope(), body("A: b\r\n\r\n"), []queue.Outcome{f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds, bodies := parts(t, data)
+	if kinds[1] != "message/delivery-status" || !strings.Contains(bodies[1], "Final-Recipient: utf-8; \\x{FC}@far.test\r\n") ||
+		!strings.Contains(bodies[1], "Diagnostic-Code: smtp; 550 5.1.1 unbekannter Empf?nger\r\n") || !strings.Contains(bodies[0], "<ü@far.test>: 550 5.1.1 unbekannter Empfänger") {
+		t.Errorf("%q %q", kinds, bodies)
+	}
+	if _, status, _ := strings.Cut(string(data), "message/delivery-status\r\n"); !strings.HasPrefix(status, "Content-Transfer-Encoding: 7bit\r\n") {
+		t.Errorf("%.100q", status)
+	}
+}
+
 // TestOtherNotices: news of a delay and of a success, and whom they are for.
 func TestOtherNotices(t *testing.T) {
 	t.Parallel()

@@ -67,7 +67,8 @@ func placeOf(d routing.Destination) place {
 func (t *transaction) attempt(p place, rcpt accepted, d routing.Destination) *attempt {
 	to := rcpt.Recipient
 	if to.ORcpt == "" && to.Address != d.Address {
-		to.ORcpt = "rfc822;" + to.Address.String()
+		kind, text := to.Address.DSNForm()
+		to.ORcpt = kind + ";" + text
 	}
 	to.Address = d.Address
 	if d.Class == routing.Discard {
