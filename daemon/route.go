@@ -36,6 +36,29 @@ type Route struct {
 type RouteStep struct {
 	Address string   `json:"address"`
 	LeadsTo []string `json:"leads_to"`
+	More    int      `json:"more,omitempty"` // of them that are not in LeadsTo
+}
+
+// Bounds of what is shown of aliases: of one, and altogether.
+const (
+	maxShownTargets = 100
+	maxShownSteps   = 2000
+)
+
+// shownSteps are the aliases of a way, without what nobody can read any more.
+func shownSteps(steps []routing.Step) []RouteStep {
+	var list []RouteStep
+	left := maxShownSteps
+	for _, s := range steps {
+		n := min(len(s.LeadsTo), maxShownTargets, left)
+		left -= n
+		step := RouteStep{Address: s.Address.String(), More: len(s.LeadsTo) - n}
+		for _, a := range s.LeadsTo[:n] {
+			step.LeadsTo = append(step.LeadsTo, a.String())
+		}
+		list = append(list, step)
+	}
+	return list
 }
 
 // RouteEnd is where a way ends.
@@ -163,13 +186,7 @@ func (g guide) route(ctx context.Context, from, to mail.Address, copies bool) (R
 	_, err = g.router.Relay(ctx, to)
 	r.User = replyText(err)
 	steps, list, err := g.router.Explain(ctx, to)
-	for _, s := range steps {
-		step := RouteStep{Address: s.Address.String()}
-		for _, a := range s.LeadsTo {
-			step.LeadsTo = append(step.LeadsTo, a.String())
-		}
-		r.Aliases = append(r.Aliases, step)
-	}
+	r.Aliases = shownSteps(steps)
 	if err != nil && mail.StatusOf(err) == nil {
 		return r, err
 	}

@@ -63,7 +63,11 @@ func (a *app) printRoute(r daemon.Route, indent string) {
 	say("    RCPT by a stranger: %s", r.Stranger)
 	say("    RCPT by a user: %s", r.User)
 	for _, s := range r.Aliases {
-		say("    alias %s -> %s", s.Address, strings.Join(s.LeadsTo, ", "))
+		more := ""
+		if s.More > 0 {
+			more = fmt.Sprintf(" and %d more", s.More)
+		}
+		say("    alias %s -> %s%s", s.Address, strings.Join(s.LeadsTo, ", "), more)
 	}
 	for _, e := range r.Ends {
 		say("    %s: %s", e.Address, endText(e))
