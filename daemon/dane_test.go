@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	gosmtp "github.com/emersion/go-smtp"
 	mdns "github.com/miekg/dns"
 
 	"gomaild/delivery/queue"
@@ -45,8 +46,9 @@ func selfSigned(t *testing.T) (*tls.Config, *x509.Certificate) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, leaf
 }
 
-// serveSink lets a host listen at an address of loopback that is not ours.
-func serveSink(t *testing.T, s *clienttest.Sink) (addr, port string) {
+// serveSink lets a host listen at an address of loopback that is not ours; seen
+// hears of each connection.
+func serveSink(t *testing.T, s *clienttest.Sink, seen ...func(net.Conn)) (addr, port string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
@@ -58,6 +60,9 @@ func serveSink(t *testing.T, s *clienttest.Sink) (addr, port string) {
 			conn, err := l.Accept()
 			if err != nil {
 				return
+			}
+			for _, look := range seen {
+				look(conn)
 			}
 			running.Go(func() {
 				end := time.AfterFunc(time.Minute, func() { _ = conn.Close() })
@@ -219,7 +224,7 @@ func TestDANE(t *testing.T) {
 		{"anyway@wrong.test", "TLS-Required: No\r\n", ""},
 	} {
 		before := len(far.Messages())
-		if err := w.submitWith(t, tt.to, tt.header == "", tt.header+content("to "+tt.to)); err != nil {
+		if err := w.submitAs(t, "bob", tt.to, &gosmtp.MailOptions{RequireTLS: tt.header == ""}, tt.header+content("to "+tt.to)); err != nil {
 			t.Fatal(err)
 		}
 		if tt.reply != "" {

@@ -184,21 +184,21 @@ func (w *world) submit(t *testing.T, subject string) error {
 
 func (w *world) submitTo(t *testing.T, to, subject string) error {
 	t.Helper()
-	return w.submitWith(t, to, false, content(subject))
+	return w.submitAs(t, "bob", to, nil, content(subject))
 }
 
-// submitWith is submitTo with REQUIRETLS (RFC 8689) or without.
-func (w *world) submitWith(t *testing.T, to string, requireTLS bool, message string) error {
+// submitAs logs in as a user over STARTTLS and sends a message.
+func (w *world) submitAs(t *testing.T, user, to string, opts *gosmtp.MailOptions, message string) error {
 	t.Helper()
 	c, err := gosmtp.DialStartTLS(w.addr(t, config.Submission, config.StartTLS), trusting())
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if err := c.Auth(sasl.NewPlainClient("", "bob@example.test", password)); err != nil {
+	if err := c.Auth(sasl.NewPlainClient("", user+"@example.test", password)); err != nil {
 		return err
 	}
-	if err := c.Mail("bob@example.test", &gosmtp.MailOptions{RequireTLS: requireTLS}); err != nil {
+	if err := c.Mail(user+"@example.test", opts); err != nil {
 		return err
 	}
 	if err := c.Rcpt(to, nil); err != nil {
