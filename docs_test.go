@@ -2,6 +2,8 @@ package gomaild
 
 import (
 	"go/ast"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -78,6 +80,32 @@ func checkGroup(t *testing.T, s source, d *ast.GenDecl) {
 			if spec.Names[0].IsExported() && d.Doc == nil && spec.Doc == nil && spec.Comment == nil {
 				t.Errorf("%s: %s has no comment", s.at(spec.Pos()), spec.Names[0].Name)
 			}
+		}
+	}
+}
+
+// TestTestsOfSending holds that the tests which docs/sending.md names are there.
+func TestTestsOfSending(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/sending.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, s := range parseTree(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.isTest {
+				there[s.pkg+"."+f.Name.Name] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`([a-z0-9/]+\\.(?:Test|Benchmark)[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 50 {
+		t.Errorf("%d tests are named", len(named))
+	}
+	for _, m := range named {
+		if !there[m[1]] {
+			t.Errorf("docs/sending.md names %s, which is nowhere", m[1])
 		}
 	}
 }

@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"gomaild/delivery/queue"
 	"gomaild/delivery/remote"
+	"gomaild/internal/dns"
+	"gomaild/internal/dns/dnstest"
 	"gomaild/internal/durable/crashfs"
 	"gomaild/mail"
 	"gomaild/message"
@@ -101,6 +104,50 @@ func TestHostsThatHang(t *testing.T) {
 			}
 			if got := s.Messages(); len(got) != 1 || evil != 1 {
 				t.Errorf("%s: %d arrived, after %d sessions", tt.rule, len(got), evil)
+			}
+		})
+	}
+}
+
+// slowZone takes its time for addresses, and does not answer when ctx ends.
+type slowZone struct {
+	dnstest.Zone
+	slow map[string]time.Duration
+}
+
+func (z slowZone) Query(ctx context.Context, name string, qtype uint16) (dns.Answer, error) {
+	select {
+	case <-time.After(z.slow[name]):
+		return z.Zone.Query(ctx, name, qtype)
+	case <-ctx.Done():
+		return dns.Answer{}, ctx.Err()
+	}
+}
+
+// TestManySilentExchangers: a domain whose exchangers nobody can look up costs an
+// attempt two minutes, whether there is a good one among them or not; mail waits
+// and does not bounce.
+func TestManySilentExchangers(t *testing.T) {
+	t.Parallel()
+	for good, want := range map[bool]string{true: "ok mx1.y.test", false: "4.4.3"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			z := slowZone{w.zone, map[string]time.Duration{}}
+			var list []string
+			for i := range 20 {
+				name := fmt.Sprintf("slow%d.test", i)
+				z.slow[name] = 20 * time.Second
+				list = append(list, fmt.Sprintf("MX %d %s.", 10+i, name))
+			}
+			if good {
+				list = append(list, "MX 5 mx1.y.test.")
+			}
+			w.zone.Records["many.test"] = list
+			a := w.agent(t, func(c *remote.Config) { c.Resolver = z })
+			begun := time.Now()
+			got := outcomes(a.Deliver(t.Context(), job("many.test", "b")))[0]
+			if took := time.Since(begun); got != want || took != 2*time.Minute {
+				t.Errorf("%s after %v, want %s", got, took, want)
 			}
 		})
 	}

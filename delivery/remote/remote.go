@@ -24,6 +24,7 @@ const (
 	maxSessions  = 2  // hosts that are offered the message
 	maxExchanges = 20 // MX records that are looked at
 	dialWait     = 30 * time.Second
+	routeWait    = 2 * time.Minute // for the look-ups of all its hosts
 )
 
 // Config of an Agent. HELO and Resolver are required.
@@ -141,7 +142,7 @@ func (t *attempt) run(ctx context.Context) {
 		return
 	}
 	t.findSTS(ctx)
-	hosts, err := t.route(ctx)
+	hosts, err := t.look(ctx)
 	if err != nil {
 		t.fail(err)
 		return

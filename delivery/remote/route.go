@@ -22,6 +22,14 @@ type host struct {
 	authentic bool // all DNS answers that led here were
 }
 
+// look is route, in bounded time: a domain may name many hosts whose name servers
+// are silent. Those that were found by then are used.
+func (t *attempt) look(ctx context.Context) ([]host, error) {
+	ctx, cancel := context.WithTimeout(ctx, routeWait)
+	defer cancel()
+	return t.route(ctx)
+}
+
 // route finds the hosts of the destination, best first.
 func (t *attempt) route(ctx context.Context) ([]host, error) {
 	if strings.HasPrefix(t.to.Host, "/") {
