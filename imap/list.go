@@ -111,19 +111,28 @@ func (r list) run(ctx context.Context, s *session) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	isAsked := func(name string) bool {
+		return slices.ContainsFunc(r.patterns, func(p string) bool { return matches(p, name) })
+	}
+	var hidden map[string]bool
+	if r.recursive {
+		hidden = tree.hiddenBelow(isAsked)
+	}
 	for _, info := range tree.infos {
-		if !slices.ContainsFunc(r.patterns, func(p string) bool { return matches(p, info.Name) }) {
+		if !isAsked(info.Name) {
 			continue
 		}
 		childInfo := r.recursive && tree.subscribedBelow[info.Name]
-		if r.subscribed && !info.Subscribed && !childInfo || r.special && info.SpecialUse == "" {
+		// RFC 5258 section 3.5: for the sake of what is below, unless all of that is told anyway.
+		if r.subscribed && !info.Subscribed && !(childInfo && hidden[info.Name]) || r.special && info.SpecialUse == "" {
 			continue
 		}
 		s.printMailbox("LIST", info.Name, r.attributes(info, tree), childInfo)
 		if r.myRights {
 			s.printListedRights(ctx, info)
 		}
-		if r.status != nil && !info.NoSelect {
+		isChosen := !r.subscribed || info.Subscribed // RFC 5819 section 2: none for what is told for the sake of others
+		if r.status != nil && !info.NoSelect && isChosen {
 			if err := s.printStatus(ctx, info.Name, r.status); err != nil {
 				s.warnUnless(isUnread(err), "status of "+info.Name, err) // RFC 5819 section 2: LIST goes on
 			}
@@ -202,6 +211,19 @@ func (s *session) mailboxTree(ctx context.Context, subscriptions bool) (*mailbox
 		}
 	}
 	return t, nil
+}
+
+// hiddenBelow are the names above subscribed ones that nobody asked for.
+func (t *mailboxTree) hiddenBelow(isAsked func(string) bool) map[string]bool {
+	hidden := map[string]bool{}
+	for _, info := range t.infos {
+		if info.Subscribed && !isAsked(info.Name) {
+			for parent := range ancestors(info.Name) {
+				hidden[parent] = true
+			}
+		}
+	}
+	return hidden
 }
 
 func (t *mailboxTree) addMissing(names []string) {
