@@ -108,9 +108,9 @@ func (s *session) printBinary(sec *section, m *fetched) error {
 	}
 	s.enc.Byte(' ')
 	if hasNUL {
-		s.enc.Byte('~') // literal8
+		s.enc.Byte('~')
 	}
-	s.enc.Literal(min(size-skip, sec.length), r)
+	s.enc.Literal8(min(size-skip, sec.length), r)
 	return nil
 }
 

@@ -126,6 +126,30 @@ func TestHostileMessages(t *testing.T) {
 	}
 }
 
+// TestNULs holds that no literal holds a NUL (RFC 3501 section 9, CHAR8), which
+// ends the message for some clients, and the session for others.
+func TestNULs(t *testing.T) {
+	t.Parallel()
+	for rule, text := range map[string]string{
+		"small": "Subject: a\x00b\nX-Y: \x00\n\nx\x00y\n",
+		"large": "Subject: a\x00b\nX-Y: \x00\n\n" + strings.Repeat("x\x00y\n", 100_000),
+	} {
+		w := newWorld(t, nil)
+		c := w.login(w.listen())
+		w.put("INBOX", text, 0)
+		c.do("SELECT INBOX")
+		for _, item := range []string{
+			"BODY.PEEK[]", "RFC822", "RFC822.HEADER", "BODY[TEXT]", "BODY[1]", "BODY[HEADER.FIELDS (Subject)]", "BODY[HEADER.FIELDS.NOT (Subject)]",
+			"BODY.PEEK[]<8.5>", "ENVELOPE", "PREVIEW",
+		} {
+			lines := c.do("FETCH 1 " + item)
+			if got := lines[len(lines)-1]; !strings.HasPrefix(got, "t OK") || strings.Contains(strings.Join(lines, ""), "\x00") {
+				t.Errorf("%s: FETCH %s: %.200q", rule, item, lines)
+			}
+		}
+	}
+}
+
 // TestPipelining holds that commands sent without waiting are answered in
 // order.
 func TestPipelining(t *testing.T) {

@@ -276,14 +276,6 @@ func FuzzWireReader(f *testing.F) {
 	})
 }
 
-func TestNULHider(t *testing.T) {
-	t.Parallel()
-	got, _ := io.ReadAll(NewNULHider(strings.NewReader("\x00a\x00\x00b")))
-	if string(got) != "\x80a\x80\x80b" {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestFields(t *testing.T) {
 	t.Parallel()
 	content := "A: 1\nB : two\r\n  three\nnocolon\n\nX: body\n"

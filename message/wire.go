@@ -169,18 +169,3 @@ func (w *wireReader) skip() {
 		w.rest = w.rest[n:]
 	}
 }
-
-// NewNULHider reads r with 0x80 for each NUL, which no IMAP literal may hold
-// (RFC 3501 section 9, CHAR8). The size stays.
-func NewNULHider(r io.Reader) io.Reader { return nulHider{r} }
-
-type nulHider struct{ r io.Reader }
-
-// Read implements io.Reader.
-func (h nulHider) Read(p []byte) (int, error) {
-	n, err := h.r.Read(p)
-	for i := bytes.IndexByte(p[:n], 0); i >= 0; i = bytes.IndexByte(p[:n], 0) {
-		p[i] = 0x80
-	}
-	return n, err
-}

@@ -11,7 +11,6 @@ type envelope struct {
 	parts texts
 	match match
 	part  addressPart
-	user  bool // an address part that a login name has none of
 }
 
 func buildEnvelope(c *checker, n *call) any {

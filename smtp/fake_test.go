@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"io"
 	"math/big"
@@ -185,11 +184,6 @@ func (l *fakeLogin) Next(ctx context.Context, response []byte) ([]byte, bool, au
 	}
 	id, err := fakeAuth{}.Login(ctx, auth.Client{}, l.username, string(response))
 	return nil, err == nil, id, err
-}
-
-// plain is the initial response of AUTH PLAIN.
-func plain(username, password string) string {
-	return base64.StdEncoding.EncodeToString([]byte("\x00" + username + "\x00" + password))
 }
 
 // certificate makes a TLS configuration for the server, and one for a client

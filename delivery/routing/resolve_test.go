@@ -30,9 +30,6 @@ type answer struct {
 	final                   []string
 }
 
-// name is how the tables of exceptions below call a row.
-func (a answer) name() string { return a.sender + " " + a.address }
-
 func readAnswers(t *testing.T) []answer {
 	t.Helper()
 	var list []answer

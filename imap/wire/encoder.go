@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -94,7 +95,38 @@ func (e *Encoder) LiteralOctets(octets []byte) {
 	e.buf = append(e.buf, '{')
 	e.buf = strconv.AppendInt(e.buf, int64(len(octets)), 10)
 	e.buf = append(e.buf, "}\r\n"...)
-	e.buf = append(e.buf, octets...)
+	e.appendHidden(octets)
+}
+
+// appendHidden appends text of a literal.
+func (e *Encoder) appendHidden(text []byte) {
+	at := len(e.buf)
+	e.buf = append(e.buf, text...)
+	hideNULs(e.buf[at:])
+}
+
+// hideNULs writes 0x80 for each NUL, as Dovecot does: a literal may not hold one
+// (RFC 3501 section 9, CHAR8), whatever strangers put into their messages. The
+// size stays.
+func hideNULs(text []byte) {
+	for {
+		i := bytes.IndexByte(text, 0)
+		if i < 0 {
+			return
+		}
+		text[i] = 0x80
+		text = text[i+1:]
+	}
+}
+
+// nulHider reads with NULs hidden.
+type nulHider struct{ r io.Reader }
+
+// Read implements io.Reader.
+func (h nulHider) Read(p []byte) (int, error) {
+	n, err := h.r.Read(p)
+	hideNULs(p[:n])
+	return n, err
 }
 
 // LiteralInto prints a literal of size octets, which fill puts into the buffer
@@ -109,6 +141,7 @@ func (e *Encoder) LiteralInto(size int, fill func(buf []byte) (int, error)) {
 	at := len(e.buf)
 	e.buf = slices.Grow(e.buf, size)[:at+size]
 	n, err := fill(e.buf[at:])
+	hideNULs(e.buf[at:])
 	e.fail(int64(n), int64(size), err)
 }
 
@@ -129,7 +162,7 @@ func (e *Encoder) String(s string) {
 		e.buf = append(e.buf, '{')
 		e.buf = strconv.AppendInt(e.buf, int64(len(s)), 10)
 		e.buf = append(e.buf, "}\r\n"...)
-		e.buf = append(e.buf, s...)
+		e.appendHidden([]byte(s))
 		return
 	}
 	e.buf = append(e.buf, '"')
@@ -189,7 +222,11 @@ func (e *Encoder) DateTime(t time.Time) {
 // Literal prints {size} and size octets of r. Small ones go through the
 // buffer, large ones straight to the connection. If r fails or ends early the
 // client has been promised octets that do not exist: the Encoder is broken.
-func (e *Encoder) Literal(size int64, r io.Reader) {
+func (e *Encoder) Literal(size int64, r io.Reader) { e.Literal8(size, nulHider{r}) }
+
+// Literal8 is Literal of octets that may hold NULs; the caller prints the ~ that
+// says so (RFC 3516 section 4.2).
+func (e *Encoder) Literal8(size int64, r io.Reader) {
 	if e.err != nil {
 		return
 	}

@@ -25,6 +25,10 @@ func TestEncoder(t *testing.T) {
 			e.DateTime(time.Date(2026, 2, 3, 4, 5, 6, 0, time.FixedZone("", -8*3600)))
 		}, `"03-Feb-2026 04:05:06 -0800"`},
 		{"a literal", func(e *Encoder) { e.Literal(3, strings.NewReader("abcdef")) }, "{3}\r\nabc"},
+		{"NULs in a literal", func(e *Encoder) { e.Literal(3, strings.NewReader("\x00a\x00")) }, "{3}\r\n\x80a\x80"},
+		{"NULs in a literal that is there", func(e *Encoder) { e.LiteralOctets([]byte("\x00\x00")) }, "{2}\r\n\x80\x80"},
+		{"NULs in a string", func(e *Encoder) { e.String("a\x00") }, "{2}\r\na\x80"},
+		{"a literal8", func(e *Encoder) { e.Literal8(2, strings.NewReader("a\x00")) }, "{2}\r\na\x00"},
 		{"what is taken back", func(e *Encoder) { e.Raw("a"); m := e.Mark(); e.Raw("bc"); e.Rollback(m); e.Raw("d") }, "ad"},
 	}
 	for _, tt := range tests {

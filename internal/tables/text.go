@@ -123,8 +123,9 @@ func cutKey(line string) (key, value string, err error) {
 
 // parseInline reads what stands in inline:{ key = value, ... }.
 func parseInline(text string) (table, error) {
-	body, ok := strings.CutPrefix(strings.TrimSpace(text), "{")
-	if body, ok = strings.CutSuffix(body, "}"); !ok || !strings.HasPrefix(strings.TrimSpace(text), "{") {
+	body, opened := strings.CutPrefix(strings.TrimSpace(text), "{")
+	body, ok := strings.CutSuffix(body, "}")
+	if !opened || !ok {
 		return nil, errors.New("write inline:{key=value, key=value}")
 	}
 	t := fixed{}
