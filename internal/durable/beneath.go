@@ -1,6 +1,8 @@
 package durable
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -334,6 +336,66 @@ func (b *beneath) removeIn(dir string, names []string) (done int, err error) {
 		}
 	}
 	return done, nil
+}
+
+// list is FS.ReadDir. The names that one system call returns share one string.
+func (b *beneath) list(name string) ([]Entry, error) {
+	fd, err := b.open(name, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err == errBeneath {
+		return nil, err
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	var l listing
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := unix.Getdents(fd, buf)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, &fs.PathError{Op: "readdir", Path: name, Err: err}
+		case n == 0:
+			return l.entries, nil
+		default:
+			l.take(buf[:n])
+		}
+	}
+}
+
+// listing is a directory that is being read.
+type listing struct {
+	entries []Entry
+	names   []byte // of one call, one behind the other
+	lengths []int
+}
+
+// Where things are in a struct linux_dirent64, getdents64(2).
+const (
+	direntLength = 16 // of the record, two octets
+	direntType   = 18
+	direntName   = 19 // ends with a zero
+)
+
+// take adds what one call returned.
+func (l *listing) take(records []byte) {
+	l.names, l.lengths = l.names[:0], l.lengths[:0]
+	first := len(l.entries)
+	for len(records) > direntName {
+		record := records[:binary.NativeEndian.Uint16(records[direntLength:])]
+		records = records[len(record):]
+		name, _, _ := bytes.Cut(record[direntName:], []byte{0})
+		if string(name) == "." || string(name) == ".." {
+			continue
+		}
+		l.entries = append(l.entries, Entry{IsFile: record[direntType] == unix.DT_REG})
+		l.names, l.lengths = append(l.names, name...), append(l.lengths, len(name))
+	}
+	rest := string(l.names)
+	for i, n := range l.lengths {
+		l.entries[first+i].Name, rest = rest[:n], rest[n:]
+	}
 }
 
 // parent opens the directory that name is in, to name things in it only.

@@ -45,6 +45,7 @@ type FS interface {
 	RenameIn(dir string, names []NewName) (done int, err error)
 	RemoveIn(dir string, names []string) (done int, err error)
 	ReadDirNames(name string) ([]string, error) // unsorted, complete
+	ReadDir(name string) ([]Entry, error)       // likewise
 	Stat(name string) (fs.FileInfo, error)
 	Lstat(name string) (fs.FileInfo, error)
 	// StatIn is Stat of names in one directory, for less than each by itself
@@ -67,6 +68,13 @@ type FS interface {
 	// parent's barrier and must be closed.
 	Sub(name string) (FS, error)
 	Close() error
+}
+
+// Entry is a name in a directory. IsFile says that it is surely a regular file;
+// where the file system does not tell, nothing is.
+type Entry struct {
+	Name   string
+	IsFile bool
 }
 
 // NewName is an entry of a directory and what it is to be called.

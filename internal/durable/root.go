@@ -204,6 +204,19 @@ func (r *Root) ReadDirNames(name string) ([]string, error) {
 	return names, errors.Join(err, dir.Close())
 }
 
+// ReadDir lists a directory with what its entries are.
+func (r *Root) ReadDir(name string) ([]Entry, error) {
+	entries, err := r.beneath.list(name)
+	if err != errBeneath {
+		return entries, err
+	}
+	names, err := r.ReadDirNames(name)
+	for _, n := range names {
+		entries = append(entries, Entry{Name: n})
+	}
+	return entries, err
+}
+
 // Stat follows symbolic links.
 func (r *Root) Stat(name string) (fs.FileInfo, error) {
 	info, err := r.beneath.stat(name, 0)

@@ -105,6 +105,11 @@ func (w *watched) ReadDirNames(name string) ([]string, error) {
 	return names, w.see(err)
 }
 
+func (w *watched) ReadDir(name string) ([]Entry, error) {
+	entries, err := w.fs.ReadDir(name)
+	return entries, w.see(err)
+}
+
 func (w *watched) Stat(name string) (fs.FileInfo, error) {
 	info, err := w.fs.Stat(name)
 	return info, w.see(err)

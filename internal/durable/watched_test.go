@@ -49,9 +49,10 @@ func TestWatchedReports(t *testing.T) {
 		"write": func() error { return ignore(f.Write([]byte("x"))) }, "writeat": func() error { return ignore(f.WriteAt([]byte("x"), 0)) },
 		"sync": f.Sync, "syncdata": f.SyncData, "truncate": func() error { return f.Truncate(0) },
 		"unnamed": func() error { return ignore(fsys.CreateUnnamed(".", 0o600)) }, "name": func() error { return unnamed.Link("n") },
-		"rename many": func() error { return ignore(fsys.RenameIn(".", []durable.NewName{{Old: "f", New: "g"}})) },
-		"remove many": func() error { return ignore(fsys.RemoveIn(".", []string{"f"})) },
-		"own":         func() error { return f.Chown(1, 1) },
+		"list entries": func() error { return ignore(fsys.ReadDir(".")) },
+		"rename many":  func() error { return ignore(fsys.RenameIn(".", []durable.NewName{{Old: "f", New: "g"}})) },
+		"remove many":  func() error { return ignore(fsys.RemoveIn(".", []string{"f"})) },
+		"own":          func() error { return f.Chown(1, 1) },
 	}
 	for _, tt := range []struct {
 		fault error

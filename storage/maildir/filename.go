@@ -172,20 +172,27 @@ func leadingNumber(s string) uint64 {
 	return n
 }
 
-// sortByArrival orders base names as new UIDs are given out.
-func sortByArrival(bases []string) {
+// sortByArrival orders things by their base names, as new UIDs are given out.
+func sortByArrival[T any](all []T, base func(T) string) {
 	type row struct {
 		arrival
 		base string
+		one  T
 	}
-	rows := make([]row, len(bases))
-	for i, base := range bases {
-		rows[i] = row{nameArrival(base), base}
+	rows := make([]row, len(all))
+	for i, one := range all {
+		rows[i] = row{nameArrival(base(one)), base(one), one}
 	}
 	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.sec, b.sec), cmp.Compare(a.usec, b.usec), cmp.Compare(a.base, b.base))
+		switch {
+		case a.sec != b.sec:
+			return cmp.Compare(a.sec, b.sec)
+		case a.usec != b.usec:
+			return cmp.Compare(a.usec, b.usec)
+		}
+		return strings.Compare(a.base, b.base)
 	})
 	for i := range rows {
-		bases[i] = rows[i].base
+		all[i] = rows[i].one
 	}
 }

@@ -74,7 +74,7 @@ func TestByArrival(t *testing.T) {
 	}
 	got := slices.Clone(want)
 	slices.Reverse(got)
-	sortByArrival(got)
+	sortByArrival(got, itself)
 	if !slices.Equal(got, want) {
 		t.Errorf("order %q", got)
 	}
@@ -125,6 +125,8 @@ func TestNamer(t *testing.T) {
 
 func arrivesBefore(a, b string) bool {
 	names := []string{b, a}
-	sortByArrival(names)
+	sortByArrival(names, itself)
 	return a == b || names[0] == a
 }
+
+func itself(name string) string { return name }

@@ -414,8 +414,8 @@ func (m *mailbox) dropMessages(gone map[storage.UID]bool) {
 	m.mu.Lock()
 	for uid := range gone {
 		delete(m.measured, uid)
-		delete(m.recent, uid)
 	}
+	m.recent = slices.DeleteFunc(m.recent, func(uid storage.UID) bool { return gone[uid] })
 	m.mu.Unlock()
 	next := &state{&view, files}
 	m.follow(s, next)

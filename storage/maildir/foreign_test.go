@@ -28,7 +28,7 @@ func (f foreign) names(dir string) []string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	sortByArrival(names)
+	sortByArrival(names, itself)
 	return names
 }
 

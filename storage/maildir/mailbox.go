@@ -36,7 +36,7 @@ type mailbox struct {
 	waiters  storage.Waiters // woken whenever changed is closed
 	poked    bool            // changed is closed, state is older than what was noticed
 	awaited  bool            // somebody holds changed
-	recent   map[storage.UID]struct{}
+	recent   []storage.UID   // ascending
 	measured map[storage.UID]sizes
 	history  storage.History
 }
@@ -100,7 +100,6 @@ func newMailbox(a *account, p place) *mailbox {
 		store:    a.store,
 		gate:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),
-		recent:   map[storage.UID]struct{}{},
 		measured: map[storage.UID]sizes{},
 	}
 	m.at.Store(&p)

@@ -21,11 +21,15 @@ type huge struct {
 	touched atomic.Int64 // files that somebody opened or looked at
 }
 
-func (h *huge) ReadDirNames(name string) ([]string, error) {
-	if name == alice+"cur" {
-		return append([]string(nil), h.names...), nil
+func (h *huge) ReadDir(name string) ([]durable.Entry, error) {
+	if name != alice+"cur" {
+		return h.FS.ReadDir(name)
 	}
-	return h.FS.ReadDirNames(name)
+	var entries []durable.Entry
+	for _, n := range h.names {
+		entries = append(entries, durable.Entry{Name: n, IsFile: true})
+	}
+	return entries, nil
 }
 
 func (h *huge) OpenFile(name string, flag int, mode fs.FileMode) (durable.File, error) {

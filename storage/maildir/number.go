@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"gomaild/storage"
@@ -14,8 +15,8 @@ import (
 // and brings the uidlist in order. When it returns, all is on disk. The lock is
 // held.
 func (m *mailbox) number(r *reading) error {
-	list := r.list
-	if list == nil {
+	list, isFirst := r.list, r.list == nil
+	if isFirst {
 		var err error
 		if list, err = m.newList(); err != nil {
 			return err
@@ -27,13 +28,19 @@ func (m *mailbox) number(r *reading) error {
 	if list.brokenAt > 0 {
 		m.store.log.Warn("uidlist is damaged, messages from there on get new UIDs", "mailbox", m.place().dir, "line", list.brokenAt)
 	}
-	sortByArrival(r.added)
-	entries, err := list.number(r.added)
+	sortByArrival(r.added, func(a addition) string { return a.base })
+	bases := make([]string, len(r.added))
+	for i, one := range r.added {
+		bases[i] = one.base
+	}
+	entries, err := list.number(bases)
 	if err != nil {
 		return err
 	}
-	for i := range entries {
-		entries[i].ext = dateExt(r.dates[entries[i].base])
+	for i, one := range r.added {
+		if !one.saved.IsZero() {
+			entries[i].ext = dateExt(one.saved)
+		}
 	}
 	if list.mustRewrite || list.guid == "" || r.vanished || r.tooStale() || m.disk.undated || r.needsDates() {
 		err = m.rewrite(r, list, entries)
@@ -44,8 +51,15 @@ func (m *mailbox) number(r *reading) error {
 	if err != nil {
 		return err
 	}
+	r.fresh = slices.Grow(r.fresh, len(entries))
 	for _, e := range entries {
 		r.fresh = append(r.fresh, e.uid)
+	}
+	if isFirst {
+		r.lines = make([]found, len(r.added))
+		for i, one := range r.added {
+			r.lines[i] = one.found
+		}
 	}
 	if r.stamps.list, err = m.stampIfThere(uidListFile); err != nil {
 		return err
@@ -76,10 +90,11 @@ func (m *mailbox) rewrite(r *reading, list *uidlist, entries []uidEntry) error {
 	fresh.mustRewrite, fresh.brokenAt = false, 0
 	fresh.entries = make([]uidEntry, 0, len(list.entries)+len(entries))
 	for _, e := range list.entries {
-		if f, there := r.files[e.base]; there {
-			fresh.entries = append(fresh.entries, m.dated(e, f))
+		if _, there := r.files[e.base]; there {
+			fresh.entries = append(fresh.entries, e)
 		}
 	}
+	m.date(fresh.entries, r)
 	fresh.add(entries)
 	if fresh.guid == "" {
 		fresh.guid = newGUID()

@@ -17,9 +17,9 @@ type scans struct {
 	n int
 }
 
-func (s *scans) ReadDirNames(name string) ([]string, error) {
+func (s *scans) ReadDir(name string) ([]durable.Entry, error) {
 	s.n++
-	return s.FS.ReadDirNames(name)
+	return s.FS.ReadDir(name)
 }
 
 // TestOwnChanges holds that our own changes do not make us read the directory

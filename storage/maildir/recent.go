@@ -2,7 +2,6 @@ package maildir
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"gomaild/storage"
@@ -13,14 +12,20 @@ import (
 // courtesy (RFC 9051 has dropped it).
 type recents struct {
 	validity uint32
-	uids     map[storage.UID]struct{}
+	uids     []storage.UID
 }
 
 func (m *mailbox) addRecent(uids []storage.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, uid := range uids {
-		m.recent[uid] = struct{}{}
+	n := len(m.recent)
+	m.recent = append(m.recent, uids...)
+	for i := max(n, 1); i < len(m.recent); i++ {
+		if m.recent[i] <= m.recent[i-1] {
+			slices.Sort(m.recent)
+			m.recent = slices.Compact(m.recent)
+			return
+		}
 	}
 }
 
@@ -31,13 +36,22 @@ func (h *handle) ClaimRecent(_ context.Context, v *storage.View) ([]storage.UID,
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var claimed []storage.UID
-	for _, uid := range slices.Sorted(maps.Keys(h.recent)) {
-		if _, there := v.Index(uid); there {
+	if len(h.recent) == 0 {
+		return nil, nil
+	}
+	var claimed, kept []storage.UID
+	at, _ := v.Index(h.recent[0])
+	for _, uid := range h.recent {
+		for at < len(v.Messages) && v.Messages[at].UID < uid {
+			at++
+		}
+		if at < len(v.Messages) && v.Messages[at].UID == uid {
 			claimed = append(claimed, uid)
-			delete(h.recent, uid)
+		} else {
+			kept = append(kept, uid)
 		}
 	}
+	h.recent = kept
 	return claimed, nil
 }
 
@@ -67,7 +81,7 @@ func (m *mailbox) recallRecent(validity uint32) {
 	delete(m.store.recents, dir)
 	m.store.mu.Unlock()
 	if r.validity == validity {
-		m.addRecent(slices.Collect(maps.Keys(r.uids)))
+		m.addRecent(r.uids)
 	}
 }
 
@@ -75,6 +89,6 @@ func (m *mailbox) recallRecent(validity uint32) {
 func (m *mailbox) forgetMessages() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.recent)
+	m.recent = nil
 	clear(m.measured)
 }

@@ -16,9 +16,9 @@ import (
 // flags do the one, COPY the other. So every line that we write has it in a
 // field of ours, "D<seconds since 1970>", which Dovecot keeps as it keeps all
 // letters that it does not know. Before the first rename of ours in a mailbox
-// whose lines are by others (or by an older gomaild) all of them get the field,
-// from what the inodes say then: never a date before the message was there, so
-// that nothing is cleared away too early by it.
+// with lines by others, or of a first open of ours, which looks at no file, all of
+// them get the field, from what the inodes say then: never a date before the
+// message was there, so that nothing is cleared away too early by it.
 const saveDateField = 'D'
 
 // dateExt is the field of a line.
@@ -45,17 +45,38 @@ func isDated(ext string) bool {
 	return dated
 }
 
-// dated is e with the field, as far as the file can be looked at.
-func (m *mailbox) dated(e uidEntry, f found) uidEntry {
-	if isDated(e.ext) {
-		return e
+// date gives lines the field that lack it, as far as their files can be looked at.
+func (m *mailbox) date(entries []uidEntry, r *reading) {
+	for some := range slices.Chunk(entries, 1000) {
+		m.dateIn(some, r, false)
+		if r.hasNew {
+			m.dateIn(some, r, true)
+		}
 	}
-	info, err := m.store.fs.Stat(m.path(f.path(e.base)))
+}
+
+// dateIn does so for files in one directory.
+func (m *mailbox) dateIn(entries []uidEntry, r *reading, inNew bool) {
+	var names []string
+	var of []*uidEntry
+	for i := range entries {
+		e := &entries[i]
+		if f := r.files[e.base]; f.inNew == inNew && !isDated(e.ext) {
+			names, of = append(names, e.base+f.suffix.text), append(of, e)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	infos, err := m.store.fs.StatIn(m.path(subOf(inNew)), names...)
 	if err != nil {
-		return e // the next who rewrites the list looks again
+		return // the next who rewrites the list looks again
 	}
-	e.ext = strings.TrimPrefix(e.ext+" "+dateExt(changeTime(info)), " ")
-	return e
+	for i, info := range infos {
+		if info != nil {
+			of[i].ext = strings.TrimPrefix(of[i].ext+" "+dateExt(changeTime(info)), " ")
+		}
+	}
 }
 
 // needsDates reports whether a file that is about to leave new/ has a line

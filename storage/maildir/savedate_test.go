@@ -2,11 +2,13 @@ package maildir
 
 import (
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"gomaild/internal/durable"
 	"gomaild/internal/durable/journal"
 	"gomaild/storage"
 	"gomaild/storage/storagetest"
@@ -184,5 +186,60 @@ func TestBeside(t *testing.T) {
 	}
 	if _, err := root.Stat(alice + indexFile); err == nil {
 		t.Error("an index was written beside the daemon")
+	}
+}
+
+// looks counts how often message files are looked at.
+type looks struct {
+	durable.FS
+	n int
+}
+
+func (l *looks) Stat(name string) (fs.FileInfo, error) {
+	if strings.HasPrefix(name, alice+"cur/") {
+		l.n++
+	}
+	return l.FS.Stat(name)
+}
+
+func (l *looks) StatIn(dir string, names ...string) ([]fs.FileInfo, error) {
+	if dir+"/" == alice+"cur/" {
+		l.n += len(names)
+	}
+	return l.FS.StatIn(dir, names...)
+}
+
+// TestFirstOpen holds that a mailbox without a uidlist is opened without a look at
+// its files, that a directory is no message all the same, and that the dates are
+// taken before the first change of ours moves them.
+func TestFirstOpen(t *testing.T) {
+	t.Parallel()
+	disk := &looks{FS: newRoot(t, t.TempDir())}
+	b := newBox(t, Config{FS: disk, Hostname: "here"})
+	defer b.close()
+	const n = 20
+	for i := range n {
+		b.write(alice+fmt.Sprintf("cur/%d.M%d.there:2,", 1000+i, i), storagetest.Text(fmt.Sprint(i)))
+	}
+	if err := disk.Mkdir(alice+"cur/1005.directory", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	v, err := b.View(t.Context())
+	if err != nil || len(v.Messages) != n || disk.n != 1 {
+		t.Fatalf("%d looks, %+v, %v", disk.n, v, err)
+	}
+	if list := b.read(alice + uidListFile); dateField.MatchString(list) {
+		t.Errorf("%q", list)
+	}
+	if claimed, err := b.ClaimRecent(t.Context(), v); err != nil || len(claimed) != n {
+		t.Errorf("recent %d, %v", claimed, err)
+	}
+	b.write(alice+"cur/2000.late:2,", storagetest.Text("late"))
+	if _, err := b.SetFlags(t.Context(), []storage.UID{2}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}, 0); err != nil {
+		t.Fatal(err)
+	}
+	storagetest.Check(t, b.Mailbox)
+	if got := len(dateField.FindAllString(b.read(alice+uidListFile), -1)); got != n+1 {
+		t.Errorf("%d dates", got)
 	}
 }

@@ -1,12 +1,14 @@
 package maildir
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
+	"gomaild/internal/durable"
 	"gomaild/storage"
 )
 
@@ -72,6 +74,15 @@ func (m *mailbox) stampIfThere(name string) (stamp, error) {
 type found struct {
 	suffix *suffix
 	inNew  bool
+	isFile bool // surely
+}
+
+// before is the order in which files of one base name come.
+func (f found) before(other found) bool {
+	if f.inNew != other.inNew {
+		return other.inNew
+	}
+	return f.suffix.text < other.suffix.text
 }
 
 func (f found) path(base string) string {
@@ -94,38 +105,48 @@ type twin struct {
 // scan is what is in cur/ and new/.
 type scan struct {
 	files    map[string]found // by base name
+	hasNew   bool             // some are in new/
 	twins    []twin
 	suffixes map[string]*suffix
 }
 
 func (m *mailbox) scan() (*scan, error) {
 	s := &scan{suffixes: map[string]*suffix{}}
-	for _, dir := range []string{"cur", "new"} {
-		names, err := m.store.fs.ReadDirNames(m.path(dir))
+	for _, inNew := range []bool{false, true} {
+		entries, err := m.store.fs.ReadDir(m.path(subOf(inNew)))
 		if err != nil {
 			return nil, err
 		}
-		slices.Sort(names)
 		if s.files == nil {
-			s.files = make(map[string]found, len(names))
+			s.files = make(map[string]found, len(entries))
 		}
-		for _, name := range names {
-			s.take(name, dir == "new")
+		for _, e := range entries {
+			s.take(e, inNew)
 		}
 	}
+	slices.SortFunc(s.twins, func(a, b twin) int {
+		return cmp.Or(cmp.Compare(a.base, b.base), cmp.Compare(a.suffix.text, b.suffix.text))
+	})
 	return s, nil
 }
 
-func (s *scan) take(name string, inNew bool) {
-	if strings.HasPrefix(name, ".") {
+// take adds an entry. Of files with one base name the first counts, whatever
+// order the directory has.
+func (s *scan) take(e durable.Entry, inNew bool) {
+	if strings.HasPrefix(e.Name, ".") {
 		return
 	}
-	base, text := splitName(name)
+	base, text := splitName(e.Name)
 	if !isBaseName(base) {
 		return
 	}
-	f := found{s.suffix(text), inNew}
-	if _, again := s.files[base]; again {
+	f := found{s.suffix(text), inNew, e.IsFile}
+	s.hasNew = s.hasNew || inNew
+	if first, again := s.files[base]; again {
+		if f.before(first) {
+			f, first = first, f
+			s.files[base] = first
+		}
 		s.twins = append(s.twins, twin{base, f})
 		return
 	}
@@ -147,6 +168,7 @@ func (s *scan) merge(earlier *scan) {
 	for base, f := range earlier.files {
 		if _, here := s.files[base]; !here {
 			s.files[base] = f
+			s.hasNew = s.hasNew || f.inNew
 		}
 	}
 }

@@ -19,12 +19,21 @@ func (r *reading) state(old *state, modseq storage.ModSeq) *state {
 	b.renamed = renamedKeywords(b.old, b.names)
 	b.messages = make([]storage.Message, 0, len(r.files))
 	b.files = make([]file, 0, len(r.files))
-	for _, e := range r.list.entries {
-		if f, there := r.files[e.base]; there {
+	for i, e := range r.list.entries {
+		if f, there := r.fileOf(i, e.base); there {
 			b.add(e, f)
 		}
 	}
 	return b.state()
+}
+
+// fileOf is the file of a line.
+func (r *reading) fileOf(i int, base string) (f found, there bool) {
+	if r.lines != nil {
+		return r.lines[i], r.lines[i].suffix != nil
+	}
+	f, there = r.files[base]
+	return f, there
 }
 
 // builder goes through the old and the new messages side by side.

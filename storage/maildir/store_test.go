@@ -396,8 +396,14 @@ func bigMailbox(tb testing.TB, root string, n int) {
 	}
 }
 
-// BenchmarkOpen opens a mailbox of 100 000 messages.
+// BenchmarkOpen opens a mailbox of 100 000 messages, the first time without a
+// uidlist.
 func BenchmarkOpen(b *testing.B) {
+	b.Run("First", func(b *testing.B) { benchOpen(b, true) })
+	b.Run("Again", func(b *testing.B) { benchOpen(b, false) })
+}
+
+func benchOpen(b *testing.B, first bool) {
 	root := b.TempDir()
 	bigMailbox(b, root, 100000)
 	s, err := New(Config{FS: newRoot(b, root), Hostname: "here"})
@@ -411,7 +417,13 @@ func BenchmarkOpen(b *testing.B) {
 	}
 	defer a.Close()
 	b.ReportAllocs()
+	list := filepath.Join(root, alice, uidListFile)
 	for b.Loop() {
+		if first {
+			if err := os.Remove(list); err != nil {
+				b.Fatal(err)
+			}
+		}
 		m, err := a.Open(b.Context(), "INBOX")
 		if err != nil {
 			b.Fatal(err)

@@ -56,12 +56,19 @@ type reading struct {
 	list     *uidlist // nil: missing or not to be read at all
 	keys     keywords
 	more     *moreKeywords
-	added    []string             // base names without a line
-	dates    map[string]time.Time // of added: when they were saved
-	vanished bool                 // messages of the present view are gone
-	stale    int                  // lines without a file
-	fresh    []storage.UID        // got their UID or left new/ just now
-	ignored  map[string]struct{}  // as onDisk.ignored
+	lines    []found             // by position in list, nil: to be looked up in files
+	added    []addition          // files without a line
+	vanished bool                // messages of the present view are gone
+	stale    int                 // lines without a file
+	fresh    []storage.UID       // got their UID or left new/ just now
+	ignored  map[string]struct{} // as onDisk.ignored
+}
+
+// addition is a file without a line.
+type addition struct {
+	base  string
+	found found
+	saved time.Time // zero: nobody asked
 }
 
 // refresh brings the state up to date. The gate is held.
@@ -143,7 +150,7 @@ func (m *mailbox) read(seen stamps) (*reading, error) {
 	if r.scan, err = m.scan(); err != nil {
 		return nil, noMailbox(err)
 	}
-	r.compare(m.current())
+	r.compare(m.current(), r.list == m.disk.list)
 	if !r.vanished && (m.disk.loaded || r.stale == 0) {
 		return r, nil
 	}
@@ -152,7 +159,7 @@ func (m *mailbox) read(seen stamps) (*reading, error) {
 		return nil, noMailbox(err)
 	}
 	r.merge(first)
-	r.compare(m.current())
+	r.compare(m.current(), r.list == m.disk.list)
 	return r, nil
 }
 
@@ -178,31 +185,46 @@ func (m *mailbox) readList(r *reading) error {
 	return nil
 }
 
-// compare finds the differences between the lines and the files.
-func (r *reading) compare(present *state) {
-	r.added, r.stale, r.vanished = nil, 0, false
-	known := map[string]struct{}{}
+// compare finds the differences between the lines and the files. The list may be
+// the one that the present state was made of.
+func (r *reading) compare(present *state, sameList bool) {
+	r.lines, r.added, r.stale, r.vanished = nil, nil, 0, false
 	if r.list != nil {
-		known = make(map[string]struct{}, len(r.list.entries))
+		r.lines = make([]found, 0, len(r.list.entries))
 		for _, e := range r.list.entries {
-			known[e.base] = struct{}{}
-			if _, there := r.files[e.base]; !there {
+			f, there := r.files[e.base]
+			if !there {
 				r.stale++
 			}
+			r.lines = append(r.lines, f)
 		}
 	}
-	for base := range r.files {
-		_, listed := known[base]
-		_, ignored := r.ignored[base]
-		if !listed && !ignored {
-			r.added = append(r.added, base)
-		}
+	if len(r.files) > len(r.lines)-r.stale {
+		r.findAdded()
 	}
-	if present != nil {
+	if present != nil && (r.stale > 0 || !sameList) {
 		r.vanished = slices.ContainsFunc(present.files, func(f file) bool {
 			_, there := r.files[f.base]
 			return !there
 		})
+	}
+}
+
+// findAdded looks for files that have no line.
+func (r *reading) findAdded() {
+	known := map[string]struct{}{}
+	if r.list != nil {
+		for _, e := range r.list.entries {
+			known[e.base] = struct{}{}
+		}
+	}
+	r.added = make([]addition, 0, max(len(r.files)-len(known), 0))
+	for base, f := range r.files {
+		_, listed := known[base]
+		_, ignored := r.ignored[base]
+		if !listed && !ignored {
+			r.added = append(r.added, addition{base: base, found: f})
+		}
 	}
 }
 
@@ -218,6 +240,9 @@ func (r *reading) needsLock() bool {
 	keys := r.keys
 	if r.more.broken || keys.nameUnknown(r.usedLetters()) {
 		return true
+	}
+	if !r.hasNew {
+		return false
 	}
 	for base, f := range r.files {
 		if _, ignored := r.ignored[base]; f.inNew && !ignored {
@@ -258,6 +283,7 @@ func (m *mailbox) settleLocked(ctx context.Context, lock *dotlock) error {
 
 // putRight does what a reading needs.
 func (m *mailbox) putRight(ctx context.Context, r *reading, lock *dotlock, looked time.Time) error {
+	r.lines = nil // they change
 	if err := m.separateTwins(r); err != nil {
 		return err
 	}
@@ -346,7 +372,7 @@ func (m *mailbox) separateTwins(r *reading) error {
 			return err
 		}
 		r.files[base] = t.found
-		r.added = append(r.added, base)
+		r.added = append(r.added, addition{base: base, found: t.found})
 	}
 	return nil
 }
@@ -384,13 +410,20 @@ func (m *mailbox) lstatIfThere(name string) (fs.FileInfo, error) {
 // empty one is removed, as Dovecot does) and files that went away again.
 func (m *mailbox) passOverOthers(r *reading) error {
 	kept := r.added[:0]
-	r.dates = make(map[string]time.Time, len(r.added))
-	for _, base := range r.added {
-		name := m.path(r.files[base].path(base))
+	for _, one := range r.added {
+		base := one.base
+		if len(r.twins) > 0 {
+			one.found = r.files[base] // another of them may be the one that is left
+		}
+		if r.list == nil && one.found.isFile && !one.found.inNew {
+			kept = append(kept, one) // keepDates asks for the date, should that ever be needed
+			continue
+		}
+		name := m.path(one.found.path(base))
 		info, err := m.store.fs.Stat(name)
 		if err == nil && info.Mode().IsRegular() {
-			kept = append(kept, base)
-			r.dates[base] = changeTime(info)
+			one.saved = changeTime(info)
+			kept = append(kept, one)
 			continue
 		}
 		delete(r.files, base)
@@ -418,6 +451,10 @@ func withName(set map[string]struct{}, name string) map[string]struct{} {
 // moveNew moves what has its UID from new/ to cur/. It need not be durable: a
 // message is the same in either.
 func (m *mailbox) moveNew(r *reading, lock *dotlock) error {
+	if !r.hasNew {
+		return nil
+	}
+	r.lines = nil
 	for _, e := range r.list.entries {
 		f, ok := r.files[e.base]
 		if !ok || !f.inNew {

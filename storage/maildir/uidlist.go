@@ -171,7 +171,7 @@ func cutExt(s string) (ext, base string, found bool) {
 }
 
 func isBaseName(s string) bool {
-	return s != "" && s[0] != '.' && !strings.ContainsAny(s, "/\x00\n")
+	return s != "" && s[0] != '.' && strings.IndexByte(s, '/') < 0 && strings.IndexByte(s, 0) < 0 && strings.IndexByte(s, '\n') < 0
 }
 
 func (l *uidlist) use(uid storage.UID) {

@@ -310,6 +310,21 @@ func (f *FS) ReadDirNames(name string) (names []string, err error) {
 	return names, err
 }
 
+// ReadDir lists a directory with what its entries are.
+func (f *FS) ReadDir(name string) (entries []durable.Entry, err error) {
+	err = f.do("readdirnames", name, func() error {
+		dir, err := f.directory(name)
+		if err != nil {
+			return err
+		}
+		for _, n := range sortedNames(dir.names) {
+			entries = append(entries, durable.Entry{Name: n, IsFile: dir.names[n].meta.mode.IsRegular()})
+		}
+		return nil
+	})
+	return entries, err
+}
+
 // Stat follows symbolic links.
 func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.stat("stat", name, true) }
 

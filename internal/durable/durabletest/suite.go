@@ -5,10 +5,12 @@ package durabletest
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) durable.FS) {
 		{"Names", testNames},
 		{"Rename", testRename},
 		{"Many", testMany},
+		{"ReadDir", testReadDir},
 		{"Symlinks", testSymlinks},
 		{"Escapes", testEscapes},
 		{"Times", testTimes},
@@ -292,6 +295,40 @@ func testMany(t *testing.T, fsys durable.FS) {
 	if names, err := fsys.ReadDirNames("dir"); err != nil || !slices.Equal(names, []string{"C"}) {
 		t.Errorf("%q, %v", names, err)
 	}
+}
+
+// testReadDir lists more than one system call returns.
+func testReadDir(t *testing.T, fsys durable.FS) {
+	check(t, "Mkdir", fsys.Mkdir("dir", 0o700), nil)
+	check(t, "Mkdir", fsys.Mkdir("dir/a directory", 0o700), nil)
+	check(t, "Symlink", fsys.Symlink("some", "dir/link"), nil)
+	want := []durable.Entry{{Name: "a directory"}, {Name: "link"}}
+	for i := range 1200 {
+		name := fmt.Sprintf("n%04d%s", i, strings.Repeat("x", i%150))
+		f, err := fsys.OpenFile("dir/"+name, create, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, "Close", f.Close(), nil)
+		want = append(want, durable.Entry{Name: name, IsFile: true})
+	}
+	got, err := fsys.ReadDir("dir")
+	check(t, "ReadDir", err, nil)
+	slices.SortFunc(got, func(a, b durable.Entry) int { return strings.Compare(a.Name, b.Name) })
+	if len(got) > 0 && !got[len(got)-1].IsFile {
+		for i := range got {
+			got[i].IsFile = got[i].Name[0] == 'n' // the file system does not tell
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d entries, want %d: %.300v", len(got), len(want), got)
+	}
+	_, err = fsys.ReadDir("none")
+	check(t, "ReadDir of nothing", err, fs.ErrNotExist)
+	_, err = fsys.ReadDir("dir/" + want[5].Name)
+	check(t, "ReadDir of a file", err, errAny)
+	_, err = fsys.ReadDir("..")
+	check(t, "ReadDir out of the tree", err, errAny)
 }
 
 func testSymlinks(t *testing.T, fsys durable.FS) {
