@@ -36,9 +36,12 @@ func (d *Daemon) accountsOf(c *config.Config, db *postfixadmin.DB) accountSource
 	return snapshot.NewGuard(db, d.snapshot, time.Duration(c.Accounts.SnapshotAge), d.log)
 }
 
-// openSnapshot opens the copy of the accounts; it is kept up to date from
-// startSnapshot on. What is written to its own disk is never below the mail
-// root, so nothing holds the mount.
+// carriedAccounts is the copy of the accounts that moves with the mail, below the
+// mail root: the copy of a node that was passive for long is too old.
+const carriedAccounts = ownDir + "/accounts"
+
+// openSnapshot opens the copies of the accounts, on the node's own disk and below
+// the mail root; they are kept up to date from startSnapshot on.
 func (d *Daemon) openSnapshot() error {
 	path := d.cfg.Accounts.Snapshot
 	if path == "" {
@@ -53,7 +56,7 @@ func (d *Daemon) openSnapshot() error {
 		return d.cfg.At("accounts.snapshot", err, "%s", advice)
 	}
 	d.undo.push("close the snapshot", func(context.Context) error { d.snapshot = nil; return dir.Close() })
-	keeper, err := snapshot.Open(snapshot.Config{FS: dir, Name: filepath.Base(path)})
+	keeper, err := snapshot.Open(snapshot.Config{Places: []snapshot.Place{{FS: dir, Name: filepath.Base(path)}, {FS: d.mail.fs, Name: carriedAccounts}}})
 	if errors.Is(err, snapshot.ErrDamaged) {
 		d.log.Warn("snapshot", "error", err)
 		err = nil

@@ -34,9 +34,13 @@ func TestSnapshot(t *testing.T) {
 	if err := w.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(w.path("own/accounts"))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("%v, %v", info, err)
+	for _, name := range []string{"own/accounts", "mail/.gomaild/accounts"} {
+		if info, err := os.Stat(w.path(name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Fatalf("%v, %v", info, err)
+		}
+	}
+	if err := os.RemoveAll(w.path("own")); err != nil { // the next node never had one
+		t.Fatal(err)
 	}
 	if err := os.Rename(w.path("accounts.sqlite"), w.path("elsewhere")); err != nil {
 		t.Fatal(err)

@@ -17,4 +17,5 @@
 //	gomaild-accounts 1 <SHA-256 of what follows>
 //
 // Its modification time says when the database was last seen to hold just this.
+// It lies on the node's own disk, and once more where it moves with the mail.
 package snapshot

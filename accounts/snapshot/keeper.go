@@ -29,11 +29,19 @@ type Source interface {
 	Dump(ctx context.Context) (accounts.Dump, error)
 }
 
-// Config is where the copy is kept. FS and Name are required.
+// Config is where the copy is kept. At least one Place is required; the first is
+// that which is there when no other is.
 type Config struct {
+	Places []Place
+	Now    func() time.Time // default time.Now
+}
+
+// Place is a file. Where there are several, a start takes the copy that the database
+// was last seen to hold: a node that takes over has its own, which may be old, and
+// that of the node before it, which moves with the mail.
+type Place struct {
 	FS   durable.FS
-	Name string           // of the file
-	Now  func() time.Time // default time.Now
+	Name string
 }
 
 // Keeper holds the copy in memory and on disk. It is safe for concurrent use.
@@ -61,30 +69,41 @@ var ErrDamaged = errors.New("the snapshot of the accounts is damaged and not use
 
 const header = "gomaild-accounts 1 "
 
-// Open reads the copy, if there is one. ErrDamaged comes beside a Keeper that
-// works.
+// Open reads the newest copy, if there is one. ErrDamaged comes beside a Keeper
+// that works.
 func Open(c Config) (*Keeper, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	k := &Keeper{cfg: c}
-	text, err := durable.ReadFile(c.FS, c.Name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return k, nil
+	var damaged error
+	for _, p := range c.Places {
+		d, seen, err := p.read()
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, ErrDamaged):
+			damaged = err
+		case err != nil:
+			return nil, fmt.Errorf("snapshot: %w", err)
+		case k.rows == nil || seen.After(k.seen):
+			k.rows, k.seen = index(d), seen
+		}
 	}
+	return k, damaged
+}
+
+// read is the copy there, and when the database was last seen to hold it.
+func (p Place) read() (d accounts.Dump, seen time.Time, err error) {
+	text, err := durable.ReadFile(p.FS, p.Name)
 	if err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
+		return d, seen, err
 	}
-	info, err := c.FS.Stat(c.Name)
+	info, err := p.FS.Stat(p.Name)
 	if err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
+		return d, seen, err
 	}
-	d, err := decode(text)
-	if err != nil {
-		return k, err
-	}
-	k.rows, k.seen = index(d), info.ModTime()
-	return k, nil
+	d, err = decode(text)
+	return d, info.ModTime(), err
 }
 
 func encode(d accounts.Dump) ([]byte, error) {
@@ -129,8 +148,8 @@ func index(d accounts.Dump) *rows {
 }
 
 // Refresh copies the database if it has changed since the last time, and notes
-// that it was seen. The error is a fault of the database or the disk; the copy
-// stays what it was.
+// that it was seen. The error is a fault of the database, and the copy stays what it
+// was, or of a disk, and then it is not everywhere.
 func (k *Keeper) Refresh(ctx context.Context, src Source) error {
 	k.refreshing.Lock()
 	defer k.refreshing.Unlock()
@@ -149,22 +168,37 @@ func (k *Keeper) Refresh(ctx context.Context, src Source) error {
 	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
-	if err := k.write(d); err != nil {
-		return err
+	err = k.write(d, now)
+	if err != nil {
+		version = "" // it is written again
 	}
 	k.mu.Lock()
-	k.rows, k.version = index(d), version
+	k.rows, k.version, k.seen = index(d), version, now
 	k.mu.Unlock()
-	return k.note(now)
+	return err
 }
 
-// write replaces the file. The rows are never where others can read them.
-func (k *Keeper) write(d accounts.Dump) error {
+// write replaces the files. The rows are never where others can read them.
+func (k *Keeper) write(d accounts.Dump, now time.Time) error {
 	text, err := encode(d)
 	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
-	if err := durable.WriteFile(k.cfg.FS, k.cfg.Name, text, 0o600); err != nil {
+	return k.each(func(p Place) error {
+		if err := durable.WriteFile(p.FS, p.Name, text, 0o600); err != nil {
+			return err // and what is there keeps its time
+		}
+		return p.FS.Chtimes(p.Name, now, now)
+	})
+}
+
+// each does something to all files, whatever comes of one.
+func (k *Keeper) each(act func(Place) error) error {
+	var errs []error
+	for _, p := range k.cfg.Places {
+		errs = append(errs, act(p))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	return nil
@@ -175,10 +209,7 @@ func (k *Keeper) note(now time.Time) error {
 	k.mu.Lock()
 	k.seen = now
 	k.mu.Unlock()
-	if err := k.cfg.FS.Chtimes(k.cfg.Name, now, now); err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	return nil
+	return k.each(func(p Place) error { return p.FS.Chtimes(p.Name, now, now) })
 }
 
 // Status is what an operator wants to know.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,7 +92,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) open(t *testing.T) {
 	t.Helper()
 	var err error
-	w.keeper, err = Open(Config{FS: w.disk, Name: "accounts", Now: func() time.Time { return w.now }})
+	w.keeper, err = Open(Config{Places: []Place{{w.disk, "accounts"}}, Now: func() time.Time { return w.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +260,7 @@ func TestDisk(t *testing.T) {
 		w.disk.CutAfter(cut)
 		err := w.keeper.Refresh(t.Context(), w.source)
 		for _, survival := range crashfs.Survivals() {
-			k, err := Open(Config{FS: w.disk.Crash(survival), Name: "accounts", Now: func() time.Time { return w.now }})
+			k, err := Open(Config{Places: []Place{{w.disk.Crash(survival), "accounts"}}, Now: func() time.Time { return w.now }})
 			if err != nil || k.rows == nil {
 				t.Fatalf("cut %d, %v: %v", cut, survival, err)
 			}
@@ -281,10 +282,70 @@ func TestDisk(t *testing.T) {
 		if err := durable.WriteFile(w.disk, "accounts", []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		k, err := Open(Config{FS: w.disk, Name: "accounts"})
+		k, err := Open(Config{Places: []Place{{w.disk, "accounts"}}})
 		if !errors.Is(err, ErrDamaged) || k == nil || k.Status().Age >= 0 {
 			t.Errorf("%.40q: %v", bad, err)
 		}
+	}
+}
+
+// TestCarriedOver: the copy moves with the mail. A node that takes over in the
+// middle of an outage uses the newer of that and its own, and neither a damaged one
+// nor a disk that cannot be written spoils the other.
+func TestCarriedOver(t *testing.T) {
+	t.Parallel()
+	first, second, moves := crashfs.New(), crashfs.New(), crashfs.New()
+	w := newWorld(t)
+	on := func(own *crashfs.FS) *Keeper {
+		t.Helper()
+		k, err := Open(Config{Places: []Place{{own, "accounts"}, {moves, "carried"}}, Now: func() time.Time { return w.now }})
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			t.Fatal(err)
+		}
+		return k
+	}
+	quota := func(k *Keeper) int64 {
+		t.Helper()
+		r := k.use(24 * time.Hour)
+		if r == nil {
+			return -1
+		}
+		return r.mailboxes[addr("alice")].QuotaBytes
+	}
+	refresh := func(k *Keeper) error { return k.Refresh(t.Context(), w.source) }
+
+	if err := refresh(on(second)); err != nil { // it was active long ago
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(100 * 24 * time.Hour)
+	w.version, w.dump.Mailboxes[0].QuotaBytes = "2", 8
+	if err := refresh(on(first)); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(time.Hour)
+	if k := on(second); quota(k) != 8 || k.Status().Age != time.Hour {
+		t.Errorf("after a failover: quota %d, %+v", quota(k), k.Status())
+	}
+	if info, err := moves.Stat("carried"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the one that moves: %v, %v", info, err)
+	}
+	if err := durable.WriteFile(moves, "carried", []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := quota(on(second)); got != -1 { // its own is too old
+		t.Errorf("with a damaged one: quota %d", got)
+	}
+	if got := quota(on(first)); got != 8 {
+		t.Errorf("its own beside a damaged one: quota %d", got)
+	}
+	w.dump.Mailboxes[0].QuotaBytes = 9
+	k := on(first)
+	first.Inject(func(crashfs.Op) error { return syscall.ENOSPC })
+	if err := refresh(k); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("own disk full: %v", err)
+	}
+	if got := quota(on(second)); got != 9 {
+		t.Errorf("the one that moves was not written: quota %d", got)
 	}
 }
 

@@ -7,12 +7,62 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gomaild/internal/durable"
+	"gomaild/internal/durable/crashfs"
 	"gomaild/mail"
 )
+
+// TestClockSetBack: the clock of the node that takes over is a year behind that of
+// the one before. What was planned a year ahead is tried at once, what the schedule
+// may have planned waits for its time.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fs := crashfs.New()
+		sum := sha256.Sum256([]byte("x"))
+		for id, next := range map[string]time.Duration{"7-a": 365 * 24 * time.Hour, "7-b": time.Minute} {
+			e := toHosts(id + ".example")
+			e.ID, e.Size, e.Digest = id, 1, hex.EncodeToString(sum[:])
+			e.Arrived = time.Now().Add(365 * 24 * time.Hour)
+			e.To[0].Next, e.To[0].Attempts = time.Now().Add(next), 1
+			data, err := e.encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, text := range map[string]string{id + envelopeSuffix: string(data), id + contentSuffix: "x"} {
+				if err := durable.WriteFile(fs, name, []byte(text), filePerm); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		w := &world{}
+		q, err := w.open(t, fs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-q.loaded
+		synctest.Wait()
+		got := func() []string {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return slices.Clone(w.got)
+		}
+		if sent := got(); len(sent) != 1 || sent[0] != "u@7-a.example x" {
+			t.Errorf("at once %q", sent)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if sent := got(); len(sent) != 2 {
+			t.Errorf("after a minute %q", sent)
+		}
+		q.Close()
+	})
+}
 
 // BenchmarkLoad is a start with 100 000 messages that are not due, each for one
 // of 1000 destinations. It fails above the 5 s and 200 MB that are asked for.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -189,9 +190,20 @@ func (q *Queue) plan(m *entry, e *Envelope) {
 		if !met[r.Destination] {
 			met[r.Destination] = true
 			m.legs++
-			q.push(leg{m, r.Destination, r.Next})
+			q.push(leg{m, r.Destination, q.due(r.Next)})
 		}
 	}
+}
+
+// due is when an attempt is made that was planned for next, perhaps by a process
+// whose clock was another: a clock that was set back makes nobody wait longer than
+// the schedule does.
+func (q *Queue) due(next time.Time) time.Time {
+	now := time.Now()
+	if next.After(now.Add(max(slices.Max(q.set.Load().Schedule), retryFault))) {
+		return now
+	}
+	return next
 }
 
 // push lets a leg wait for its time, or for the release of its message.

@@ -156,7 +156,9 @@ type Accounts struct {
 	// database is not: known recipients are accepted and known logins verified
 	// from it while the database does not answer; whoever is not in it waits. It
 	// holds password hashes and is made with mode 0600. It is kept up to date
-	// every minute; a change of this key needs a restart. Empty: no copy.
+	// every minute, and once more below the mail root (.gomaild/accounts), so that
+	// the node that takes over has it. A change of this key needs a restart. Empty:
+	// no copy.
 	Snapshot string `toml:"snapshot"`
 	// How old the copy may be: the time since the database was last seen to hold
 	// the same. An older one is not used.
