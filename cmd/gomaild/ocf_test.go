@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"os/user"
@@ -14,8 +15,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gomaild/cluster"
 	"gomaild/cluster/control"
 	"gomaild/cluster/ocf"
+	"gomaild/internal/durable"
 	"gomaild/internal/peertest"
 )
 
@@ -209,6 +212,99 @@ func TestAgentLocks(t *testing.T) {
 	peertest.Run(t, "", "chown", "root", filepath.Join(third.dir, "mail/.gomaild/lock"))
 	third.want("lock file of another user", "start", ocf.ErrPerm,
 		"lock the mail root: open .gomaild/lock: permission denied; name a directory that exists and that gomaild may write", "OCF_RESKEY_user=nobody")
+}
+
+// ended waits for the end of a process that does so by itself.
+func (w *agentWorld) ended(pid int) {
+	w.t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 60_000); n != 1 {
+		w.t.Fatalf("process %d does not end: %v", pid, err)
+	}
+}
+
+// logged holds that the log has a line for a person.
+func (w *agentWorld) logged(text string) {
+	w.t.Helper()
+	log, err := os.ReadFile(filepath.Join(w.dir, "log"))
+	if err != nil || !strings.Contains(string(log), text) {
+		w.t.Errorf("no %q in the log (%v):\n%s", text, err, log)
+	}
+}
+
+// TestAgentMountReplaced: something is mounted over the mail of a running server.
+// It ends by itself and says why; nothing is written to what is there now, and a
+// start on it is refused.
+func TestAgentMountReplaced(t *testing.T) {
+	t.Parallel()
+	if !peertest.InOwnMounts(t) {
+		return
+	}
+	w := newAgentWorld(t)
+	root := filepath.Join(w.dir, "mail")
+	mount := func() {
+		t.Helper()
+		if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size=80m,mode=0700"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(root, unix.MNT_DETACH) })
+	}
+	mount()
+	_, good := goodWorld(t)
+	config := save(t, w.dir, "storage.journal = \"0B\"\nstorage.mount = true\nstorage.cluster = \"mail-1\"\n"+good)
+	if code, _, stderr := gomaild(t, "", "cluster", "init", "-c", config); code != exitOK {
+		t.Fatal(stderr)
+	}
+	w.want("start", "start", ocf.Success, "")
+	pid := w.pid()
+	mount()
+	w.ended(pid)
+	w.logged(`msg="ending at once"`)
+	w.want("afterwards", "monitor", ocf.NotRunning, "")
+	w.want("start on what is there now", "start", ocf.ErrArgs, "no marker of a cluster")
+	if left, err := os.ReadDir(root); len(left) > 0 || err != nil {
+		t.Errorf("in what was mounted over it: %v, %v", left, err)
+	}
+	w.want("stop of what has ended", "stop", ocf.Success, "")
+}
+
+// TestAgentTwoNodes: another node takes the mail over while the server here, whose
+// lock went with its kernel, believes that it has it. It ends by itself; a start
+// beside the other is refused, and one after it is not, though the clock of that node
+// was a year ahead.
+func TestAgentTwoNodes(t *testing.T) {
+	t.Parallel()
+	w := newAgentWorld(t)
+	w.want("start", "start", ocf.Success, "")
+	pid := w.pid()
+	if err := os.Remove(filepath.Join(w.dir, "mail/.gomaild/lock")); err != nil {
+		t.Fatal(err)
+	}
+	root, err := durable.OpenRoot(filepath.Join(w.dir, "mail"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	other, err := cluster.Take(cluster.Config{FS: root, Node: "another", Boot: "another", Now: func() time.Time { return time.Now().AddDate(1, 0, 0) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ended(pid)
+	w.logged("the mail root was taken over (epoch 2: process ")
+	w.want("of who was taken over from", "monitor", ocf.NotRunning, "")
+	w.want("two at once", "start", ocf.ErrGeneric, "another gomaild has the mail root (epoch 2: process ")
+	if err := other.Release(); err != nil {
+		t.Fatal(err)
+	}
+	w.want("the clock is a year behind", "start", ocf.Success, "")
+	w.want("all is well", "monitor", ocf.Success, "", "OCF_CHECK_LEVEL=20")
 }
 
 // openToAll lets other users reach the directory.
