@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // BenchmarkDovecotSessions is what many clients do at once: webmail sessions and
@@ -35,19 +37,22 @@ const (
 	thousand       = 1000
 )
 
-// rates measures how many jobs a second each server does for 8 clients at once.
-func (p *pair) rates(b *testing.B, n int, job func(s *benchServer, worker, run int) error) {
+// rates measures how many jobs a second each server does: run does n of them and
+// returns how many a second that were.
+func (p *pair) rates(b *testing.B, n int, run func(s *benchServer) float64) {
 	b.Helper()
 	const turns = 2
 	var rate [2]float64
 	var cpu [2]time.Duration
+	client := time.Duration(0)
 	for turn := range turns + 1 {
 		for i, s := range p.both() {
-			used := s.cpu(b)
-			r := spread(b, sessionWorkers, n, func(worker, run int) error { return job(s, worker, run) })
+			used, ours := s.cpu(b), ownCPU(b)
+			r := run(s)
 			if turn > 0 { // the first one fills the caches
 				rate[i] += r / turns
 				cpu[i] += s.cpu(b) - used
+				client += ownCPU(b) - ours
 			}
 		}
 	}
@@ -57,34 +62,35 @@ func (p *pair) rates(b *testing.B, n int, job func(s *benchServer, worker, run i
 	b.ReportMetric(rate[1]/rate[0], "times")
 	b.ReportMetric(float64(cpu[1].Microseconds())/float64(turns*n), "our-cpu-µs")
 	b.ReportMetric(float64(cpu[0].Microseconds())/float64(turns*n), "their-cpu-µs")
-	p.profile(b, func(int) error {
-		spread(b, sessionWorkers, n, func(worker, run int) error { return job(p.ours, worker, run) })
-		return nil
-	})
+	b.ReportMetric(float64(client.Microseconds())/float64(2*turns*n), "client-cpu-µs")
+	p.profile(b, func(int) error { run(p.ours); return nil })
+}
+
+// ownCPU is the processor time that this process used: that of the clients.
+func ownCPU(b *testing.B) time.Duration {
+	b.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // webmail is a page of webmail: login, select, 50 envelopes, one body, store,
 // logout.
 func (p *pair) webmail(b *testing.B) {
-	p.rates(b, 400, func(s *benchServer, worker, run int) error {
-		c, err := s.login(b.Context(), benchUser(worker))
-		if err != nil {
-			return err
-		}
-		defer c.close()
-		sign := "+-"[run/sessionWorkers%2]
-		for _, command := range []string{
-			"SELECT INBOX",
-			"FETCH 951:1000 (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)",
-			fmt.Sprintf("FETCH %d (BODY.PEEK[])", 901+run%100),
-			fmt.Sprintf("STORE %d %cFLAGS (\\Flagged)", 901+run%100, sign),
-			"LOGOUT",
-		} {
-			if _, err := c.do(command); err != nil {
-				return err
+	const n = 800
+	p.rates(b, n, func(s *benchServer) float64 {
+		return s.swarm(b, sessionWorkers, n, func(worker, run int) []string {
+			return []string{
+				fmt.Sprintf("LOGIN %s %s", benchUser(worker), password),
+				"SELECT INBOX",
+				"FETCH 951:1000 (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)",
+				fmt.Sprintf("FETCH %d (BODY.PEEK[])", 901+run%100),
+				fmt.Sprintf("STORE %d %cFLAGS (\\Flagged)", 901+run%100, "+-"[run/sessionWorkers%2]),
+				"LOGOUT",
 			}
-		}
-		return nil
+		})
 	})
 }
 
@@ -105,7 +111,7 @@ func (p *pair) append(b *testing.B) {
 			clients[s] = append(clients[s], c)
 		}
 	}
-	p.rates(b, 1500, func(s *benchServer, worker, _ int) error {
+	one := func(s *benchServer, worker int) error {
 		c := clients[s][worker]
 		if err := c.send(fmt.Sprintf("APPEND appended {%d}", len(text))); err != nil {
 			return err
@@ -118,6 +124,10 @@ func (p *pair) append(b *testing.B) {
 		}
 		_, err := c.await()
 		return err
+	}
+	const n = 1500
+	p.rates(b, n, func(s *benchServer) float64 {
+		return spread(b, sessionWorkers, n, func(worker, _ int) error { return one(s, worker) })
 	})
 }
 
