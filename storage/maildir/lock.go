@@ -48,6 +48,7 @@ type locker struct {
 	alone   bool
 	wait    time.Duration // how long a lock of others is waited for
 	own     func(name string) error
+	sample  sample
 }
 
 // dotlock is a lock that is held.
@@ -60,12 +61,19 @@ type dotlock struct {
 // lock makes the lock file. storage.ErrInUse means that somebody else held it all
 // the time.
 func (l *locker) lock(ctx context.Context, name string) (*dotlock, error) {
+	held := &dotlock{l, name, l.now()}
+	if sample := l.sampleName(); sample != "" {
+		err := l.take(ctx, name, func() error { return l.fs.Link(sample, name) })
+		if err == nil || errors.Is(err, storage.ErrInUse) {
+			return held, err
+		}
+		// Otherwise the long way says what is wrong, or that all is well with it.
+	}
 	f, err := l.create(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	held := &dotlock{l, name, l.now()}
-	_, err = f.Write([]byte(strconv.Itoa(l.pid) + ":" + l.host))
+	_, err = f.Write(l.owner())
 	if isFull(err) {
 		err = nil // the file is the lock, whatever it holds; it may be needed to make room
 	}
@@ -75,30 +83,41 @@ func (l *locker) lock(ctx context.Context, name string) (*dotlock, error) {
 	return held, nil
 }
 
+// owner is what stands in a lock of ours.
+func (l *locker) owner() []byte { return []byte(strconv.Itoa(l.pid) + ":" + l.host) }
+
 // create makes the lock file, waiting for others to go.
-func (l *locker) create(ctx context.Context, name string) (durable.File, error) {
+func (l *locker) create(ctx context.Context, name string) (f durable.File, err error) {
+	err = l.take(ctx, name, func() error {
+		f, err = l.fs.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, lockMode)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, l.own(name)
+}
+
+// take makes the lock file with do, waiting for others to go.
+func (l *locker) take(ctx context.Context, name string, do func() error) error {
 	w := watch{locker: l, name: name, since: l.now()}
 	begun := w.since
 	for {
-		f, err := l.fs.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, lockMode)
-		if err == nil {
-			return f, l.own(name)
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return nil, err
+		if err := do(); !errors.Is(err, fs.ErrExist) {
+			return err
 		}
 		free, err := w.look()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if free {
 			continue
 		}
 		if l.now().Sub(begun) > l.wait {
-			return nil, fmt.Errorf("%s: %w", name, storage.ErrInUse)
+			return fmt.Errorf("%s: %w", name, storage.ErrInUse)
 		}
 		if err := sleep(ctx, lockPause); err != nil {
-			return nil, fmt.Errorf("%s: %w: %w", name, storage.ErrInUse, err)
+			return fmt.Errorf("%s: %w: %w", name, storage.ErrInUse, err)
 		}
 	}
 }
@@ -122,8 +141,19 @@ func (d *dotlock) refresh() error {
 type watch struct {
 	*locker
 	name  string
-	seen  stamp
+	seen  lockStamp
 	since time.Time // seen did not change since
+}
+
+// lockStamp tells a lock from the one before. Locks that were linked to one sample
+// differ in nothing but the time of the last change of the inode.
+type lockStamp struct {
+	stamp
+	changed int64
+}
+
+func lockStampOf(info fs.FileInfo) lockStamp {
+	return lockStamp{stampOf(info), changeTime(info).UnixNano()}
 }
 
 // look removes the lock if it is dead; true if there is none any more.
@@ -135,7 +165,7 @@ func (w *watch) look() (free bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if now := stampOf(info); now != w.seen {
+	if now := lockStampOf(info); now != w.seen {
 		w.seen, w.since = now, w.now()
 	}
 	if w.now().Sub(w.since) < staleAfter && !w.ownerIsGone(info) {
@@ -147,7 +177,7 @@ func (w *watch) look() (free bool, err error) {
 // takeOver removes the lock unless it is a new one by now.
 func (w *watch) takeOver() (free bool, err error) {
 	info, err := w.fs.Lstat(w.name)
-	if err == nil && stampOf(info) != w.seen {
+	if err == nil && lockStampOf(info) != w.seen {
 		return false, nil
 	}
 	if err == nil {
@@ -160,7 +190,8 @@ func (w *watch) takeOver() (free bool, err error) {
 }
 
 func (w *watch) ownerIsGone(info fs.FileInfo) bool {
-	old := info.ModTime().Before(w.started)
+	made := changeTime(info) // the file itself may be older: see sample
+	old := made.Before(w.started)
 	if old && (w.alone || info.Size() == 0 && info.Mode().Perm() == lockMode) {
 		return true
 	}
@@ -174,7 +205,7 @@ func (w *watch) ownerIsGone(info fs.FileInfo) bool {
 		return false
 	}
 	if host != w.host {
-		return !info.ModTime().After(w.started)
+		return !made.After(w.started)
 	}
 	if pid == w.pid {
 		return old // in a container the server is always process 1

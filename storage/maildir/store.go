@@ -212,6 +212,7 @@ func (s *Store) Close() error {
 	for _, c := range open {
 		errs = append(errs, c.Close())
 	}
+	errs = append(errs, s.locks.dropSample())
 	return errors.Join(errs...)
 }
 
