@@ -58,7 +58,7 @@ func (r selectMailbox) run(ctx context.Context, s *session) (reply, error) {
 	s.state = selectedState
 	s.box = &selected{mailbox: mailbox, examined: r.readOnly, recent: map[storage.UID]struct{}{}}
 	s.setRights(rights)
-	s.box.known, s.box.base = view, view
+	s.box.known, s.box.base, s.box.fresh = view, view, view
 	s.claimRecent(ctx, view)
 	s.printSelected(view)
 	s.printSelectedName(mailbox.Name())

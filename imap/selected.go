@@ -19,7 +19,10 @@ type selected struct {
 	known *storage.View
 	// base is the store's View that known was made from. They differ while
 	// messages that are gone are held for the client.
-	base   *storage.View
+	base *storage.View
+	// fresh is the mailbox as the present command has seen it after all that it
+	// did, nil if it did not look: the end of the command need not look again.
+	fresh  *storage.View
 	recent map[storage.UID]struct{} // messages that are \Recent in this session
 	live   []*liveSearch            // of CONTEXT=SEARCH
 	saved  []storage.UID            // "$" of RFC 5182, ascending
@@ -59,7 +62,7 @@ func (s *session) syncOrEnd(ctx context.Context, hold bool) (ok bool) {
 // With hold, messages that are gone stay in the held View.
 func (s *session) sync(ctx context.Context, hold bool) error {
 	box := s.box
-	now, err := box.mailbox.View(ctx)
+	now, err := box.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -87,6 +90,15 @@ func (s *session) sync(ctx context.Context, hold bool) error {
 	s.printLive(ctx)
 	s.printNew(ctx, old)
 	return nil
+}
+
+// look is the mailbox as it is now, or was a moment ago.
+func (b *selected) look(ctx context.Context) (*storage.View, error) {
+	if fresh := b.fresh; fresh != nil {
+		b.fresh = nil
+		return fresh, nil
+	}
+	return b.mailbox.View(ctx)
 }
 
 // printVanished tells the expunges, which come first in changes, as one

@@ -242,6 +242,9 @@ func (s *session) execute(ctx context.Context, tag string) error {
 // finish runs a command, reads past it, and answers.
 func (s *session) finish(ctx context.Context, tag string, cmd *command, req request, err error) error {
 	var rep reply
+	if s.box != nil {
+		s.box.fresh = nil
+	}
 	if err == nil {
 		err = s.allow(ctx, cmd)
 	}

@@ -101,6 +101,9 @@ func (r store) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err
 	}
 	defer s.flagEvent(ctx, before, now, where.uids(box.known)) // what scripts do is told after it, by sync
+	if s.srv.cfg.Event == nil {
+		box.fresh = now
+	}
 	if r.report(s, now, where, conflicts) {
 		return reply{}, storage.ErrExpunged
 	}

@@ -25,8 +25,9 @@ type DB struct {
 	base   context.Context // of look-ups that callers share; ends with Close
 	cancel context.CancelFunc
 
-	mu     sync.Mutex
-	schema *schema // guarded by mu; nil until it was probed
+	mu       sync.Mutex
+	schema   *schema              // guarded by mu; nil until it was probed
+	prepared map[string]*sql.Stmt // of SQLite; guarded by mu; the database's to close
 }
 
 var _ accounts.Lookup = (*DB)(nil)

@@ -69,6 +69,39 @@ func (r row) statement(key string) string {
 
 func (db *DB) one(ctx context.Context, statement, key string, into []any) error {
 	return db.retry(ctx, func(ctx context.Context) error {
+		if db.config.Driver == SQLite {
+			prepared, err := db.prepare(ctx, statement)
+			if err != nil {
+				return err
+			}
+			return prepared.QueryRowContext(ctx, key).Scan(into...)
+		}
 		return db.sql.QueryRowContext(ctx, statement, key).Scan(into...)
 	})
+}
+
+// prepare parses a statement of SQLite once: that takes longer than a look-up
+// does. Statements are made of the schema, so there are few. MySQL gets none:
+// they would end ProxySQL's multiplexing.
+func (db *DB) prepare(ctx context.Context, statement string) (*sql.Stmt, error) {
+	db.mu.Lock()
+	prepared := db.prepared[statement]
+	db.mu.Unlock()
+	if prepared != nil {
+		return prepared, nil
+	}
+	prepared, err := db.sql.PrepareContext(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if first := db.prepared[statement]; first != nil {
+		return first, prepared.Close()
+	}
+	if db.prepared == nil {
+		db.prepared = map[string]*sql.Stmt{}
+	}
+	db.prepared[statement] = prepared
+	return prepared, nil
 }

@@ -45,13 +45,16 @@ type digests struct {
 	factsEnd   int64
 	digestsEnd int64
 	lines      int          // in the file
-	table      durable.File // facts; nil: not open
+	table      durable.File // facts; nil: not open for writing
 	data       durable.File
-	readOnly   bool // somebody else writes, or the disk does not let us
+	seen       [2]stamp // of the files of this generation when they were closed, zero: not known
+	readOnly   bool     // somebody else writes, or the disk does not let us
 	complained bool
 }
 
-// acquire opens the files for a reader; call release afterwards.
+// acquire opens the files for a reader, unless they are as they were left: then
+// the facts are in memory, and the digests are opened by who wants one. Call
+// release afterwards.
 func (m *mailbox) acquire() {
 	d := &m.digests
 	d.mu.Lock()
@@ -60,6 +63,9 @@ func (m *mailbox) acquire() {
 		return
 	}
 	d.readOnly = false
+	if m.digestsAreAsLeft() {
+		return
+	}
 	err := m.openDigests()
 	if err == nil {
 		return
@@ -75,7 +81,32 @@ func (m *mailbox) acquire() {
 // forget is for files that are not there, or not those that were read.
 func (d *digests) forget() {
 	d.generation, d.factsEnd, d.digestsEnd, d.lines = 0, 0, 0, 0
-	d.facts = nil
+	d.facts, d.seen = nil, [2]stamp{}
+}
+
+// digestsAreAsLeft reports whether the files are those whose facts are in memory.
+func (m *mailbox) digestsAreAsLeft() bool {
+	d := &m.digests
+	if d.generation == 0 || d.seen[0].ino == 0 || d.seen[1].ino == 0 {
+		return false
+	}
+	infos, err := m.store.fs.StatIn(m.place().dir, factsFile, digestsFile)
+	return err == nil && infos[0] != nil && infos[1] != nil && stampOf(infos[0]) == d.seen[0] && stampOf(infos[1]) == d.seen[1]
+}
+
+// leave notes what the files are like that are open for writing, for
+// digestsAreAsLeft.
+func (d *digests) leave() {
+	d.seen = [2]stamp{}
+	table, err := d.table.Stat()
+	if err != nil {
+		return
+	}
+	data, err := d.data.Stat()
+	if err != nil {
+		return
+	}
+	d.seen = [2]stamp{stampOf(table), stampOf(data)}
 }
 
 func (m *mailbox) complain(op string, err error) {
@@ -90,6 +121,9 @@ func (m *mailbox) release() {
 	m.digests.mu.Lock()
 	defer m.digests.mu.Unlock()
 	if m.digests.readers--; m.digests.readers == 0 {
+		if m.digests.table != nil && m.digests.data != nil {
+			m.digests.leave()
+		}
 		m.closeDigests()
 	}
 }
@@ -233,18 +267,35 @@ func (d *digests) lookUp(uid storage.UID, name uint32, hint int) (index.Facts, i
 }
 
 // read fills buf from the digests.
-func (d *digests) read(buf []byte, at int64) (int, error) {
-	d.mu.Lock()
-	data := d.data
-	d.mu.Unlock()
-	if data == nil {
-		return 0, fs.ErrNotExist
+func (m *mailbox) readDigests(buf []byte, at int64) (int, error) {
+	data, err := m.digestsForReading()
+	if err != nil {
+		return 0, err
 	}
 	n, err := data.ReadAt(buf, at)
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return n, err
+}
+
+// digestsForReading are the digests, opened if they are not.
+func (m *mailbox) digestsForReading() (durable.File, error) {
+	d := &m.digests
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.data != nil:
+		return d.data, nil
+	case d.generation == 0:
+		return nil, fs.ErrNotExist
+	}
+	data, err := m.store.fs.OpenFile(m.path(digestsFile), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	d.data = data
+	return data, nil
 }
 
 // keepFacts appends what a reader found: lines whose offsets count from the beginning
@@ -277,7 +328,7 @@ func (m *mailbox) writeFacts(lines []index.Facts, data []byte) error {
 		return errKeptElsewhere
 	}
 	if d.table == nil {
-		if err := m.createDigests(); err != nil {
+		if err := m.openForWriting(); err != nil {
 			return err
 		}
 	}
@@ -313,6 +364,24 @@ func (d *digests) add(lines []index.Facts) {
 			d.facts = slices.Insert(d.facts, i, f)
 		}
 	}
+}
+
+// openForWriting opens the files that are there, or makes new ones.
+func (m *mailbox) openForWriting() error {
+	d := &m.digests
+	if d.generation == 0 {
+		return m.createDigests()
+	}
+	m.closeDigests() // they were open for reading only
+	err := m.openDigests()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, index.ErrDamaged) {
+		m.closeDigests()
+		return m.createDigests()
+	}
+	if err == nil && d.readOnly {
+		err = errKeptElsewhere
+	}
+	return err
 }
 
 // createDigests makes empty files in a new generation.

@@ -292,6 +292,12 @@ func TestDigestsOfTwoProcesses(t *testing.T) {
 	if _, known := r.known(1); !known {
 		t.Fatal("nothing is kept")
 	}
+	first.digests.mu.Lock()
+	err := first.openForWriting() // as one does who has parsed something
+	first.digests.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
 	second := &keeping{t: t, fs: k.fs}
 	second.restart()
 	m := second.open("INBOX")

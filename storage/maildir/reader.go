@@ -258,7 +258,7 @@ func (r *reader) stored(f index.Facts) []byte {
 		if int64(cap(r.window)) < want {
 			r.window = make([]byte, max(want, 8<<10))
 		}
-		n, err := r.h.digests.read(r.window[:want], f.Offset)
+		n, err := r.h.readDigests(r.window[:want], f.Offset)
 		r.window, r.from = r.window[:n], f.Offset
 		if err != nil || int64(n) < size {
 			return nil
