@@ -72,7 +72,10 @@ func (d *Daemon) policyOf(ctx context.Context, cache *mtasts.Cache, domain strin
 	if err != nil {
 		d.log.DebugContext(ctx, "MTA-STS policy", "domain", domain, "error", err)
 	}
-	if !found || p.Mode == mtasts.Off {
+	switch {
+	case !found:
+		return remote.STS{Failure: mtasts.FailureType(err)}
+	case p.Mode == mtasts.Off:
 		return remote.STS{}
 	}
 	return remote.STS{Allows: p.Allows, Testing: p.Mode == mtasts.Testing, Lines: p.Lines, MX: p.Hosts}

@@ -114,6 +114,9 @@ func TestReports(t *testing.T) {
 		{"MTA-STS in testing", ca.server(t, false, "else.test"), remote.May, remote.STS{Allows: allow("mx1.y.test"), Testing: true}, "sts certificate-host-mismatch"},
 		{"MTA-STS in testing, no TLS", nil, remote.May, remote.STS{Allows: allow("mx1.y.test"), Testing: true}, "sts starttls-not-supported"},
 		{"none", good, remote.None, remote.STS{}, ""},
+		{"an MTA-STS policy that could not be had", good, remote.May, remote.STS{Failure: "sts-policy-fetch-error"}, "sts sts-policy-fetch-error, no-policy-found "},
+		{"TLSA records that could not be asked for", good, remote.DANE, remote.STS{}, "tlsa dnssec-invalid"},
+		{"no TLSA records, and there must be", good, remote.DANEOnly, remote.STS{}, "tlsa dane-required"},
 	} {
 		w := newWorld()
 		delete(w.sinks, "192.0.2.2")
@@ -121,8 +124,11 @@ func TestReports(t *testing.T) {
 		if s.TLS = tt.server; tt.server != nil {
 			s.Extensions = []string{"STARTTLS"}
 		}
+		if w.zone.Authentic = tt.level >= remote.DANE && tt.level < remote.Fingerprint; tt.level == remote.DANE {
+			w.zone.Fail = []string{"_25._tcp.mx1.y.test"}
+		}
 		var mu sync.Mutex
-		var got string
+		var heard []string
 		a := w.agent(t, func(c *remote.Config) {
 			c.Roots = ca.pool()
 			c.Policy = func(mail.NextHop) (remote.Policy, error) { return remote.Policy{Level: tt.level}, nil }
@@ -130,13 +136,13 @@ func TestReports(t *testing.T) {
 			c.Report = func(r remote.TLSResult) {
 				mu.Lock()
 				defer mu.Unlock()
-				if r.Host == "mx1.y.test" {
-					got += r.Policy + " " + r.Failure
+				if r.Host != "mx2.y.test" {
+					heard = append(heard, r.Policy+" "+r.Failure)
 				}
 			}
 		})
 		results := a.Deliver(t.Context(), job("y.test", "b"))
-		if got != tt.want {
+		if got := strings.Join(heard, ", "); got != tt.want {
 			t.Errorf("%s: reported %q, want %q", tt.rule, got, tt.want)
 		}
 		if tt.sts.Testing && results[0].Err != nil {

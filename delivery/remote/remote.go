@@ -142,6 +142,7 @@ func (t *attempt) run(ctx context.Context) {
 		return
 	}
 	t.findSTS(ctx)
+	t.reportSTS()
 	hosts, err := t.look(ctx)
 	if err != nil {
 		t.fail(err)

@@ -58,6 +58,27 @@ func (t *attempt) reportTLS(h host, addr string, want demand, err error) {
 	t.cfg.Report(r)
 }
 
+// reportSTS tells of a policy that is published and could not be had.
+func (t *attempt) reportSTS() {
+	if t.cfg.Report != nil && t.sts.Failure != "" {
+		t.cfg.Report(TLSResult{Domain: t.to.Host, Policy: "sts", Failure: t.sts.Failure})
+	}
+}
+
+// reportTLSA tells of a host whose TLSA records could not be learned, or are not
+// there and must be.
+func (t *attempt) reportTLSA(h host, addr string, err error) {
+	if t.cfg.Report == nil || t.to.NoMX || t.to.Transport == "lmtp" {
+		return
+	}
+	r := TLSResult{Domain: t.to.Host, Policy: "tlsa", Host: h.name, Failure: "dnssec-invalid", Reason: err.Error()}
+	r.HostAddr, _, _ = net.SplitHostPort(addr)
+	if errors.Is(err, errNoTLSA) {
+		r.Failure = "dane-required"
+	}
+	t.cfg.Report(r)
+}
+
 // failureType is the result type of RFC 8460 section 4.3.
 func failureType(err error) string {
 	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)

@@ -38,6 +38,7 @@ func (t *attempt) connect(ctx context.Context, h host, addr string) (*session, e
 	}
 	want, err := t.demand(ctx, h)
 	if err != nil {
+		t.reportTLSA(h, addr, err)
 		return nil, put(name, "4.7.5", "could not be asked for its certificates", err)
 	}
 	s, err := t.begin(ctx, h, addr, want)

@@ -42,6 +42,7 @@ type Policy struct {
 var (
 	errNoTLS     = errors.New("TLS is not offered")
 	errTLSFailed = errors.New("TLS failed")
+	errNoTLSA    = errors.New("no signed TLSA records")
 	errName      = errors.New("the certificate is for none")
 )
 
@@ -96,7 +97,7 @@ func (t *attempt) demand(ctx context.Context, h host) (demand, error) {
 			check = func(s tls.ConnectionState) error { return verifyDANE(records, s.PeerCertificates, names) }
 			want.byTLSA = true
 		case level == DANEOnly:
-			return demand{}, errors.New("no signed TLSA records")
+			return demand{}, errNoTLSA
 		case t.enforces(), t.job.RequireTLS:
 			level = Verify
 		case published:

@@ -2,6 +2,7 @@ package mtasts
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,27 @@ const (
 	maxFailures = 1000 // domains that are remembered
 )
 
-var errFailedBefore = errors.New("MTA-STS policy could not be had a moment ago")
+// Why a policy that a domain publishes could not be had.
+var (
+	errFailedBefore = errors.New("MTA-STS policy could not be had a moment ago")
+	errFetch        = errors.New("fetch MTA-STS policy")
+	errInvalid      = errors.New("MTA-STS policy cannot be read")
+)
+
+// FailureType is what an error of Cache.Policy is in a report about TLS, a result
+// type of RFC 8460 section 4.3.2.2; "" where nothing is known of a policy.
+func FailureType(err error) string {
+	_, isPKI := errors.AsType[*tls.CertificateVerificationError](err)
+	switch {
+	case errors.Is(err, errInvalid):
+		return "sts-policy-invalid"
+	case isPKI:
+		return "sts-webpki-invalid"
+	case errors.Is(err, errFetch):
+		return "sts-policy-fetch-error"
+	}
+	return ""
+}
 
 // Config of a Cache. All but HTTP is required.
 type Config struct {
@@ -42,12 +63,18 @@ type Cache struct {
 	http http.Client
 
 	mu     sync.Mutex
-	failed map[string]time.Time // by domain: when
+	failed map[string]failure // by domain
+}
+
+// failure is a fetch that failed.
+type failure struct {
+	at  time.Time
+	err error
 }
 
 // New makes a Cache.
 func New(cfg Config) *Cache {
-	c := &Cache{cfg: cfg, failed: map[string]time.Time{}}
+	c := &Cache{cfg: cfg, failed: map[string]failure{}}
 	if cfg.HTTP != nil {
 		c.http = *cfg.HTTP
 	}
@@ -80,31 +107,33 @@ func (c *Cache) Policy(ctx context.Context, domain string) (p Policy, ok bool, e
 		}
 		return old.policy, found, err
 	}
-	if c.failedLately(domain) {
-		return old.policy, found, errFailedBefore
+	if err := c.failedLately(domain); err != nil {
+		return old.policy, found, err
 	}
 	s, err := c.fetch(ctx, domain, id)
 	if err != nil {
-		c.noteFailure(domain)
+		c.noteFailure(domain, err)
 		return old.policy, found, err
 	}
 	return s.policy, true, c.store(domain, s)
 }
 
-func (c *Cache) failedLately(domain string) bool {
+func (c *Cache) failedLately(domain string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at, ok := c.failed[domain]
-	return ok && time.Since(at) < retryAfter
+	if f, ok := c.failed[domain]; ok && time.Since(f.at) < retryAfter {
+		return fmt.Errorf("%w: %w", errFailedBefore, f.err)
+	}
+	return nil
 }
 
-func (c *Cache) noteFailure(domain string) {
+func (c *Cache) noteFailure(domain string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.failed) >= maxFailures {
 		clear(c.failed) // costs a fetch too many, never a policy
 	}
-	c.failed[domain] = time.Now()
+	c.failed[domain] = failure{time.Now(), err}
 }
 
 func (c *Cache) fetch(ctx context.Context, domain, id string) (stored, error) {
@@ -116,19 +145,22 @@ func (c *Cache) fetch(ctx context.Context, domain, id string) (stored, error) {
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return stored{}, fmt.Errorf("fetch MTA-STS policy: %w", err)
+		return stored{}, fmt.Errorf("%w: %w", errFetch, err)
 	}
 	defer res.Body.Close()
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if res.StatusCode != http.StatusOK || kind != "text/plain" {
-		return stored{}, fmt.Errorf("MTA-STS policy of %s: status %d, type %.40q", domain, res.StatusCode, kind)
+		return stored{}, fmt.Errorf("%w of %s: status %d, type %.40q", errFetch, domain, res.StatusCode, kind)
 	}
 	text, err := io.ReadAll(io.LimitReader(res.Body, MaxPolicy+1))
 	if err != nil {
-		return stored{}, fmt.Errorf("fetch MTA-STS policy: %w", err)
+		return stored{}, fmt.Errorf("%w: %w", errFetch, err)
 	}
 	p, err := Parse(string(text))
-	return stored{id: id, at: time.Now(), text: string(text), policy: p}, err
+	if err != nil {
+		return stored{}, fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	return stored{id: id, at: time.Now(), text: string(text), policy: p}, nil
 }
 
 func (c *Cache) store(domain string, s stored) error {

@@ -126,18 +126,19 @@ func TestCache(t *testing.T) {
 			_, _ = w.WriteString(body)
 			return w.Result()
 		})
+		failure := "sts-policy-fetch-error" // what a fault is in a report
 		ask := func(rule string, wantOK, wantErr bool, wantFetched int) {
 			t.Helper()
 			c := New(Config{Resolver: zone, FS: disk, HTTP: &http.Client{Transport: web}}) // as after a restart
 			_, ok, err := c.Policy(t.Context(), "y.test")
-			if ok != wantOK || (err != nil) != wantErr || fetched != wantFetched {
-				t.Errorf("%s: %v, %v, fetched %d times", rule, ok, err, fetched)
+			if ok != wantOK || (err != nil) != wantErr || fetched != wantFetched || err != nil && FailureType(err) != failure {
+				t.Errorf("%s: %v, %v (%s), fetched %d times", rule, ok, err, FailureType(err), fetched)
 			}
 		}
 		once := New(Config{Resolver: zone, FS: disk, HTTP: &http.Client{Transport: web}})
 		kind = "text/html"
 		for range 3 {
-			if _, ok, err := once.Policy(t.Context(), "y.test"); ok || err == nil || fetched != 1 {
+			if _, ok, err := once.Policy(t.Context(), "y.test"); ok || FailureType(err) != failure || fetched != 1 {
 				t.Errorf("a failure a moment ago: %v, %v, fetched %d times", ok, err, fetched)
 			}
 		}
@@ -151,16 +152,18 @@ func TestCache(t *testing.T) {
 		status, kind = 200, "text/html"
 		ask("nor is a page", false, true, 2)
 		kind, body = "text/plain", good+strings.Repeat("x", MaxPolicy)
+		failure = "sts-policy-invalid"
 		ask("nor is what never ends", false, true, 3)
 		body = good
 		ask("fetched", true, false, 4)
 		ask("kept on disk", true, false, 4)
 		zone.Records["_mta-sts.y.test"][0] = `TXT "v=STSv1; id=2"`
-		status = 500
+		status, failure = 500, "sts-policy-fetch-error"
 		ask("a new one that cannot be had leaves the old", true, true, 5)
 		delete(zone.Records, "_mta-sts.y.test")
 		ask("a record that is gone leaves it too", true, false, 5)
 		zone.Fail = []string{"_mta-sts.y.test"}
+		failure = ""
 		ask("and DNS trouble", true, true, 5)
 		time.Sleep(24 * time.Hour)
 		ask("until max_age is over", false, true, 5)

@@ -43,8 +43,14 @@ func TestTransport(t *testing.T) {
 	if err := ask(Transport(zone, nil)); !errors.Is(err, ErrForbidden) || asked {
 		t.Errorf("loopback was asked: %v", err)
 	}
-	if err := ask(Transport(zone, func(a netip.Addr) bool { return a.IsLoopback() })); err != nil || !asked {
+	leave := func(a netip.Addr) bool { return a.IsLoopback() }
+	if err := ask(Transport(zone, leave)); err != nil || !asked {
 		t.Errorf("with leave: %v", err)
+	}
+	zone.Records["else.test"] = []string{"A 127.0.0.1"}
+	_, err := (&http.Client{Transport: Transport(zone, leave)}).Get("https://else.test:" + port + "/")
+	if got := FailureType(errors.Join(errFetch, err)); got != "sts-webpki-invalid" {
+		t.Errorf("an unknown authority: %v is %s", err, got)
 	}
 }
 
