@@ -36,7 +36,7 @@ func TestGrowth(t *testing.T) {
 		}
 	}
 	s.await(t, 3)
-	if got := w.awaitFile(t, "alice", "", "Mail of bob@example.test is held"); !strings.Contains(got, "gomaild queue release --from bob@example.test") {
+	if got := w.awaitFile(t, "alice", "", "Mail of bob@example.test is held"); !strings.Contains(got, "gomaild queue release --account bob@example.test") {
 		t.Errorf("postmaster reads\n%s", got)
 	}
 	if err := w.Stop(t.Context()); err != nil {
@@ -46,7 +46,7 @@ func TestGrowth(t *testing.T) {
 	if err := w.submitTo(t, "a@far.test", "after the restart"); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := w.applyToQueue(queueOrder{queue.Release, queue.Selection{From: "bob@example.test"}}); n != 2 || err != nil {
+	if n, err := w.applyToQueue(queueOrder{queue.Release, queue.Selection{Account: "bob@example.test"}}); n != 2 || err != nil {
 		t.Errorf("%d messages were held, %v", n, err)
 	}
 	s.await(t, 5)
@@ -65,6 +65,11 @@ func TestGrowth(t *testing.T) {
 	s.await(t, 7)
 	if err := w.submitTo(t, "f@far.test", "one too many"); err != nil {
 		t.Fatal(err)
+	}
+	for e, err := range queue.List(w.outgoing.Load().dir, queue.Selection{}) {
+		if err != nil || e.Account.String() != "bob@example.test" || !e.Held {
+			t.Errorf("%+v, %v", e, err)
+		}
 	}
 	if err := w.Stop(t.Context()); err != nil {
 		t.Fatal(err)

@@ -49,11 +49,11 @@ func (d *Daemon) tellLift(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer) // a client that went is no matter
 }
 
-// ofAccount is what an account has in the queue under its own name.
-func ofAccount(a mail.Address) queue.Selection { return queue.Selection{From: a.String()} }
+// ofAccount is what an account has in the queue, whatever it calls itself there.
+func ofAccount(a mail.Address) queue.Selection { return queue.Selection{Account: a.String()} }
 
 // Lift ends the hold that submission.new_recipients put on an account, and
-// releases what it has in the queue under its own name: in the daemon that runs
+// releases what it has in the queue: in the daemon that runs
 // with c, or, where none does, in the mail root.
 func Lift(ctx context.Context, c *config.Config, account mail.Address) (l Lifted, err error) {
 	order, err := json.Marshal(account.String())

@@ -198,6 +198,7 @@ func (o *outgoing) deliverHere(ctx context.Context, job queue.Job, deliver func(
 func (o *outgoing) owe(from mail.ReversePath, to []receive.Owed, c message.Content, held bool) (queueID string, err error) {
 	e := queue.Envelope{From: from, Held: held, RequireTLS: from.RequireTLS}
 	for _, r := range to {
+		e.Account = r.Account
 		to := queue.Destination{Transport: transportMailbox, Folder: r.Folder}
 		if !r.Here {
 			to = destination(r.Address, r.Transport)

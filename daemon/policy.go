@@ -116,12 +116,12 @@ func (p *parts) suspect(ctx context.Context, account mail.Address) {
 	if o == nil {
 		return
 	}
-	n, err := p.d.applyToQueue(queueOrder{queue.Hold, queue.Selection{From: account.String()}})
+	n, err := p.d.applyToQueue(queueOrder{queue.Hold, ofAccount(account)})
 	p.d.log.WarnContext(ctx, "account held: many new recipients", "account", account.String(), "queued", n, "error", err)
 	to := mail.Address{Local: "postmaster", Domain: p.d.hostname}
 	text := fmt.Sprintf("From: Mail system <%s>\r\nTo: <%s>\r\nSubject: Mail of %s is held\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\nAuto-Submitted: auto-generated\r\n\r\n"+
 		"%s wrote to more new recipients than submission.new_recipients allows.\r\nIts password may be known to somebody else. What it sends to other hosts is held for\r\n24 hours; %d messages that waited are held too.\r\n\r\n"+
-		"  gomaild queue list --from %s\r\n  gomaild queue release --from %s\r\n  gomaild queue delete --from %s\r\n\r\n"+
+		"  gomaild queue list --account %s\r\n  gomaild queue release --account %s\r\n  gomaild queue delete --account %s\r\n\r\n"+
 		"If all is well, this ends the hold now and sends what waits:\r\n\r\n  gomaild queue lift %s\r\n",
 		to, to, account, time.Now().Format(time.RFC1123Z), rand.Text(), p.d.hostname, account, n, account, account, account, account)
 	if err := o.submit(ctx, mail.Address{}, []mail.Address{to}, strings.NewReader(text)); err != nil {

@@ -45,6 +45,7 @@ its queue ID is given.`),
 // selectionFlags are the flags that choose messages.
 func selectionFlags(c *cobra.Command, s *queue.Selection) {
 	c.Flags().StringVar(&s.From, "from", "", "messages of this `SENDER`; <> for the null one, @domain for a whole domain")
+	c.Flags().StringVar(&s.Account, "account", "", "messages that this `ACCOUNT` submitted, under whatever sender")
 	c.Flags().StringVar(&s.To, "to", "", "messages still owed to this `RECIPIENT`, or @domain")
 	c.Flags().StringVar(&s.Destination, "destination", "", "messages whose next hop is this `HOST` or domain")
 	c.Flags().DurationVar(&s.Age, "older", 0, "messages that have waited at least this `TIME`, such as 24h")
@@ -102,7 +103,11 @@ func printQueued(w io.Writer, e *queue.Envelope) error {
 	if e.Held {
 		held = "  on hold"
 	}
-	_, err := fmt.Fprintf(w, "%s  %s  %d octets  from %s%s\n", e.ID, e.Arrived.Format(time.DateTime), e.Size, e.From, held)
+	account := ""
+	if !e.Account.IsZero() && e.Account.Fold() != e.From.Address.Fold() {
+		account = " by account " + e.Account.String()
+	}
+	_, err := fmt.Fprintf(w, "%s  %s  %d octets  from %s%s%s\n", e.ID, e.Arrived.Format(time.DateTime), e.Size, e.From, account, held)
 	for _, r := range e.To {
 		fmt.Fprintf(w, "    to <%s> by %s", r.Address, r.Destination)
 		if r.Attempts > 0 {
@@ -117,6 +122,7 @@ func printQueued(w io.Writer, e *queue.Envelope) error {
 type queued struct {
 	ID         string    `json:"id"`
 	From       string    `json:"from"`
+	Account    string    `json:"account,omitempty"` // that submitted it
 	Arrived    time.Time `json:"arrived"`
 	Size       int64     `json:"size"` // octets
 	Held       bool      `json:"held"`
@@ -133,6 +139,9 @@ type owed struct {
 
 func queuedJSON(e *queue.Envelope) queued {
 	q := queued{ID: e.ID, From: e.From.Address.String(), Arrived: e.Arrived, Size: e.Size, Held: e.Held}
+	if !e.Account.IsZero() {
+		q.Account = e.Account.String()
+	}
 	for _, r := range e.To {
 		q.Recipients = append(q.Recipients, owed{r.Address.String(), r.Destination.String(), r.Attempts, r.Next, r.Last})
 	}
@@ -188,7 +197,7 @@ func (a *app) queueChangeCommand(action queue.Action, verb, short, long string) 
 		Long:  long,
 		RunE: func(c *cobra.Command, args []string) error {
 			s.IDs = args
-			isAll := len(args) == 0 && s.From == "" && s.To == "" && s.Destination == "" && s.Age == 0
+			isAll := len(args) == 0 && s.From == "" && s.Account == "" && s.To == "" && s.Destination == "" && s.Age == 0
 			if isAll && !all && verb != "flush" {
 				fmt.Fprintln(a.err, "gomaild: say which messages, or --all")
 				return exitStatus(exitUsage)
@@ -223,9 +232,9 @@ func (a *app) queueLiftCommand() *cobra.Command {
 		Use:   "lift ACCOUNT",
 		Short: "End the hold of an account",
 		Long: `lift ends the hold of an account that wrote to more new recipients than
-submission.new_recipients allows, and releases what waits of it under its own
-address. It may write to as many new recipients as at first. release alone sends
-what waits and leaves the account on hold.`,
+submission.new_recipients allows, and releases what waits of it. It may write to
+as many new recipients as at first. release alone sends what waits and leaves the
+account on hold.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			account, err := mail.ParseAddress(args[0])

@@ -56,8 +56,9 @@ func fillQueue(t *testing.T, root string, to ...string) (ids []string) {
 			t.Fatal(err)
 		}
 		id, err := q.Add(queue.Envelope{
-			From: mail.ReversePath{Address: mail.Address{Local: "alice", Domain: "example.test"}},
-			To:   []queue.Recipient{{Recipient: mail.Recipient{Address: a}, Destination: queue.Destination{Transport: "smtp", Host: a.Domain}}},
+			From:    mail.ReversePath{Address: mail.Address{Local: "alice", Domain: "example.test"}},
+			Account: mail.Address{Local: "alice", Domain: "example.test"},
+			To:      []queue.Recipient{{Recipient: mail.Recipient{Address: a}, Destination: queue.Destination{Transport: "smtp", Host: a.Domain}}},
 		}, text{strings.NewReader("Subject: to " + r + "\r\n\r\nHi.\r\n")})
 		if err != nil {
 			t.Fatal(err)

@@ -33,8 +33,9 @@ type Envelope struct {
 	ID         string
 	From       mail.ReversePath
 	Arrived    time.Time
-	RequireTLS bool // REQUIRETLS (RFC 8689)
-	Held       bool `json:",omitempty"` // no attempts until it is released
+	RequireTLS bool         // REQUIRETLS (RFC 8689)
+	Held       bool         `json:",omitempty"` // no attempts until it is released
+	Account    mail.Address `json:",omitzero"`  // that submitted it; zero for a stranger's, and for our own
 	Size       int64
 	Digest     string      // SHA-256 of the content, in hex
 	To         []Recipient // those who are still owed

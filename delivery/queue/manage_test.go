@@ -143,6 +143,7 @@ func TestSelection(t *testing.T) {
 	e.ID, e.Arrived = "7-x", time.Unix(1000, 0)
 	null := e
 	null.From = mail.ReversePath{}
+	null.Account = mail.Address{Local: "a", Domain: "x.test"}
 	for _, tt := range []struct {
 		s    Selection
 		e    *Envelope
@@ -156,6 +157,10 @@ func TestSelection(t *testing.T) {
 		{Selection{From: "x.test"}, &e, false},
 		{Selection{From: "<>"}, &e, false},
 		{Selection{From: "<>"}, &null, true},
+		{Selection{Account: "A@x.test"}, &null, true},
+		{Selection{Account: "b@x.test"}, &null, false},
+		{Selection{Account: "s@x.test"}, &e, false},
+		{Selection{Account: "<>"}, &e, false},
 		{Selection{To: "u@b.test"}, &e, true},
 		{Selection{To: "@c.test"}, &e, false},
 		{Selection{Destination: "b.test"}, &e, true},

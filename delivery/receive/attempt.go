@@ -121,6 +121,11 @@ func (t *transaction) owe(ctx context.Context, c message.Content, attempts []*at
 	if len(to) == 0 {
 		return nil
 	}
+	if t.client.Identity != nil {
+		for i := range to {
+			to[i].Account = t.client.Identity.Account
+		}
+	}
 	owe := t.r.Owe
 	if t.isHeld {
 		owe = t.r.Hold

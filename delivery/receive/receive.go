@@ -148,6 +148,8 @@ type Owed struct {
 	Relay     bool              // of a domain of ours
 	Transport routing.Transport // how it goes on; zero where the recipient's domain decides
 
+	Account mail.Address // that submitted the message; zero for one of a stranger
+
 	Here   bool   // a mailbox here, to be brought to by Redeliver
 	Folder string // of that mailbox, as in an Order
 }

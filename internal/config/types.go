@@ -422,7 +422,8 @@ type SubmissionOptions struct {
 	// written to before, such as ["100/1h", "300/24h"]. An account that exceeds it
 	// is taken for stolen: what it has in the queue and what it sends in the next
 	// 24 hours is held until somebody releases or deletes it (`gomaild queue
-	// release --from ADDRESS`), and postmaster is told. Empty: no limit.
+	// release --account ADDRESS`, and `gomaild queue lift ADDRESS` to end the hold
+	// too), and postmaster is told. Empty: no limit.
 	NewRecipients []Rate `toml:"new_recipients"`
 	// Refuse a message whose From field names an address that the account may
 	// not send as, as its reverse-path is refused.
