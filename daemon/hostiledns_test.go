@@ -102,7 +102,7 @@ func TestHostileResolver(t *testing.T) {
 		maps = append(maps, fmt.Sprintf("%s=smtp:%s:%s", domain, domain, port))
 	}
 	w := newWorld(t)
-	head := fmt.Sprintf("dns.servers = [%q]\ndns.timeout = \"100ms\"\nremote.mta_sts = false\nqueue.schedule = [\"1h\"]\nrouting.transport_maps = [%q]\n",
+	head := fmt.Sprintf("dns.servers = [%q]\ndns.timeout = \"500ms\"\nremote.mta_sts = false\nqueue.schedule = [\"1h\"]\nrouting.transport_maps = [%q]\n",
 		dnstest.Serve(t, h), "inline:{"+strings.Join(maps, ", ")+"}")
 	d, err := New(w.config(t, head, listeners), Options{})
 	if err != nil {

@@ -59,7 +59,7 @@ func (h *hostileHost) listen(t *testing.T) {
 // arrives, once, and at most twice where the host had the whole message.
 func TestHostileHosts(t *testing.T) {
 	t.Parallel()
-	const limit = 150 << 20 // octets of resident memory
+	const limit = 80 << 20 // octets of resident memory
 	long, endless := strings.Repeat("x", 10<<20), strings.Repeat("250-x\r\n", 2<<20)
 	replies := func(r map[string]string) func(net.Conn) {
 		s := &clienttest.Sink{Replies: r, Extensions: []string{"STARTTLS"}}
@@ -171,8 +171,9 @@ func TestHostileHosts(t *testing.T) {
 			t.Errorf("%s: waits with %q, want %q", r.rule, reply, want)
 		}
 	}
-	if peak := w.peakMemory(t); peak > limit {
-		t.Errorf("%d MB resident", peak>>20)
+	peak := w.peakMemory(t)
+	if t.Logf("%d MB resident at the peak", peak>>20); peak > limit {
+		t.Errorf("the limit is %d MB", limit>>20)
 	}
 
 	for _, r := range rows {
