@@ -26,25 +26,35 @@ func gcPercentFor(live uint64) int {
 	return max(int(percent), minGCPercent) / gcPercentBy * gcPercentBy //nolint:gosec // at most 400
 }
 
-// cycle is garbage that is found anew by each collection.
-type cycle struct{ percent int }
-
 // followHeap sets GOGC now and after each collection, by what lives then.
 func followHeap() {
-	c := &cycle{maxGCPercent}
-	debug.SetGCPercent(c.percent)
-	runtime.SetFinalizer(c, (*cycle).collected)
-}
-
-// collected runs on the runtime's own goroutine.
-func (c *cycle) collected() {
+	now := maxGCPercent
+	debug.SetGCPercent(now)
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	if live[0].Value.Kind() == metrics.KindUint64 {
-		if percent := gcPercentFor(live[0].Value.Uint64()); percent != c.percent {
-			c.percent = percent
+	onCollection(func() {
+		metrics.Read(live)
+		if live[0].Value.Kind() != metrics.KindUint64 {
+			return
+		}
+		if percent := gcPercentFor(live[0].Value.Uint64()); percent != now {
+			now = percent
 			debug.SetGCPercent(percent)
 		}
-	}
+	})
+}
+
+// cycle is garbage that is found anew by each collection. It is as large as to
+// share its place with nothing that lives longer (runtime.SetFinalizer).
+type cycle struct {
+	do func()
+	_  [24]byte
+}
+
+// onCollection has do called after each collection, for as long as the process
+// lives, on the runtime's own goroutine.
+func onCollection(do func()) { runtime.SetFinalizer(&cycle{do: do}, (*cycle).collected) }
+
+func (c *cycle) collected() {
+	c.do()
 	runtime.SetFinalizer(c, (*cycle).collected)
 }
