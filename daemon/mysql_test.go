@@ -1,14 +1,18 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
+	"gomaild/accounts"
 	"gomaild/accounts/postfixadmin/fixture"
 	"gomaild/internal/config"
 	"gomaild/internal/mariadbtest"
+	"gomaild/mail"
 )
 
 var mariadb mariadbtest.Shared
@@ -51,6 +55,7 @@ func TestMySQL(t *testing.T) {
 	if err := w.rcpt(t, "alice@aliasoff.test"); err == nil {
 		t.Error("an inactive alias domain resolves")
 	}
+	w.rush(t, s)
 	if err := w.Reload(t.Context(), w.config(t, wrong, listeners)); err == nil {
 		t.Error("went over to a database that does not let us in")
 	}
@@ -60,6 +65,28 @@ func TestMySQL(t *testing.T) {
 	if err := w.rcpt(t, "alice@aliasoff.test"); err != nil {
 		t.Errorf("with deployed_answers an inactive alias domain does not resolve: %v", err)
 	}
+}
+
+// rush asks for five hundred accounts at once, as after a failover, of a database
+// that lets in no more connections than the configuration has: all get their answer.
+func (w *world) rush(t *testing.T, s *mariadbtest.Server) {
+	t.Helper()
+	limit := func(most int) {
+		s.Exec(t, "", fmt.Sprintf("ALTER USER 'reader'@'127.0.0.1' WITH MAX_USER_CONNECTIONS %d", most))
+	}
+	limit(w.cfg.Accounts.MaxConns)
+	defer limit(0)
+	db := w.current.Load().db
+	var asking sync.WaitGroup
+	for i := range 500 {
+		asking.Go(func() {
+			a := mail.Address{Local: fmt.Sprint("nobody", i), Domain: "example.com"}
+			if _, _, err := db.Passwords(t.Context(), a); !errors.Is(err, accounts.ErrNotFound) {
+				t.Errorf("one of many: %v", err)
+			}
+		})
+	}
+	asking.Wait()
 }
 
 // rcpt asks the MX about a recipient.

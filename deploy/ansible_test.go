@@ -3,6 +3,7 @@ package deploy
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -57,6 +58,7 @@ func TestRendered(t *testing.T) {
 	if len(debian) != len(places) || len(redHat) != len(places) {
 		t.Errorf("%d templates rendered for Debian, %d for EL9; places knows %d", len(debian), len(redHat), len(places))
 	}
+	checkRedHat(t, debian, redHat)
 	dir := t.TempDir()
 	for template, content := range debian {
 		writeFile(t, filepath.Join(dir, "root", places[template]), content)
@@ -83,6 +85,25 @@ func TestRendered(t *testing.T) {
 		"web address held\nweb address given up without PHP\n"
 	if !strings.HasSuffix(out, ran) {
 		t.Errorf("run, they print:\n%s\nwant at the end:\n%s", out, ran)
+	}
+}
+
+// checkRedHat holds that what is read for Debian holds for EL9: its files differ in
+// paths and in the user of PHP alone.
+func checkRedHat(t *testing.T, debian, redHat map[string]string) {
+	t.Helper()
+	family := regexp.MustCompile(`^\s*(user|group|ssl_certificate|ssl_certificate_key|root|wsrep_provider)\b[ =]`)
+	for template, content := range debian {
+		ours, theirs := strings.Split(content, "\n"), strings.Split(redHat[template], "\n")
+		if len(ours) != len(theirs) {
+			t.Errorf("%s: %d lines for Debian, %d for EL9", template, len(ours), len(theirs))
+			continue
+		}
+		for i, line := range ours {
+			if a, b := family.FindString(line), family.FindString(theirs[i]); line != theirs[i] && (a == "" || a != b) {
+				t.Errorf("%s: %q for Debian, %q for EL9", template, line, theirs[i])
+			}
+		}
 	}
 }
 
