@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -181,6 +183,25 @@ func (p *pair) big(b *testing.B) {
 	b.Run("Select", func(b *testing.B) {
 		p.compare(b, 10, 1, func(s *benchServer, _ int) error { return s.selectOnce(b.Context(), benchUser(0)) })
 	})
+	b.Run("Pop3", func(b *testing.B) {
+		p.compare(b, 5, 1, func(s *benchServer, _ int) error { return s.maildrop(b.Context(), benchUser(0), hundredThousand) })
+	})
+	first := 0 // no two of the next are alike: an order that was asked for before is remembered
+	b.Run("SortFirst", func(b *testing.B) {
+		p.compare(b, 3, hundredThousand, func(s *benchServer, _ int) error {
+			more := []string{"ARRIVAL", "REVERSE ARRIVAL", "SIZE", "REVERSE SIZE"}
+			first++
+			_, err := clients[s].do(fmt.Sprintf("SORT (SUBJECT %s %s) UTF-8 ALL", more[first%4], more[first/4%4]))
+			return err
+		})
+	})
+	b.Run("ThreadFirst", func(b *testing.B) {
+		p.compare(b, 3, hundredThousand, func(s *benchServer, _ int) error {
+			first++
+			_, err := clients[s].do(fmt.Sprintf("THREAD REFERENCES UTF-8 NOT UID %d", first))
+			return err
+		})
+	})
 	for _, one := range []struct {
 		name    string
 		turns   int
@@ -237,6 +258,30 @@ func (s *benchServer) selectOnce(ctx context.Context, user string) error {
 	}
 	_, err = c.do("LOGOUT")
 	return err
+}
+
+// maildrop is a POP3 login into a mailbox of n messages.
+func (s *benchServer) maildrop(ctx context.Context, user string, n int) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", s.pop3)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for _, step := range [][2]string{
+		{"", "+OK"}, {"USER " + user, "+OK"}, {"PASS " + password, "+OK"}, {"STAT", fmt.Sprintf("+OK %d ", n)}, {"QUIT", "+OK"},
+	} {
+		if step[0] != "" {
+			if _, err := fmt.Fprintf(conn, "%s\r\n", step[0]); err != nil {
+				return err
+			}
+		}
+		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, step[1]) {
+			return fmt.Errorf("%s: %q, %w", step[0], line, err)
+		}
+	}
+	return nil
 }
 
 // firstOpen is SELECT of a mailbox for which neither uidlist nor index is there,

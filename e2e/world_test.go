@@ -121,7 +121,7 @@ func newWorldWith(tb testing.TB, top, imapKeys string) *world {
 		{"managesieve", w.sieve, "starttls"},
 	} {
 		fmt.Fprintf(&b, "[[listener]]\ntype = %q\naddress = \"%s:%d\"\ntls = %q\nmax_per_client = 0\n", l.kind, host, l.port, l.tls)
-		if l.kind == "imap" {
+		if l.kind == "imap" || l.kind == "pop3" {
 			b.WriteString(imapKeys)
 		}
 	}

@@ -113,6 +113,7 @@ type Server struct {
 	cfg       Config
 	drains    gate.Drains
 	deflaters sync.Pool // of *flate.Writer, for COMPRESS
+	printed   sync.Pool // of *[]byte, what encoders printed into
 }
 
 // New makes a Server.

@@ -125,6 +125,7 @@ func (s *session) serve(ctx context.Context) {
 		}
 	}
 	s.warn("last response", s.enc.Flush())
+	s.returnBuffer()
 }
 
 func (s *session) greet() {
@@ -215,8 +216,22 @@ func (s *session) awaitBy(deadline time.Time, wait func() error) error {
 	if err := s.enc.Flush(); err != nil {
 		return err
 	}
-	s.enc.Release()
+	s.returnBuffer()
 	return s.gate.Wait(deadline, wait)
+}
+
+// borrowBuffer gives the encoder a buffer that another session has done with: so
+// it need not grow for each command.
+func (s *session) borrowBuffer() {
+	if buf, ok := s.srv.printed.Get().(*[]byte); ok {
+		s.enc.Lend(*buf)
+	}
+}
+
+func (s *session) returnBuffer() {
+	if buf := s.enc.Release(); cap(buf) > 0 {
+		s.srv.printed.Put(&buf)
+	}
 }
 
 func (s *session) idleDeadline() time.Time {
@@ -242,6 +257,7 @@ func (s *session) execute(ctx context.Context, tag string) error {
 // finish runs a command, reads past it, and answers.
 func (s *session) finish(ctx context.Context, tag string, cmd *command, req request, err error) error {
 	var rep reply
+	s.borrowBuffer()
 	if s.box != nil {
 		s.box.fresh = nil
 	}

@@ -13,7 +13,7 @@ import (
 
 const (
 	flushSize = 32 << 10 // a buffer of this size is sent although more may come
-	keepSize  = 8 << 10  // a larger buffer is not kept for the next command
+	keepSize  = 64 << 10 // a larger buffer is not kept
 	maxQuoted = 1000     // a longer string is a literal, also without need
 )
 
@@ -61,9 +61,19 @@ func (e *Encoder) send() {
 	e.buf = e.buf[:0]
 }
 
-// Release gives the buffer back, for a session that will be idle. The buffer
-// must have been flushed.
-func (e *Encoder) Release() { e.buf = nil }
+// Release gives the buffer back, for a session that will be idle: it is nil if
+// there is none worth keeping. The buffer must have been flushed.
+func (e *Encoder) Release() (buf []byte) {
+	buf, e.buf = e.buf, nil
+	return buf
+}
+
+// Lend is a buffer to print into, as Release returned it.
+func (e *Encoder) Lend(buf []byte) {
+	if cap(e.buf) == 0 {
+		e.buf = buf[:0]
+	}
+}
 
 // Mark is a place to come back to with Rollback.
 func (e *Encoder) Mark() int64 { return e.sent + int64(len(e.buf)) }

@@ -46,6 +46,13 @@ func (h *huge) Stat(name string) (fs.FileInfo, error) {
 	return h.FS.Stat(name)
 }
 
+func (h *huge) ReadInto(name string, buf []byte) (int, error) {
+	if strings.HasPrefix(name, alice+"cur/") {
+		h.touched.Add(1)
+	}
+	return h.FS.ReadInto(name, buf)
+}
+
 // TestMaildropOpensNoFile holds that the list of a POP3 session with 100 000
 // messages comes from names and the uidlist alone: no file is opened, nor looked
 // at.
