@@ -86,8 +86,8 @@ func newWorld(tb testing.TB, top string) *world {
 	return newWorldWith(tb, top, "")
 }
 
-// newWorldWith is newWorld with keys for the IMAP listeners.
-func newWorldWith(tb testing.TB, top, imapKeys string) *world {
+// newWorldWith is newWorld with keys for the IMAP and POP3 listeners.
+func newWorldWith(tb testing.TB, top, readerKeys string) *world {
 	tb.Helper()
 	w := &world{dir: tb.TempDir()}
 	w.log = filepath.Join(w.dir, "gomaild.log")
@@ -122,7 +122,7 @@ func newWorldWith(tb testing.TB, top, imapKeys string) *world {
 	} {
 		fmt.Fprintf(&b, "[[listener]]\ntype = %q\naddress = \"%s:%d\"\ntls = %q\nmax_per_client = 0\n", l.kind, host, l.port, l.tls)
 		if l.kind == "imap" || l.kind == "pop3" {
-			b.WriteString(imapKeys)
+			b.WriteString(readerKeys)
 		}
 	}
 	b.WriteString("[[listener]]\ntype = \"lda\"\n")

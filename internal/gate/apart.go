@@ -19,9 +19,21 @@ func Apart(work func()) {
 			}
 			ended <- p
 		}()
+		grow(0)
 		work()
 	}()
 	if p := <-ended; p != nil {
 		panic(p)
 	}
+}
+
+// grow makes the stack large while there is nothing on it: each time that it grows
+// by itself all that is on it is looked through and copied, and most commands want
+// more than the first three sizes.
+//
+//go:noinline
+func grow(i int) byte {
+	var room [8 << 10]byte
+	room[i] = 1
+	return room[len(room)-1-i]
 }
