@@ -2,6 +2,7 @@ package sieve
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"gomaild/message"
@@ -40,6 +41,9 @@ func (a *addheader) exec(m *machine) error {
 	}
 	if !isFieldName(name) {
 		return m.failAt(a.pos, "addheader action: specified field name '%s' is invalid", shorten(name))
+	}
+	if isForbidden(name, m.engine.noAdd) {
+		return nil
 	}
 	f := newField(name, value)
 	if m.added += len(f.added); m.added > m.limits.Headers {
@@ -88,9 +92,10 @@ func buildDeleteheader(c *checker, n *call) any {
 	return d
 }
 
-// isProtected are fields that may not go: RFC 5293 section 6.
-func isProtected(name string) bool {
-	return strings.EqualFold(name, "Received") || strings.EqualFold(name, "Auto-Submitted")
+// isForbidden reports a field that may not be touched; what it is about is left
+// out, and the script goes on (RFC 5293 section 6).
+func isForbidden(name string, list []string) bool {
+	return !strings.EqualFold(name, "Subject") && slices.ContainsFunc(list, func(f string) bool { return strings.EqualFold(f, name) })
 }
 
 func (d *deleteheader) exec(m *machine) error {
@@ -105,7 +110,7 @@ func (d *deleteheader) exec(m *machine) error {
 	if err != nil {
 		return m.fault(d.pos, err)
 	}
-	if isProtected(name) || len(found) == 0 {
+	if isForbidden(name, m.engine.noDelete) || len(found) == 0 {
 		return nil
 	}
 	gone := map[*field]bool{}

@@ -17,6 +17,12 @@ type Config struct {
 	// Reserved are extensions that only the administrator's scripts may require:
 	// those that CompileTrusted compiles, and what include :global brings.
 	Reserved []string
+	// Implicit are extensions that scripts use without requiring them.
+	Implicit []string
+	// NoAdd and NoDelete are header fields that addheader and deleteheader leave
+	// alone, besides those that always stay. Of Subject nothing can be forbidden
+	// (RFC 5293 section 6).
+	NoAdd, NoDelete []string
 	// Spam and Virus are read by spamtest and virustest.
 	Spam, Virus Scanner
 	// Version is what the environment test tells of this program, default
@@ -33,6 +39,9 @@ type Engine struct {
 	limits      Limits
 	known       map[string]bool
 	reserved    map[string]bool
+	implicit    []string
+	noAdd       []string
+	noDelete    []string
 	place       Place
 	table       map[string]*spec
 	delimiter   string
@@ -54,6 +63,9 @@ func New(c Config) *Engine {
 		reserved:  map[string]bool{},
 		place:     c.Place,
 		table:     commandTable(),
+		implicit:  c.Implicit,
+		noAdd:     c.NoAdd,
+		noDelete:  append([]string{"Received", "Auto-Submitted"}, c.NoDelete...), // RFC 5293 section 6
 		delimiter: c.Delimiter,
 		spam:      newScanner(c.Spam), virus: newScanner(c.Virus),
 		version: c.Version,
@@ -96,6 +108,11 @@ func (e *Engine) compile(name string, src []byte, prepare func(*checker)) (*Scri
 	}
 	if prepare != nil {
 		prepare(c)
+	}
+	for _, x := range e.implicit {
+		if c.offers(x) {
+			c.takeIn(x)
+		}
 	}
 	nodes := parse(name, src, e.limits, func(at Pos, text string) { c.errorf(at, "%s", text) })
 	if err := c.failure(); err != nil {

@@ -1,7 +1,9 @@
 package sieve
 
 import (
+	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"gomaild/message"
@@ -11,14 +13,17 @@ import (
 // works.
 type Env struct {
 	Message message.Content
-	From    string            // envelope sender, without brackets; "" is the null path
-	To      string            // envelope recipient, final
-	OrigTo  string            // envelope recipient as the client gave it; "": To
-	Auth    string            // who logged in to submit the message
-	Now     time.Time         // of currentdate and of answers
-	Config  map[string]string // ${vnd.dovecot.config.NAME} of vnd.dovecot.environment
-	Items   map[string]string // of environment: "domain", "host", "remote-ip" ...
-	Zone    *time.Location    // in which date tests read, default UTC
+	From    string // envelope sender, without brackets; "" is the null path
+	To      string // envelope recipient, final
+	OrigTo  string // envelope recipient as the client gave it; "": To
+	Auth    string // who logged in to submit the message
+	// UserEmail is the address of the user, who may have others; "": To.
+	UserEmail string
+	Answers   Answers           // how answers are sent
+	Now       time.Time         // of currentdate and of answers
+	Config    map[string]string // ${vnd.dovecot.config.NAME} of vnd.dovecot.environment
+	Items     map[string]string // of environment: "domain", "host", "remote-ip" ...
+	Zone      *time.Location    // in which date tests read, default UTC
 
 	// IMAP tells that no delivery is going on but an event of IMAP (RFC 6785):
 	// there is no envelope, and Items say what happened.
@@ -53,3 +58,37 @@ func (e *Env) location() *time.Location {
 	}
 	return e.Zone
 }
+
+// Answers says how vacation, notify and report send, in the terms of
+// Pigeonhole's settings. The zero value works.
+type Answers struct {
+	AnyRecipient    bool   // vacation answers what does not name the user, too (against RFC 5230 section 4.5)
+	FinalRecipient  bool   // OrigTo is no address of the user
+	FromRecipient   bool   // the envelope sender of an answer is the user, not the null path
+	ToHeader        bool   // To of an answer is who the message says it is from
+	Subject         string // where there is none to repeat
+	SubjectTemplate string // with %$ or %{subject} for the one to repeat
+	NotifyFrom      string // source of a notification's envelope sender
+	ReportFrom      string // source of a report's From
+}
+
+// source is an address by a source as Pigeonhole's settings name one: sender,
+// recipient, orig_recipient, user_email, <address>, and default or nothing.
+func (e *Env) source(setting, absent string) string {
+	switch setting = strings.TrimSpace(setting); setting {
+	case "sender":
+		return e.From
+	case "recipient":
+		return e.To
+	case "orig_recipient":
+		return cmp.Or(e.OrigTo, e.To)
+	case "user_email":
+		return cmp.Or(e.UserEmail, e.To)
+	}
+	if strings.HasPrefix(setting, "<") && strings.HasSuffix(setting, ">") {
+		return strings.TrimSpace(setting[1 : len(setting)-1])
+	}
+	return absent
+}
+
+func isNullPath(s string) bool { return s == "" || s == "<>" }

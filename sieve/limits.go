@@ -15,7 +15,7 @@ type Limits struct {
 	Variables    int // of one script, default 255
 	VariableSize int // octets of one, longer values are cut, default 4000
 	Actions      int // default 32
-	Redirects    int // default 4
+	Redirects    int // default 4, below 0: none
 	Programs     int // that filter and execute run, default 10
 	IncludeDepth int // default 10
 	Includes     int // scripts included by one, default 255
@@ -47,7 +47,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Variables, 255)
 	set(&l.VariableSize, 4000)
 	set(&l.Actions, 32)
-	set(&l.Redirects, 4)
+	if l.Redirects = cmp.Or(l.Redirects, 4); l.Redirects < 0 {
+		l.Redirects = 0
+	}
 	set(&l.Programs, 10)
 	set(&l.IncludeDepth, 10)
 	set(&l.Includes, 255)

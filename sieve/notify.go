@@ -179,7 +179,7 @@ func (n *Notification) Send(env *Env) (*Outgoing, string) {
 	}
 	o := &Outgoing{FCC: n.FCC, To: append(append(append([]string{}, n.To...), n.Cc...), n.Bcc...)}
 	if env.From != "" && pathOf(env.From) != "" {
-		o.From = pathOf(env.To)
+		o.From = env.source(env.Answers.NotifyFrom, pathOf(env.To))
 	}
 	o.Content = n.compose(env, c)
 	return o, ""

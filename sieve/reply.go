@@ -1,6 +1,7 @@
 package sieve
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -43,7 +44,7 @@ func (v *Vacation) Reply(env *Env) (*Outgoing, string) {
 	if own[sender.Fold().String()] {
 		return nil, "the sender is the recipient"
 	}
-	if !c.names(own) {
+	if !env.Answers.AnyRecipient && !c.names(own) {
 		return nil, "the message does not name the recipient"
 	}
 	from := v.From
@@ -51,9 +52,18 @@ func (v *Vacation) Reply(env *Env) (*Outgoing, string) {
 		from = pathOf(env.To)
 	}
 	sum := sha256.Sum256([]byte("vacation\x00" + v.Handle + "\x00" + sender.Fold().String()))
+	to := sender.String()
+	if named := c.address("From"); env.Answers.ToHeader && named != "" {
+		to = named
+	}
+	path := ""
+	if env.Answers.FromRecipient {
+		path = pathOf(env.To)
+	}
 	return &Outgoing{
+		From:    path,
 		To:      []string{sender.String()},
-		Content: v.compose(env, c, from, sender.String()),
+		Content: v.compose(env, c, from, to),
 		Key:     hex.EncodeToString(sum[:16]),
 		Period:  v.Period,
 		FCC:     v.FCC,
@@ -68,7 +78,11 @@ func pathOf(s string) string {
 // own is the addresses of the recipient.
 func (v *Vacation) own(env *Env) map[string]bool {
 	own := map[string]bool{}
-	for _, s := range append([]string{env.To, env.OrigTo}, v.Addresses...) {
+	list := append([]string{env.To, env.UserEmail}, v.Addresses...)
+	if !env.Answers.FinalRecipient {
+		list = append(list, env.OrigTo)
+	}
+	for _, s := range list {
 		if a, err := redirectAddress(s); err == nil {
 			own[a.Fold().String()] = true
 		}
@@ -133,13 +147,16 @@ func (c *content) first(name string) string {
 const maxSubject = 256
 
 // subject is RFC 5230 section 4.4.
-func (v *Vacation) subject(c *content) string {
-	s := v.Subject
-	if s == "" {
-		s = "Auto: " + message.DecodeHeader(c.first("Subject"))
-		if c.first("Subject") == "" {
-			s = "Automated reply"
-		}
+func (v *Vacation) subject(a *Answers, c *content) string {
+	s, about := v.Subject, message.DecodeHeader(c.first("Subject"))
+	switch {
+	case s != "":
+	case about == "":
+		s = cmp.Or(a.Subject, "Automated reply")
+	case a.SubjectTemplate != "":
+		s = strings.NewReplacer("%$", about, "%{subject}", about).Replace(a.SubjectTemplate)
+	default:
+		s = "Auto: " + about
 	}
 	if utf8.RuneCountInString(s) > maxSubject {
 		s = string([]rune(s)[:maxSubject-1]) + "…"
@@ -152,7 +169,7 @@ func (v *Vacation) compose(env *Env, c *content, from, to string) []byte {
 	var b headerWriter
 	b.field("From", from)
 	b.field("To", to)
-	b.field("Subject", v.subject(c))
+	b.field("Subject", v.subject(&env.Answers, c))
 	b.field("Date", env.now().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	b.field("Message-ID", messageID(env, from, v.Reason))
 	if id := c.first("Message-ID"); id != "" {

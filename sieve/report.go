@@ -95,7 +95,8 @@ func (r *Report) Send(env *Env, c message.Content) (*Outgoing, error) {
 // compose writes the three parts of RFC 5965 section 2.
 func (r *Report) compose(env *Env, kind, original string) []byte {
 	var b headerWriter
-	from := pathOf(env.To)
+	user := pathOf(env.To)
+	from := pathOf(env.source(env.Answers.ReportFrom, user))
 	id := messageID(env, from, r.Message)
 	sum := sha256.Sum256([]byte(id + original))
 	boundary := "sieve-" + hex.EncodeToString(sum[:12])
@@ -113,7 +114,7 @@ func (r *Report) compose(env *Env, kind, original string) []byte {
 	b.field("User-Agent", "gomaild")
 	b.field("Version", "1")
 	b.field("Original-Mail-From", "<"+pathOrNull(env.From)+">")
-	b.field("Original-Rcpt-To", from)
+	b.field("Original-Rcpt-To", user)
 	b.WriteString("\r\n--" + boundary + "\r\nContent-Type: " + kind + "\r\n\r\n" + crlf(original) + "\r\n--" + boundary + "--\r\n")
 	return []byte(b.String())
 }

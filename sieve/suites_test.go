@@ -41,3 +41,25 @@ func TestSuites(t *testing.T) {
 		})
 	}
 }
+
+// TestSuiteForEachExtension holds that each extension has a suite of its name.
+func TestSuiteForEachExtension(t *testing.T) {
+	t.Parallel()
+	e := sieve.New(sieve.Config{Place: sieve.Anywhere, Programs: []string{"vnd.dovecot.pipe", "vnd.dovecot.filter", "vnd.dovecot.execute"}})
+	for _, x := range e.Extensions() {
+		short := strings.TrimPrefix(x, "vnd.dovecot.")
+		switch {
+		case strings.HasPrefix(x, "comparator-"):
+			short = strings.ReplaceAll(x, ";", "-")
+			if _, err := os.Stat(filepath.Join(suites, short+".svtest")); err != nil {
+				short = "comparators"
+			}
+		case x == "vnd.dovecot.environment":
+			short = x
+		}
+		text, err := os.ReadFile(filepath.Join(suites, short+".svtest"))
+		if err != nil || strings.Count(string(text), "\ntest \"") < 2 || !strings.Contains(string(text), `"`+x+`"`) && short != "duplicate" && short != "imapsieve" {
+			t.Errorf("%s has no suite: %v", x, err)
+		}
+	}
+}

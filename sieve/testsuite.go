@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -31,7 +30,7 @@ type TestConfig struct {
 // Pigeonhole's own tests are written. A script that does not compile, and a
 // fault outside of any test, is one failed test.
 func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passed, failed int) {
-	s := &suite{config: c, settings: map[string]string{}, metadata: map[string]string{}, mailboxes: map[string][]stored{"INBOX": nil}}
+	s := &suite{config: c, settings: map[string]string{}, metadata: map[string]string{}, marks: map[string]bool{}, mailboxes: map[string][]stored{"INBOX": nil}}
 	if c.Report == nil {
 		s.config.Report = func(string) {}
 	}
@@ -52,6 +51,8 @@ func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passe
 	m.env.List = s.list
 	m.env.Program = s.program
 	m.env.MailboxExists = func(name string) bool { _, ok := s.mailboxes[name]; return ok }
+	m.env.Items = map[string]string{"vnd.dovecot.username": "test", "vnd.dovecot.default-mailbox": "INBOX"}
+	m.env.Duplicate = func(id string) (bool, error) { return s.marks[id], nil }
 	if err := script.body.exec(m); err != nil && !errors.Is(err, errStop) {
 		s.failf("%s: %v", name, err)
 	}
@@ -67,11 +68,13 @@ type suite struct {
 	settings  map[string]string
 	mailboxes map[string][]stored
 	metadata  map[string]string
-	strict    bool // a mailbox was made: those that were not are missing
-	smtp      []sent
+	marks     map[string]bool // what duplicate remembers
+	strict    bool            // a mailbox was made: those that were not are missing
+	smtp      []sentMessage
 	problems  []string // of the last compile, run or execute, for test_error
 	script    *Script
-	in        bool // inside a test
+	in        bool          // inside a test
+	time      time.Duration // one run may take, 0: what it takes
 	passed    int
 	failed    int
 }
@@ -82,8 +85,8 @@ type stored struct {
 	flags   []string
 }
 
-// sent is a message that left.
-type sent struct {
+// sentMessage is one that left.
+type sentMessage struct {
 	from, to string
 	content  []byte
 }
@@ -114,83 +117,6 @@ func (s *suite) problem(err error) bool {
 		s.problems = []string{err.Error()}
 	}
 	return err == nil
-}
-
-// engine is an Engine with the settings of the tests.
-func (s *suite) engine() *Engine {
-	c := s.config.Config
-	if d, ok := s.settings["recipient_delimiter"]; ok {
-		c.Delimiter = d
-	}
-	c.Spam, c.Virus = s.scanner("sieve_spamtest_"), s.scanner("sieve_virustest_")
-	for name, to := range map[string]*int{
-		"sieve_variables_max_variable_size": &c.Limits.VariableSize,
-		"sieve_variables_max_scope_size":    &c.Limits.Variables,
-		"sieve_include_max_includes":        &c.Limits.Includes,
-		"sieve_include_max_nesting_depth":   &c.Limits.IncludeDepth,
-		"sieve_max_redirects":               &c.Limits.Redirects,
-		"sieve_max_actions":                 &c.Limits.Actions,
-	} {
-		if n, err := strconv.Atoi(s.settings[name]); err == nil {
-			*to = n
-		}
-	}
-	s.periods(&c.Limits)
-	c.Limits.ScriptSize = octets(s.settings["sieve_max_script_size"], c.Limits.ScriptSize)
-	c.Limits.Headers = octets(s.settings["sieve_editheader_max_header_size"], c.Limits.Headers)
-	for word := range strings.FieldsSeq(s.settings["sieve_extensions"]) {
-		if off, ok := strings.CutPrefix(word, "-"); ok {
-			c.Off = append(c.Off, off)
-		}
-	}
-	return New(c)
-}
-
-// octets is a size with a unit behind it, or absent.
-func octets(s string, absent int) int {
-	number := strings.TrimRight(s, "kKmMbB")
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 || n > 1<<20 {
-		return absent
-	}
-	switch unit := strings.ToLower(s[len(number):]); {
-	case strings.HasPrefix(unit, "k"):
-		return n << 10
-	case strings.HasPrefix(unit, "m"):
-		return n << 20
-	}
-	return n
-}
-
-// periods are the settings of vacation and duplicate: a number of seconds, or
-// with m, h or d behind it of more.
-func (s *suite) periods(l *Limits) {
-	units := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
-	for name, to := range map[string]*time.Duration{
-		"sieve_vacation_min_period": &l.VacationLeast, "sieve_vacation_max_period": &l.VacationMost, "sieve_vacation_default_period": &l.VacationPeriod,
-		"sieve_duplicate_default_period": &l.DuplicatePeriod, "sieve_duplicate_max_period": &l.DuplicateMost,
-	} {
-		value := s.settings[name]
-		number := strings.TrimRight(value, "smhd")
-		n, err := strconv.Atoi(number)
-		if err != nil || n < 0 || n > 1<<30 {
-			continue
-		}
-		*to = time.Duration(n) * cmp.Or(units[value[len(number):]], time.Second)
-	}
-}
-
-func (s *suite) scanner(prefix string) Scanner {
-	sc := Scanner{
-		Type: s.settings[prefix+"status_type"], StatusHeader: s.settings[prefix+"status_header"],
-		MaxHeader: s.settings[prefix+"max_header"], MaxValue: s.settings[prefix+"max_value"], Texts: map[int]string{},
-	}
-	for v := range 11 {
-		if t, ok := s.settings[prefix+"text_value"+strconv.Itoa(v)]; ok {
-			sc.Texts[v] = t
-		}
-	}
-	return sc
 }
 
 func (s *suite) read(name string) ([]byte, error) {
@@ -244,7 +170,11 @@ func (s *suite) deliver(m *machine) error {
 				return err
 			}
 		case Redirect:
-			s.smtp = append(s.smtp, sent{m.env.From, a.Address, raw})
+			ran, err := s.redirect(m, a, raw)
+			if err != nil {
+				return err
+			}
+			keep = keep || !ran
 		case Pipe:
 			ran, err := s.pipe(m, a, raw)
 			if err != nil {
@@ -275,7 +205,31 @@ func (s *suite) deliver(m *machine) error {
 	if keep {
 		s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], stored{raw, m.result.Flags})
 	}
+	for _, mark := range m.result.Marks {
+		s.marks[mark.ID] = true
+	}
 	return nil
+}
+
+// redirect sends a message on, once for an account.
+func (s *suite) redirect(m *machine, a Action, raw []byte) (sent bool, err error) {
+	const loop = "X-Sieve-Redirected-From"
+	own := cmp.Or(m.env.UserEmail, m.env.To)
+	fields, err := newContent(bytes.NewReader(raw)).named(loop)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range fields {
+		if strings.EqualFold(f.text, own) || strings.EqualFold(f.text, m.env.To) {
+			return false, nil
+		}
+	}
+	from := m.env.From
+	if !isNullPath(from) {
+		from = m.env.source(s.settings["sieve_redirect_envelope_from"], from)
+	}
+	s.smtp = append(s.smtp, sentMessage{from, a.Address, append([]byte(loop+": "+own+"\r\n"), raw...)})
+	return true, nil
 }
 
 // program runs a program of the test's directory.
@@ -305,7 +259,7 @@ func (s *suite) send(out *Outgoing) error {
 		return nil
 	}
 	for _, to := range out.To {
-		s.smtp = append(s.smtp, sent{out.From, to, out.Content})
+		s.smtp = append(s.smtp, sentMessage{out.From, to, out.Content})
 	}
 	if out.FCC == nil {
 		return nil

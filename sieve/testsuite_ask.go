@@ -1,5 +1,7 @@
 package sieve
 
+import "context"
+
 // withFile is a test whose argument is a script's file name.
 func withFile(c *checker, n *call, f func(m *machine, name string) (bool, error)) any {
 	file := c.string(n.args[0])
@@ -41,6 +43,11 @@ func (m *machine) nested(s *Script) error {
 	inner.flags, inner.hasFlags = nil, false
 	inner.globals = map[string]string{}
 	inner.included = map[*Script]bool{}
+	if m.suite.time > 0 {
+		var end func()
+		inner.ctx, end = context.WithTimeout(m.ctx, m.suite.time)
+		defer end()
+	}
 	err := inner.script(s)
 	m.result, m.cancelled = inner.result, inner.cancelled
 	m.msg = inner.msg

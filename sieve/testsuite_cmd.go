@@ -183,8 +183,7 @@ func buildTestConfigUnset(c *checker, n *call) any {
 
 func buildTestConfigReload(*checker, *call) any {
 	return does(func(m *machine) error {
-		m.engine = m.suite.engine()
-		m.limits = m.engine.limits
+		m.suite.reload(m)
 		return nil
 	})
 }

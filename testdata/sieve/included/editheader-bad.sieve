@@ -1,0 +1,1 @@
+require "editheader"; addheader "X Bad" "1"; deleteheader "X:Bad";

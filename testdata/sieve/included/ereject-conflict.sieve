@@ -1,0 +1,1 @@
+require ["ereject", "fileinto"]; fileinto "x"; ereject "no";

@@ -1,0 +1,1 @@
+require "imapflags"; if hasflag "\\Seen" { keep :flags "\\Flagged"; }

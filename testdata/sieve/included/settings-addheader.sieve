@@ -1,0 +1,1 @@
+require "editheader"; addheader "X-Long" "what is longer than so few octets";

@@ -1,0 +1,1 @@
+redirect "cd@example.com"; redirect "ef@example.com";
