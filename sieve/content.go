@@ -13,8 +13,9 @@ import (
 const (
 	maxFields      = 20_000
 	maxFieldOctets = 8 << 20
-	maxAddresses   = 1000 // of one field
-	maxNamed       = 32   // names whose fields are kept together
+	maxEdited      = 1 << 20 // octets of a header that may be edited: each change makes it anew
+	maxAddresses   = 1000    // of one field
+	maxNamed       = 32      // names whose fields are kept together
 )
 
 // content is the message as scripts see it.
@@ -25,6 +26,7 @@ type content struct {
 	byName    []namedFields // those asked for, as they were spelled
 	bodyAt    int64         // where the body begins in src
 	summary   *message.Summary
+	octets    int             // of the header's values, as it came
 	truncated bool            // fields holds not all of the header
 	edited    bool            // fields is not the header of src
 	rendered  message.Content // the edited message, once made
@@ -57,15 +59,14 @@ func (c *content) header() ([]*field, error) {
 	if c.loaded {
 		return c.fields, nil
 	}
-	octets := 0
 	end := int64(0)
 	for f, err := range message.Fields(c.src, message.Span{Len: c.src.Size()}) {
 		if err != nil {
 			return nil, fmt.Errorf("read message header: %w", err)
 		}
 		end = f.Span.Off + f.Span.Len
-		octets += len(f.Value)
-		if len(c.fields) >= maxFields || octets > maxFieldOctets {
+		c.octets += len(f.Value)
+		if len(c.fields) >= maxFields || c.octets > maxFieldOctets {
 			c.truncated = true
 			continue
 		}

@@ -92,6 +92,9 @@ func (t *dateTest) times(m *machine, yield func(time.Time) bool) error {
 	}
 	fields, err := m.chosen(t.header, t.which, nil, nil)
 	for _, f := range fields {
+		if err := m.spend(t.match.pos, 1+len(f.text)/64); err != nil {
+			return err
+		}
 		if at, ok := fieldDate(f.text); ok && !yield(at) {
 			break
 		}

@@ -60,7 +60,7 @@ func (a *addheader) exec(m *machine) error {
 
 // edit makes a list of fields the message's header.
 func (m *machine) edit(at Pos, fields []*field) error {
-	if m.msg.truncated {
+	if m.msg.truncated || m.msg.octets > maxEdited {
 		return m.failAt(at, "%v", errHeaderTooLarge)
 	}
 	m.msg.fields, m.msg.byName, m.msg.edited, m.msg.rendered = fields, nil, true, nil
@@ -141,6 +141,7 @@ func (c *content) current() (message.Content, error) {
 		return c.rendered, nil
 	}
 	var b strings.Builder
+	b.Grow(c.octets + 64*len(c.fields))
 	for _, f := range c.fields {
 		raw, err := c.raw(f)
 		if err != nil {

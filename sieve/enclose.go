@@ -35,9 +35,9 @@ func (e *enclose) exec(m *machine) error {
 	if err != nil {
 		return err
 	}
-	before, err := m.msg.current()
+	before, err := m.current(e.pos)
 	if err != nil {
-		return m.fault(e.pos, err)
+		return err
 	}
 	if before == nil {
 		before = m.msg.src

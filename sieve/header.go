@@ -171,9 +171,9 @@ func buildSize(c *checker, n *call) any {
 }
 
 func (t *size) eval(m *machine) (bool, error) {
-	now, err := m.msg.current()
+	now, err := m.current(m.at)
 	if err != nil {
-		return false, m.fault(m.at, err)
+		return false, err
 	}
 	if now == nil {
 		now = m.msg.src

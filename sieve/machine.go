@@ -128,6 +128,20 @@ func (e *Engine) machine(ctx context.Context, env *Env) *machine {
 	return m
 }
 
+// current is the message as the script has made it, nil if it is as it came. What
+// has to be written for that is paid for.
+func (m *machine) current(at Pos) (message.Content, error) {
+	isMade := m.msg.rendered != nil
+	c, err := m.msg.current()
+	if err != nil {
+		return nil, m.fault(at, err)
+	}
+	if !isMade && m.msg.rendered != nil {
+		err = m.spend(at, 1+(m.msg.octets+m.added)/256)
+	}
+	return c, err
+}
+
 // script runs one script on top of the result so far.
 func (m *machine) script(s *Script) error {
 	m.result.reopen()
@@ -139,7 +153,7 @@ func (m *machine) script(s *Script) error {
 	m.settlePipes()
 	m.result.Flags = m.flags
 	if err == nil {
-		m.result.Content, err = m.msg.current()
+		m.result.Content, err = m.current(m.at)
 	}
 	return err
 }

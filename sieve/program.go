@@ -201,9 +201,9 @@ func (f *filter) eval(m *machine) (bool, error) {
 
 // now is the message as the script has made it.
 func (m *machine) now(at Pos) (message.Content, error) {
-	c, err := m.msg.current()
+	c, err := m.current(at)
 	if err != nil {
-		return nil, m.fault(at, err)
+		return nil, err
 	}
 	if c == nil {
 		c = m.msg.src

@@ -1,6 +1,7 @@
 package sieve
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -161,14 +162,14 @@ func (c *content) raw(f *field) (string, error) {
 	if f.added != "" {
 		return f.added, nil
 	}
-	var b strings.Builder
-	if _, err := io.Copy(&b, io.NewSectionReader(c.src, f.span.Off, f.span.Len)); err != nil {
+	b := make([]byte, f.span.Len, f.span.Len+2)
+	if n, err := c.src.ReadAt(b, f.span.Off); err != nil && n < len(b) {
 		return "", fmt.Errorf("read message header: %w", err)
 	}
-	if !strings.HasSuffix(b.String(), "\n") {
-		b.WriteString("\r\n")
+	if !bytes.HasSuffix(b, []byte("\n")) {
+		b = append(b, "\r\n"...)
 	}
-	return b.String(), nil
+	return string(b), nil
 }
 
 // write counts what a script adds to the message.

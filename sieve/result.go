@@ -117,12 +117,13 @@ func (m *machine) add(a Action) error {
 		return m.failAt(a.Pos, "number of redirect actions exceeds policy limit (%d)", m.limits.Redirects)
 	}
 	var err error
-	a.Content, err = m.msg.current()
-	if a.Kind == Redirect {
-		a.Content, err = m.msg.sent()
+	if a.Content, err = m.current(a.Pos); err != nil {
+		return err
 	}
-	if err != nil {
-		return m.fault(a.Pos, err)
+	if a.Kind == Redirect {
+		if a.Content, err = m.msg.sent(); err != nil {
+			return m.fault(a.Pos, err)
+		}
 	}
 	m.result.Actions = append(m.result.Actions, a)
 	return nil
