@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -48,17 +49,26 @@ func ReadTrace(c Content) (Trace, error) {
 // out of its header and add put before it. add is whole fields in the line
 // ends of r, or empty. Memory does not depend on the message.
 func EditHeader(r io.Reader, add []byte, remove ...string) io.Reader {
-	return &editor{src: bufio.NewReaderSize(r, 4096), rest: add, remove: remove}
+	return &editor{src: bufio.NewReaderSize(r, 4096), rest: add, rule: &dropper{names: remove}}
 }
 
+// editor reads a message with its header edited by rule, and its body as it is.
 type editor struct {
 	src    *bufio.Reader
-	rest   []byte
-	remove []string
+	rest   []byte // to be given out
+	rule   headerRule
 	inBody bool
 	inLine bool // the last piece did not end its line
-	drop   bool // the present field is taken out
 	err    error
+}
+
+// headerRule decides what becomes of a header.
+type headerRule interface {
+	// piece returns what to give out now. begins says that the piece is the first
+	// of a field, or the line that ends the header.
+	piece(pc piece, begins bool) []byte
+	// end returns what was held back when the message ends in its header.
+	end() []byte
 }
 
 // Read implements io.Reader.
@@ -83,31 +93,35 @@ func (e *editor) advance() {
 	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 		e.err = err
 	}
-	if len(text) == 0 {
-		return
+	if len(text) > 0 {
+		pc := piece{text: text, start: !e.inLine, end: text[len(text)-1] == '\n'}
+		e.inLine = !pc.end
+		e.inBody = pc.isBlank() && e.err == nil
+		e.rest = e.rule.piece(pc, pc.isBlank() || pc.start && text[0] != ' ' && text[0] != '\t')
 	}
-	pc := piece{text: text, start: !e.inLine, end: text[len(text)-1] == '\n'}
-	e.inLine = !pc.end
-	switch {
-	case pc.isBlank():
-		e.inBody, e.drop = e.err == nil, false
-	case pc.start && text[0] != ' ' && text[0] != '\t':
-		name, _ := cutField(text)
-		e.drop = e.isRemoved(string(name))
-	}
-	if !e.drop {
-		e.rest = text
+	if e.err != nil {
+		e.rest = append(slices.Clip(e.rest), e.rule.end()...)
 	}
 }
 
-func (e *editor) isRemoved(name string) bool {
-	for _, n := range e.remove {
-		if strings.EqualFold(n, name) {
-			return true
-		}
-	}
-	return false
+// dropper takes out the fields of some names.
+type dropper struct {
+	names []string
+	drop  bool // the present field is taken out
 }
+
+func (d *dropper) piece(pc piece, begins bool) []byte {
+	if begins {
+		name, _ := cutField(pc.text)
+		d.drop = !pc.isBlank() && slices.ContainsFunc(d.names, func(n string) bool { return strings.EqualFold(n, string(name)) })
+	}
+	if d.drop {
+		return nil
+	}
+	return pc.text
+}
+
+func (d *dropper) end() []byte { return nil }
 
 // Joined is content made of octets in memory and other content after them.
 type Joined struct {

@@ -2,7 +2,6 @@ package message
 
 import (
 	"bufio"
-	"errors"
 	"io"
 	"strings"
 )
@@ -11,78 +10,44 @@ import (
 // name for whose text (see Field.Text) remove is true. One that is longer than
 // 64 KiB is removed unasked, so memory does not depend on the message.
 func RemoveFields(r io.Reader, name string, remove func(text string) bool) io.Reader {
-	return &remover{src: bufio.NewReaderSize(r, 4096), name: name, remove: remove}
+	return &editor{src: bufio.NewReaderSize(r, 4096), rule: &remover{name: name, remove: remove}}
 }
 
+// remover holds a field with the name back until it is whole.
 type remover struct {
-	src    *bufio.Reader
-	name   string
-	remove func(string) bool
-
-	rest    []byte // to be given out
+	name    string
+	remove  func(string) bool
 	held    []byte // the present field, if it has the name
 	holding bool
-	inBody  bool
-	inLine  bool // the last piece did not end its line
-	err     error
 }
 
-// Read implements io.Reader.
-func (e *remover) Read(p []byte) (int, error) {
-	for len(e.rest) == 0 {
-		if e.inBody {
-			return e.src.Read(p)
-		}
-		if e.err != nil {
-			return 0, e.err
-		}
-		e.advance()
-	}
-	n := copy(p, e.rest)
-	e.rest = e.rest[n:]
-	return n, nil
-}
-
-// advance reads the next piece of the header. A field with the name is held
-// back until it is whole.
-func (e *remover) advance() {
-	text, err := e.src.ReadSlice('\n')
-	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-		e.err = err
-	}
-	if len(text) == 0 {
-		e.rest = e.settle()
-		return
-	}
-	pc := piece{text: text, start: !e.inLine, end: text[len(text)-1] == '\n'}
-	e.inLine = !pc.end
-	begins := pc.isBlank() || pc.start && text[0] != ' ' && text[0] != '\t'
+func (r *remover) piece(pc piece, begins bool) []byte {
+	var out []byte
 	if begins {
-		e.rest = e.settle()
-		e.inBody = pc.isBlank() && e.err == nil
-		name, _ := cutField(text)
-		e.holding = !pc.isBlank() && strings.EqualFold(string(name), e.name)
+		out = r.end()
+		name, _ := cutField(pc.text)
+		r.holding = !pc.isBlank() && strings.EqualFold(string(name), r.name)
 	}
 	switch {
-	case !e.holding:
-		e.rest = append(e.rest, text...)
-	case len(e.held) <= maxValue:
-		e.held = append(e.held, text...)
+	case !r.holding && len(out) == 0:
+		return pc.text
+	case !r.holding:
+		out = append(out, pc.text...)
+	case len(r.held) <= maxValue:
+		r.held = append(r.held, pc.text...)
 	}
-	if e.err != nil {
-		e.rest = append(e.rest, e.settle()...)
-	}
+	return out
 }
 
-// settle ends the field that is held and returns what stays of it.
-func (e *remover) settle() []byte {
-	held := e.held
-	e.held, e.holding = nil, false
+// end ends the field that is held and returns what stays of it.
+func (r *remover) end() []byte {
+	held := r.held
+	r.held, r.holding = nil, false
 	if len(held) == 0 || len(held) > maxValue {
 		return nil
 	}
 	_, value := cutField(held)
-	if e.remove(unfold(value)) {
+	if r.remove(unfold(value)) {
 		return nil
 	}
 	return held
