@@ -61,6 +61,7 @@ mail is refused.`,
 // memory that nobody misses; only a large heap is collected as usual.
 func tune() {
 	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.SetDefaultGOMAXPROCS() // tests come here more than once in a process
 		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	}
 	if os.Getenv("GOGC") == "" {
