@@ -118,6 +118,10 @@ type Sharer interface {
 	ACLsChanged(ctx context.Context) error
 	// SubscribeOther is Subscribe for a name that is in another account.
 	SubscribeOther(ctx context.Context, name string, on bool) error
+	// AnnotationsOfOther and AnnotateOther are Annotations and Annotate for what this
+	// login has noted for itself of a mailbox in another account, by its MailboxID.
+	AnnotationsOfOther(ctx context.Context, id string) (Annotations, error)
+	AnnotateOther(ctx context.Context, id string, set map[string]*string) error
 }
 
 // Guarded is an Account in which mailboxes have access control lists, and

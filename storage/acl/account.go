@@ -458,14 +458,42 @@ func (a *account) Annotations(ctx context.Context, mailbox string) (storage.Anno
 	if err != nil || p.isOwn {
 		return notes, err
 	}
+	id, err := p.id(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, err := a.own.AnnotationsOfOther(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	notes = maps.Clone(notes)
 	maps.DeleteFunc(notes, func(entry, _ string) bool { return isPrivate(entry) })
+	for entry, value := range own {
+		if isPrivate(entry) {
+			notes[entry] = value
+		}
+	}
 	return notes, nil
+}
+
+// id is the MailboxID of a mailbox.
+func (p place) id(ctx context.Context) (string, error) {
+	m, err := p.account.Open(ctx, p.name)
+	if err != nil {
+		return "", err
+	}
+	v, err := m.View(ctx)
+	if err = errors.Join(err, m.Close()); err != nil {
+		return "", err
+	}
+	return v.MailboxID, nil
 }
 
 func isPrivate(entry string) bool { return strings.HasPrefix(strings.ToLower(entry), "/private") }
 
-// Annotate implements storage.Account.
+// Annotate implements storage.Account. What is private of another's mailbox is kept
+// in the login's own account; a fault between the two halves leaves the shared one
+// done.
 func (a *account) Annotate(ctx context.Context, mailbox string, set map[string]*string) error {
 	if mailbox == "" {
 		return a.own.Annotate(ctx, "", set)
@@ -474,12 +502,37 @@ func (a *account) Annotate(ctx context.Context, mailbox string, set map[string]*
 	if err != nil {
 		return err
 	}
-	for entry := range set {
-		if !p.isOwn && isPrivate(entry) {
-			return fmt.Errorf("annotate %q: %w", mailbox, storage.ErrPermission)
+	if p.isOwn {
+		return p.account.Annotate(ctx, p.name, set)
+	}
+	private, shared := map[string]*string{}, map[string]*string{}
+	for entry, value := range set {
+		var text string
+		if value != nil {
+			text = *value
+		}
+		if _, err := storage.CheckAnnotation(entry, text); err != nil {
+			return err
+		}
+		if isPrivate(entry) {
+			private[entry] = value
+		} else {
+			shared[entry] = value
 		}
 	}
-	return p.account.Annotate(ctx, p.name, set)
+	if len(shared) > 0 {
+		if err := p.account.Annotate(ctx, p.name, shared); err != nil {
+			return err
+		}
+	}
+	if len(private) == 0 {
+		return nil
+	}
+	id, err := p.id(ctx)
+	if err != nil {
+		return err
+	}
+	return a.own.AnnotateOther(ctx, id, private)
 }
 
 // Quota implements storage.Account: it is that of the login's own account.

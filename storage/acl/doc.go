@@ -29,5 +29,6 @@
 // being in it.
 //
 // A mailbox that is made gets the list of the one above it. Flags are common to
-// all; private annotations are the owner's alone.
+// all; private annotations are each login's own, kept in its account under the
+// MailboxID.
 package acl

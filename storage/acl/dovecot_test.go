@@ -2,6 +2,7 @@ package acl_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -79,7 +80,9 @@ namespace shared {
 }
 protocol imap {
   mail_plugins = acl imap_acl
+  imap_metadata = yes
 }
+mail_attribute_dict = file:%[2]s/%%d/%%u/dovecot-attributes
 plugin {
   acl = vfile%[5]s
   acl_shared_dict = file:%[2]s/shared-folders/shared-mailboxes.db
@@ -379,6 +382,53 @@ func TestDovecotInTurn(t *testing.T) {
 	if strings.Contains(string(text), "user/bob@example.org/") || !strings.Contains(string(text), "user/some body/alice@example.org\n1\n") {
 		t.Errorf("dictionary %q", text)
 	}
+}
+
+// TestPrivateAnnotations: what is private of a shared mailbox each login has for
+// itself, in its own account, and Dovecot finds it there.
+func TestPrivateAnnotations(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	b := newBoth(t)
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const box = "Shared/alice@example.org/F"
+	ok(b.alice.Create(ctx, "F"))
+	ok(b.alice.Grant(ctx, "F", storage.ReplaceFlags, storage.Grant{Kind: storage.GrantUser, Name: "bob@example.org", Rights: storage.RightLookup | storage.RightRead | storage.RightWrite}))
+	set := func(a storage.Guarded, mailbox, private, shared string) {
+		t.Helper()
+		ok(a.Annotate(ctx, mailbox, map[string]*string{"/private/comment": &private, "/shared/comment": &shared}))
+	}
+	want := func(a storage.Guarded, mailbox, private, shared string) {
+		t.Helper()
+		notes, err := a.Annotations(ctx, mailbox)
+		if err != nil || notes["/private/comment"] != private || notes["/shared/comment"] != shared {
+			t.Errorf("%s: %q, %v; want %q and %q", mailbox, notes, err, private, shared)
+		}
+	}
+	set(b.alice, "F", "alice's", "first")
+	want(b.bob, box, "", "first")
+	set(b.bob, box, "bob's", "second")
+	want(b.alice, "F", "alice's", "second")
+	want(b.bob, box, "bob's", "second")
+	answer := strings.Join(b.session("bob@example.org", "a GETMETADATA "+box+" /private/comment"), "\n")
+	if !strings.Contains(answer, "bob's") {
+		t.Errorf("Dovecot says to bob: %s", answer)
+	}
+	b.session("bob@example.org", "a SETMETADATA "+box+" (/private/comment \"by Dovecot\")")
+	want(b.bob, box, "by Dovecot", "second")
+	want(b.alice, "F", "alice's", "second")
+	ok(b.bob.Annotate(ctx, box, map[string]*string{"/private/comment": nil}))
+	want(b.bob, box, "", "second")
+	long := strings.Repeat("x", storage.MaxAnnotation+1)
+	if err := b.bob.Annotate(ctx, box, map[string]*string{"/private/comment": &long, "/shared/comment": nil}); !errors.Is(err, storage.ErrAnnotationSize) {
+		t.Errorf("too long: %v", err)
+	}
+	want(b.bob, box, "", "second")
 }
 
 func (b *both) sameRights(when string, names ...string) {

@@ -96,12 +96,33 @@ func (h *accountHandle) scope(ctx context.Context, name string) (attributeScope,
 // Annotations implements storage.Account.
 func (h *accountHandle) Annotations(ctx context.Context, mailbox string) (storage.Annotations, error) {
 	s, err := h.scope(ctx, mailbox)
+	var notes storage.Annotations
+	if err == nil {
+		notes, err = h.annotations(s)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("annotations of %q: %w", mailbox, err)
 	}
+	return notes, nil
+}
+
+// AnnotationsOfOther implements storage.Sharer. As with Dovecot the file of the
+// login has what is private to it, whoever the mailbox belongs to.
+func (h *accountHandle) AnnotationsOfOther(_ context.Context, id string) (storage.Annotations, error) {
+	if err := h.alive(); err != nil {
+		return nil, err
+	}
+	notes, err := h.annotations(attributeScope{guid: id})
+	if err != nil {
+		return nil, fmt.Errorf("annotations of mailbox %s: %w", id, err)
+	}
+	return notes, nil
+}
+
+func (h *accountHandle) annotations(s attributeScope) (storage.Annotations, error) {
 	data, err := h.store.readFile(h.path(attributesFile))
 	if err != nil {
-		return nil, fmt.Errorf("annotations of %q: %w", mailbox, err)
+		return nil, err
 	}
 	notes := storage.Annotations{}
 	for _, a := range parseAttributes(data) {
@@ -115,11 +136,31 @@ func (h *accountHandle) Annotations(ctx context.Context, mailbox string) (storag
 // Annotate implements storage.Account.
 func (h *accountHandle) Annotate(ctx context.Context, mailbox string, set map[string]*string) error {
 	s, err := h.scope(ctx, mailbox)
+	if err == nil {
+		err = h.annotate(ctx, s, set)
+	}
 	if err != nil {
 		return fmt.Errorf("annotate %q: %w", mailbox, err)
 	}
-	err = h.store.edit(ctx, h.path(attributesFile), func(old string) ([]byte, error) {
+	return nil
+}
+
+// AnnotateOther implements storage.Sharer.
+func (h *accountHandle) AnnotateOther(ctx context.Context, id string, set map[string]*string) error {
+	err := h.alive()
+	if err == nil {
+		err = h.annotate(ctx, attributeScope{guid: id}, set)
+	}
+	if err != nil {
+		return fmt.Errorf("annotate mailbox %s: %w", id, err)
+	}
+	return nil
+}
+
+func (h *accountHandle) annotate(ctx context.Context, s attributeScope, set map[string]*string) error {
+	return h.store.edit(ctx, h.path(attributesFile), func(old string) ([]byte, error) {
 		all := parseAttributes(old)
+		var err error
 		for entry, value := range set {
 			if all, err = s.set(all, entry, value); err != nil {
 				return nil, err
@@ -130,10 +171,6 @@ func (h *accountHandle) Annotate(ctx context.Context, mailbox string, set map[st
 		}
 		return append([]byte{}, formatAttributes(all)...), nil
 	})
-	if err != nil {
-		return fmt.Errorf("annotate %q: %w", mailbox, err)
-	}
-	return nil
 }
 
 // set changes one entry.

@@ -26,6 +26,34 @@ func (a *account) Annotate(_ context.Context, mailbox string, set map[string]*st
 	if err != nil {
 		return err
 	}
+	return annotate(notes, set)
+}
+
+// AnnotationsOfOther implements storage.Sharer.
+func (a *account) AnnotationsOfOther(_ context.Context, id string) (storage.Annotations, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if notes := a.others[id]; notes != nil {
+		return maps.Clone(*notes), nil
+	}
+	return nil, nil
+}
+
+// AnnotateOther implements storage.Sharer.
+func (a *account) AnnotateOther(_ context.Context, id string, set map[string]*string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.others == nil {
+		a.others = map[string]*storage.Annotations{}
+	}
+	if a.others[id] == nil {
+		a.others[id] = &storage.Annotations{}
+	}
+	return annotate(a.others[id], set)
+}
+
+// annotate sets annotations, all or none.
+func annotate(notes *storage.Annotations, set map[string]*string) error {
 	edited := storage.Annotations{}
 	maps.Copy(edited, *notes)
 	for entry, value := range set {
