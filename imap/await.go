@@ -86,10 +86,10 @@ func (s *session) awaitCommand(ctx context.Context) error {
 	}
 }
 
-// nextLook is when to look at names of mailboxes again, if that is before the
-// deadline: other programs make and remove them too.
+// nextLook is when to look at names of mailboxes and annotations again, if that
+// is before the deadline: other programs change them too.
 func (s *session) nextLook(deadline time.Time) time.Time {
-	if s.notify != nil && s.notify.wanted&(mailboxName|subscriptionChange) != 0 && s.notify.nextLook.Before(deadline) {
+	if s.notify != nil && s.notify.wanted&polled != 0 && s.notify.nextLook.Before(deadline) {
 		return s.notify.nextLook
 	}
 	return deadline

@@ -182,6 +182,9 @@ func (r setMetadata) run(ctx context.Context, s *session) (reply, error) {
 	case errors.Is(err, storage.ErrAnnotationCount):
 		return reply{}, no("METADATA TOOMANY", "Too many annotations")
 	case err == nil:
+		if s.notify != nil { // it knows
+			s.warn("look at annotations", s.notify.lookAtNotes(ctx, true, false))
+		}
 		s.tellOthers(news{mailbox: r.mailbox, entries: slices.Sorted(maps.Keys(r.values))})
 	}
 	return reply{}, err

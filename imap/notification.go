@@ -19,6 +19,9 @@ type notification struct {
 	selected eventGroup   // without events nothing is told of the selected mailbox
 	boxes    map[string]*watched
 	nextLook time.Time
+
+	notes        map[string]storage.Annotations // that the client knows of, by mailbox; "" is the account
+	notesVersion string
 }
 
 // watched is a mailbox that is listed and that some group means.
@@ -271,8 +274,14 @@ func (n *notification) printStatus(w *watched, items []string) {
 
 // tell tells all that happened elsewhere than in the selected mailbox.
 func (n *notification) tell(ctx context.Context) {
-	if n.tellNews() || n.wanted&(mailboxName|subscriptionChange) != 0 && !time.Now().Before(n.nextLook) {
+	isTime := n.wanted&polled != 0 && !time.Now().Before(n.nextLook)
+	names, notes := n.tellNews()
+	if names || isTime && n.wanted&(mailboxName|subscriptionChange) != 0 {
 		n.lookAgain(ctx)
+	}
+	if notes || isTime {
+		n.nextLook = time.Now().Add(n.s.limits.NotifyPoll)
+		n.s.warn("look at annotations", n.lookAtNotes(ctx, notes, true))
 	}
 	lost := false
 	for _, name := range slices.Sorted(maps.Keys(n.boxes)) {
@@ -357,27 +366,85 @@ func (n *notification) items(w *watched, old, now *storage.View) []string {
 	return items
 }
 
-// tellNews tells what other sessions of the account said, and reports whether
-// names of mailboxes may have changed.
-func (n *notification) tellNews() (names bool) {
+// tellNews hears what other sessions of the account said, and reports whether
+// names of mailboxes, or annotations that are watched, may have changed. Of others
+// it tells a client that enabled METADATA.
+func (n *notification) tellNews() (names, notes bool) {
 	queue, missed := n.s.heard.take()
 	if missed {
 		n.overflow()
-		return false
+		return false, false
 	}
 	for _, one := range queue {
 		switch {
 		case one.entries == nil:
 			names = true
-		case one.mailbox == "" && n.wanted&serverMetadata != 0:
-			n.s.printMetadata(one)
-		case one.mailbox != "" && n.boxes[one.mailbox] != nil && n.boxes[one.mailbox].events&mailboxMetadata != 0:
-			n.s.printMetadata(one)
+		case n.watchesNotes(one.mailbox):
+			notes = true
 		case n.s.enabled&metadata != 0:
 			n.s.printMetadata(one)
 		}
 	}
-	return names && n.wanted != 0
+	return names && n.wanted != 0, notes
+}
+
+// watchesNotes reports whether somebody asked for the annotations of a mailbox,
+// of the account with "".
+func (n *notification) watchesNotes(mailbox string) bool {
+	if mailbox == "" {
+		return n.wanted&serverMetadata != 0
+	}
+	w := n.boxes[mailbox]
+	return w != nil && w.events&mailboxMetadata != 0
+}
+
+// lookAtNotes finds out which of the watched annotations are others than the
+// client knows, and with announce tells it (RFC 5465 sections 5.6 and 5.7).
+// Without changed it looks no further as long as the version is the same.
+func (n *notification) lookAtNotes(ctx context.Context, changed, announce bool) error {
+	if n.wanted&(mailboxMetadata|serverMetadata) == 0 {
+		return nil
+	}
+	version, err := n.s.account.AnnotationsVersion(ctx)
+	if err != nil || version == n.notesVersion && !changed {
+		return err
+	}
+	now := map[string]storage.Annotations{}
+	for _, name := range append([]string{""}, slices.Sorted(maps.Keys(n.boxes))...) {
+		if !n.watchesNotes(name) {
+			continue
+		}
+		notes, err := n.s.account.Annotations(ctx, name)
+		if err != nil {
+			n.s.warnUnless(isUnread(err), "annotations of "+name, err)
+			continue
+		}
+		now[name] = notes
+		if old, known := n.notes[name]; announce && known {
+			if entries := changedNotes(old, notes); len(entries) > 0 {
+				n.s.printMetadata(news{mailbox: name, entries: entries})
+			}
+		}
+	}
+	n.notes, n.notesVersion = now, version
+	return nil
+}
+
+// changedNotes are the entries that are not the same in both, sorted.
+func changedNotes(old, now storage.Annotations) []string {
+	var entries []string
+	for entry, value := range now {
+		if was, had := old[entry]; !had || was != value {
+			entries = append(entries, entry)
+		}
+	}
+	for entry := range old {
+		if _, has := now[entry]; !has {
+			entries = append(entries, entry)
+		}
+	}
+	slices.Sort(entries)
+	return entries
 }
 
 // printMetadata is the unsolicited METADATA response, RFC 5464 section 4.4.2.

@@ -24,6 +24,9 @@ const (
 	messageEvents = messageNew | messageExpunge | flagChange
 )
 
+// polled are the events that other programs cause without anybody telling.
+const polled = mailboxName | subscriptionChange | mailboxMetadata | serverMetadata
+
 // eventNames are those that are supported. AnnotationChange is not, as the
 // ANNOTATE extension is not.
 var eventNames = []string{
@@ -186,6 +189,7 @@ func (r notify) run(ctx context.Context, s *session) (reply, error) {
 	s.stopNotify()
 	s.listen()
 	s.notify = n
+	s.warn("look at annotations", n.lookAtNotes(ctx, true, false))
 	if r.status {
 		n.printAll()
 	}

@@ -92,6 +92,21 @@ func TestNotifyOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("another program", `* LIST (\HasNoChildren) "/" Foreign`)
+	bob.do("NOTIFY SET (personal (MailboxMetadataChange)) (mailboxes Foreign (ServerMetadataChange))")
+	note := "x"
+	if err := account.Annotate(t.Context(), "Foreign", map[string]*string{"/private/b": &note, "/private/a": &note}); err != nil {
+		t.Fatal(err)
+	}
+	expect("annotations by another program", `* METADATA Foreign /private/a /private/b`)
+	if err := account.Annotate(t.Context(), "", map[string]*string{"/shared/admin": &note}); err != nil {
+		t.Fatal(err)
+	}
+	expect("of the account", `* METADATA "" /shared/admin`)
+	if err := account.Annotate(t.Context(), "Foreign", map[string]*string{"/private/b": nil}); err != nil {
+		t.Fatal(err)
+	}
+	expect("one is taken away", `* METADATA Foreign /private/b`)
+	bob.do("NOTIFY SET (personal (MailboxName)) (subtree Shared (MailboxName MessageNew MessageExpunge))")
 	const box = "Shared/alice@example.test/Box"
 	alice.do("CREATE Box")
 	alice.do("SETACL Box bob@example.test l")

@@ -86,6 +86,9 @@ type Account interface {
 	// values are those that CheckAnnotation takes. ErrNoMailbox, ErrName,
 	// ErrAnnotationSize, ErrAnnotationCount.
 	Annotate(ctx context.Context, mailbox string, set map[string]*string) error
+	// AnnotationsVersion is another text once annotations of the account were
+	// changed, by anybody. It costs a look at one file.
+	AnnotationsVersion(ctx context.Context) (string, error)
 	// Quota is what the account holds and may hold; the zero value where nobody
 	// counts.
 	Quota(ctx context.Context) (Quota, error)

@@ -476,6 +476,12 @@ func (a *account) Annotations(ctx context.Context, mailbox string) (storage.Anno
 	return notes, nil
 }
 
+// AnnotationsVersion implements storage.Account, for the login's own account:
+// what changes in others' is not noticed.
+func (a *account) AnnotationsVersion(ctx context.Context) (string, error) {
+	return a.own.AnnotationsVersion(ctx)
+}
+
 // id is the MailboxID of a mailbox.
 func (p place) id(ctx context.Context) (string, error) {
 	m, err := p.account.Open(ctx, p.name)

@@ -2,7 +2,9 @@ package maildir
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -104,6 +106,21 @@ func (h *accountHandle) Annotations(ctx context.Context, mailbox string) (storag
 		return nil, fmt.Errorf("annotations of %q: %w", mailbox, err)
 	}
 	return notes, nil
+}
+
+// AnnotationsVersion implements storage.Account: each change is a new file.
+func (h *accountHandle) AnnotationsVersion(context.Context) (string, error) {
+	if err := h.alive(); err != nil {
+		return "", err
+	}
+	info, err := h.store.fs.Stat(h.path(attributesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("annotations: %w", err)
+	}
+	return fmt.Sprint(stampOf(info)), nil
 }
 
 // AnnotationsOfOther implements storage.Sharer. As with Dovecot the file of the

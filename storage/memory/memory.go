@@ -51,6 +51,7 @@ type account struct {
 	boxes      map[string]*box
 	subscribed map[string]bool
 	notes      storage.Annotations
+	noted      int                             // how often annotations were changed
 	others     map[string]*storage.Annotations // of mailboxes in other accounts, by their ids
 	limits     storage.Limits
 	validity   uint32 // last UIDVALIDITY given out

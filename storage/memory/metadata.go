@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"maps"
+	"strconv"
 
 	"gomaild/storage"
 )
@@ -26,7 +27,15 @@ func (a *account) Annotate(_ context.Context, mailbox string, set map[string]*st
 	if err != nil {
 		return err
 	}
+	a.noted++
 	return annotate(notes, set)
+}
+
+// AnnotationsVersion implements storage.Account.
+func (a *account) AnnotationsVersion(context.Context) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return strconv.Itoa(a.noted), nil
 }
 
 // AnnotationsOfOther implements storage.Sharer.
@@ -49,6 +58,7 @@ func (a *account) AnnotateOther(_ context.Context, id string, set map[string]*st
 	if a.others[id] == nil {
 		a.others[id] = &storage.Annotations{}
 	}
+	a.noted++
 	return annotate(a.others[id], set)
 }
 

@@ -86,6 +86,20 @@ func testAnnotations(_ *testing.T, w *world) {
 	w.ok(w.account.Annotate(w.ctx, "A", map[string]*string{"/private/comment": &odd, "/Shared/Comment": &plain}))
 	w.ok(w.account.Annotate(w.ctx, "", map[string]*string{"/shared/admin": &plain}))
 	w.annotations("A", storage.Annotations{"/private/comment": odd, "/shared/comment": plain})
+	version := func() string {
+		v, err := w.account.AnnotationsVersion(w.ctx)
+		w.ok(err)
+		return v
+	}
+	before := version()
+	if again := version(); again != before {
+		w.t.Errorf("version %q after %q, and nothing was changed", again, before)
+	}
+	w.ok(w.account.Annotate(w.ctx, "A", map[string]*string{"/private/comment": &plain}))
+	if after := version(); after == before {
+		w.t.Errorf("version %q after a change", after)
+	}
+	w.ok(w.account.Annotate(w.ctx, "A", map[string]*string{"/private/comment": &odd}))
 	w.annotations("INBOX", storage.Annotations{})
 	w.annotations("", storage.Annotations{"/shared/admin": plain})
 	w.ok(w.account.Rename(w.ctx, "A", "B"))
