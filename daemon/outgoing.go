@@ -248,7 +248,7 @@ func (o *outgoing) submit(_ context.Context, from mail.Address, to []mail.Addres
 }
 
 func (o *outgoing) submitAs(from mail.ReversePath, to []mail.Address, c message.Content) error {
-	e := queue.Envelope{From: from}
+	e := queue.Envelope{From: from, RequireTLS: from.RequireTLS}
 	for _, a := range to {
 		e.From.UTF8 = e.From.UTF8 || a.NeedsUTF8()
 		e.To = append(e.To, queue.Recipient{Recipient: mail.Recipient{Address: a}, Destination: queue.Destination{Transport: transportLocal}})
@@ -259,7 +259,8 @@ func (o *outgoing) submitAs(from mail.ReversePath, to []mail.Address, c message.
 
 // tell tells the sender what became of recipients, in the words of the
 // configuration of the moment. A notification about a message that came with
-// SMTPUTF8 needs it too (RFC 6533 section 3).
+// SMTPUTF8 needs it too (RFC 6533 section 3), and so with REQUIRETLS (RFC 8689
+// section 5).
 func (o *outgoing) tell(ctx context.Context, n queue.Notice, e queue.Envelope, c message.Content, to []queue.Outcome) error {
 	r := bounce.Report{Notice: n, Facts: bounce.Facts{Hostname: o.d.hostname}, Now: time.Now(), Envelope: e, Content: c, To: to}
 	if g := o.d.current.Load(); g != nil {
@@ -276,7 +277,7 @@ func (o *outgoing) tell(ctx context.Context, n queue.Notice, e queue.Envelope, c
 	if err != nil {
 		return err
 	}
-	return o.submitAs(mail.ReversePath{UTF8: e.From.UTF8}, []mail.Address{e.From.Address}, bytes.NewReader(text))
+	return o.submitAs(mail.ReversePath{UTF8: e.From.UTF8, RequireTLS: e.RequireTLS}, []mail.Address{e.From.Address}, bytes.NewReader(text))
 }
 
 // delivered tells the sender, who asked for it, of mailboxes that have a message.

@@ -396,6 +396,25 @@ func TestNotices(t *testing.T) {
 	w.awaitFile(t, "bob", "", "Final-Recipient: rfc822; alice@example.test\nAction: delivered\n")
 }
 
+// TestNoticeRequiresTLS: what is told of a message that must not travel without TLS
+// does not either.
+func TestNoticeRequiresTLS(t *testing.T) {
+	t.Parallel()
+	w, s := sendingWorld(t)
+	from := mail.ReversePath{Address: mail.Address{Local: "x", Domain: "far.test"}}
+	failed := []queue.Outcome{{Recipient: queue.Recipient{Recipient: mail.Recipient{Address: mail.Address{Local: "bob", Domain: "example.test"}}}}}
+	for _, requireTLS := range []bool{true, false} {
+		e := queue.Envelope{From: from, RequireTLS: requireTLS}
+		if err := w.outgoing.Load().tell(t.Context(), queue.NoticeFailed, e, strings.NewReader(content("secret")), failed); err != nil {
+			t.Fatal(err)
+		}
+		if requireTLS {
+			w.awaitReply(t, "x@far.test", "has no TLS as the policy wants it")
+		}
+	}
+	s.await(t, 1)
+}
+
 // TestReloadSending: keys of [queue] and [remote] change without a restart; what
 // waited goes the new way.
 func TestReloadSending(t *testing.T) {
