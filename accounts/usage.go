@@ -14,4 +14,7 @@ type Usage struct {
 type DomainUsage struct {
 	Bytes int64
 	Max   int64 // 0: no limit
+	// Unwritten are mailboxes of the domain of which nothing was written, some of
+	// them if there are many, none where there is no limit.
+	Unwritten []mail.Address
 }

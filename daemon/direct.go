@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"gomaild/accounts/postfixadmin"
+	"gomaild/accounts/usage"
 	"gomaild/delivery/receive"
 	"gomaild/internal/config"
 )
@@ -34,11 +35,14 @@ func DeliverDirect(ctx context.Context, c *config.Config, o receive.Order) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, store.close()) }()
-	defer store.showUsage(ctx, c, db)()
+	finish := store.showUsage(ctx, c, db)
 	d := &Daemon{log: log, hostname: name, mail: store}
 	p, err := d.parts(c, db, db)
 	if err != nil {
 		return err
 	}
-	return receive.Deliver(ctx, p.receiveConfig(), o)
+	own := p.receiveConfig()
+	err = receive.Deliver(ctx, own, o)
+	finish(func(ctx context.Context, w usage.Warning) { d.warnThrough(ctx, own, w) })
+	return err
 }

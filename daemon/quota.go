@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"gomaild/internal/config"
 	"gomaild/mail"
 	"gomaild/storage"
+	"gomaild/storage/maildir"
 )
 
 // owner is whose account a mailbox is, and what it may hold.
@@ -80,7 +82,7 @@ func (u usageDB) DomainUsage(ctx context.Context, domain string) (accounts.Domai
 // startUsage writes to the database what accounts hold, and warns users, until
 // the daemon stops.
 func (d *Daemon) startUsage() {
-	k := usage.New(usage.Config{Database: d.usageDB, Thresholds: d.warnAt, Warn: d.warnOfQuota, Logger: d.log})
+	k := usage.New(usage.Config{Database: d.usageDB, Thresholds: d.warnAt, Warn: d.warnOfQuota, Count: d.countUsage, Logger: d.log})
 	d.mail.ledger.keeper.Store(k)
 	d.usage.Store(k)
 	ctx, cancel := context.WithCancel(d.base)
@@ -94,16 +96,25 @@ func (d *Daemon) startUsage() {
 }
 
 // showUsage lets a program without Run tell the database what accounts hold, and
-// keep to a domain's limit: the function that is returned writes. Nobody is
-// warned; mail is not refused because the tables cannot be written.
-func (m *mailStore) showUsage(ctx context.Context, c *config.Config, db *postfixadmin.DB) (write func()) {
+// keep to a domain's limit: the function that is returned gives the warnings and
+// writes. Mail is not refused because the tables cannot be written.
+func (m *mailStore) showUsage(ctx context.Context, c *config.Config, db *postfixadmin.DB) (finish func(warn func(context.Context, usage.Warning))) {
 	if !c.Quota.Enabled {
-		return func() {}
+		return func(func(context.Context, usage.Warning)) {}
 	}
-	k := usage.New(usage.Config{Database: func() usage.Database { return usageDB{db, int64(c.Quota.DomainUnit)} }})
+	var warn func(context.Context, usage.Warning)
+	k := usage.New(usage.Config{
+		Database:   func() usage.Database { return usageDB{db, int64(c.Quota.DomainUnit)} },
+		Thresholds: func() []int { return c.Quota.Warnings },
+		Warn:       func(ctx context.Context, w usage.Warning) { warn(ctx, w) },
+	})
 	m.ledger.keeper.Store(k)
 	m.ledger.domains.Store(c.Quota.Domains)
-	return func() { k.Flush(ctx) }
+	return func(f func(context.Context, usage.Warning)) {
+		warn = f
+		k.Warnings(ctx)
+		k.Flush(ctx)
+	}
 }
 
 // usageDB is the database of the present configuration.
@@ -113,6 +124,39 @@ func (d *Daemon) usageDB() usage.Database {
 		return nil
 	}
 	return usageDB{g.db, int64(g.cfg.Quota.DomainUnit)}
+}
+
+// countUsage is what an account holds that nobody used since usage is written. One
+// that has no directory yet holds nothing, and gets none by this.
+func (d *Daemon) countUsage(ctx context.Context, a mail.Address) (accounts.Usage, error) {
+	none := accounts.Usage{Address: a}
+	g := d.current.Load()
+	if g == nil {
+		return none, errors.New("no configuration")
+	}
+	owner, err := d.mail.sharing.owner(ctx, a)
+	if err != nil {
+		return none, err
+	}
+	home, err := maildir.Home(g.cfg.Storage.Path, owner)
+	if err != nil {
+		return none, err
+	}
+	if _, err := d.mail.fs.Stat(home); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return none, err
+	}
+	account, err := d.mail.store.Account(ctx, owner)
+	if err != nil {
+		return none, err
+	}
+	quota, err := account.Quota(ctx)
+	if err = errors.Join(err, account.Close()); err != nil {
+		return none, err
+	}
+	return accounts.Usage{Address: a, Bytes: quota.Used.Bytes, Messages: quota.Used.Messages}, nil
 }
 
 func (d *Daemon) warnAt() []int {
@@ -132,11 +176,13 @@ func (d *Daemon) flushUsage(ctx context.Context) {
 
 // warnOfQuota sends a user the warning.
 func (d *Daemon) warnOfQuota(ctx context.Context, w usage.Warning) {
-	g := d.current.Load()
-	if g == nil {
-		return
+	if g := d.current.Load(); g != nil {
+		d.warnThrough(ctx, g.own, w)
 	}
-	err := receive.DeliverOwn(ctx, g.own, receive.Order{
+}
+
+func (d *Daemon) warnThrough(ctx context.Context, own receive.Config, w usage.Warning) {
+	err := receive.DeliverOwn(ctx, own, receive.Order{
 		Session: "quota", To: w.Address, Content: bytes.NewReader(quotaWarning(d.hostname, time.Now(), w)),
 	})
 	d.log.InfoContext(ctx, "quota warning", "account", w.Address.String(), "percent", w.Percent)

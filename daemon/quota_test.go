@@ -130,17 +130,32 @@ func TestUsageOfDirect(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.sql(t, "UPDATE domain SET quota = 1 WHERE domain = 'example.test'")
-	c := w.config(t, "quota.enabled = true\nquota.domains = true\nquota.domain_unit = \"1kB\"\n", listeners)
+	c := w.config(t, "quota.enabled = true\nquota.messages = 10\nquota.warnings = [10]\nquota.domains = true\nquota.domain_unit = \"3kB\"\n", listeners)
 	order := receive.Order{Session: "test", To: mail.Address{Local: "alice", Domain: "example.test"}, Content: strings.NewReader(content("x"))}
 	if err := DeliverDirect(t.Context(), c, order); err != nil {
 		t.Fatal(err)
 	}
 	var messages int64
 	w.sql(t, "SELECT messages FROM quota2 WHERE username = 'alice@example.test'", &messages)
-	if messages != 1 {
-		t.Errorf("quota2 says %d messages", messages)
+	if messages != 2 {
+		t.Errorf("quota2 says %d messages, want one and the warning", messages)
 	}
-	order.Content = strings.NewReader(content(strings.Repeat("x", 1000)))
+	names, err := os.ReadDir(w.path("mail/example.test/alice@example.test/new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	warned := 0
+	for _, n := range names {
+		text, err := os.ReadFile(w.path("mail/example.test/alice@example.test/new/" + n.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		warned += strings.Count(string(text), "\nSubject: Your mailbox is 10 % full\n")
+	}
+	if warned != 1 {
+		t.Errorf("%d warnings in %d messages", warned, len(names))
+	}
+	order.Content = strings.NewReader(content(strings.Repeat("x", 3000)))
 	if err := DeliverDirect(t.Context(), c, order); mail.StatusOf(err) == nil || mail.StatusOf(err).Enhanced != "5.2.2" {
 		t.Errorf("over the domain's quota: %v", err)
 	}
@@ -161,5 +176,36 @@ func (w *world) sql(t *testing.T, statement string, into ...any) {
 	}
 	if err != nil {
 		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// TestUsageOfTheUnwritten holds that a mailbox of which the database knows nothing
+// comes to count in its domain's sum, and that one without a directory gets none.
+func TestUsageOfTheUnwritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sql(t, "UPDATE domain SET quota = 100 WHERE domain = 'example.test'")
+	dir := w.path("mail/example.test/bob@example.test/new")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/1700000000.M1P1.old", []byte("Subject: old\n\n"+strings.Repeat("x", 5000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := New(w.config(t, "quota.enabled = true\nquota.domains = true\nquota.domain_unit = \"1kB\"\n", listeners), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Daemon = d
+	w.start(t)
+	var octets int64
+	for deadline := time.Now().Add(20 * time.Second); octets < 5000 && time.Now().Before(deadline); {
+		if err := transmit(t, dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)), false, "x"); err != nil {
+			t.Fatal(err)
+		}
+		w.sql(t, "SELECT COALESCE(SUM(bytes), 0) FROM quota2 WHERE username = 'bob@example.test'", &octets)
+	}
+	if octets < 5000 {
+		t.Errorf("quota2 says %d octets of bob", octets)
 	}
 }

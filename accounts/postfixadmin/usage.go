@@ -2,7 +2,9 @@ package postfixadmin
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"gomaild/accounts"
@@ -97,5 +99,35 @@ func (db *DB) DomainUsage(ctx context.Context, name string, quotaUnit int64) (ac
 	err = db.retry(ctx, func(ctx context.Context) error {
 		return db.sql.QueryRowContext(ctx, statement, key).Scan(&u.Bytes)
 	})
+	if err == nil {
+		u.Unwritten, err = db.unwritten(ctx, table, only, key)
+	}
 	return u, wrap(err, "domain", key)
+}
+
+// maxUnwritten is how many mailboxes without a row one answer names.
+const maxUnwritten = 100
+
+// unwritten are mailboxes of a domain of which the table knows nothing.
+func (db *DB) unwritten(ctx context.Context, table, only, domain string) (all []mail.Address, err error) {
+	statement := "SELECT m.username FROM mailbox m WHERE LOWER(m.domain) = ? AND NOT EXISTS (SELECT 1 FROM " + table +
+		" q WHERE q.username = m.username" + only + ") LIMIT " + strconv.Itoa(maxUnwritten)
+	err = db.retry(ctx, func(ctx context.Context) error {
+		all = nil
+		rows, err := db.sql.QueryContext(ctx, statement, domain)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			if at := strings.LastIndexByte(name, '@'); at > 0 {
+				all = append(all, mail.Address{Local: name[:at], Domain: name[at+1:]})
+			}
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	return all, err
 }

@@ -2,6 +2,9 @@ package postfixadmin
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"gomaild/accounts"
@@ -60,10 +63,20 @@ func testWriteUsage(t *testing.T, db *DB) {
 		t.Errorf("%d rows, %v", rows, err)
 	}
 	sum, err := db.DomainUsage(ctx, "X.test", 1000)
-	if want := (accounts.DomainUsage{Bytes: 6000, Max: 10000}); err != nil || sum != want {
+	if want := (accounts.DomainUsage{Bytes: 6000, Max: 10000}); err != nil || !reflect.DeepEqual(sum, want) {
 		t.Errorf("%+v, %v; want %+v: what is no mailbox any more does not count", sum, err, want)
 	}
-	if sum, err = db.DomainUsage(ctx, "free.test", 1000); err != nil || sum != (accounts.DomainUsage{}) {
+	for _, local := range []string{"unseen", "odd@part"} {
+		insert(t, db, "mailbox", columns{
+			{"username", local + "@x.test"}, {"password", "x"}, {"name", ""}, {"maildir", ""}, {"quota", 0}, {"local_part", local}, {"domain", "x.test"}, {"active", true},
+		})
+	}
+	sum, err = db.DomainUsage(ctx, "x.test", 1000)
+	slices.SortFunc(sum.Unwritten, func(a, b mail.Address) int { return strings.Compare(a.Local, b.Local) })
+	if want := []mail.Address{{Local: "odd@part", Domain: "x.test"}, {Local: "unseen", Domain: "x.test"}}; err != nil || !slices.Equal(sum.Unwritten, want) {
+		t.Errorf("without a row: %+v, %v", sum.Unwritten, err)
+	}
+	if sum, err = db.DomainUsage(ctx, "free.test", 1000); err != nil || !reflect.DeepEqual(sum, accounts.DomainUsage{}) {
 		t.Errorf("%+v, %v", sum, err)
 	}
 	if _, err = db.DomainUsage(ctx, "none.test", 1000); err != accounts.ErrNotFound { //nolint:errorlint // exactly that

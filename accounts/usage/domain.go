@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"gomaild/mail"
 )
 
 // Hold keeps back room for add octets in what the accounts of a domain may hold
@@ -84,5 +86,45 @@ func (k *Keeper) ask(ctx context.Context, name string) error {
 		return err
 	}
 	next.DomainUsage, next.asked = sum, begun
+	k.countLater(sum.Unwritten)
 	return nil
+}
+
+// countLater lets Run count mailboxes. k.mu is held.
+func (k *Keeper) countLater(all []mail.Address) {
+	if k.config.Count == nil {
+		return
+	}
+	for _, a := range all {
+		if _, waits := k.asking[a]; waits {
+			continue
+		}
+		select {
+		case k.count <- a:
+			k.asking[a] = struct{}{}
+		default:
+			return // another time
+		}
+	}
+}
+
+// countOne takes note of what an account holds, unless that is noted already: it
+// has changed, or the store told when it counted.
+func (k *Keeper) countOne(ctx context.Context, a mail.Address) {
+	u, err := k.config.Count(ctx, a)
+	if err != nil {
+		k.config.Logger.Debug("what an account holds is not known", "account", a.String(), "error", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.asking, a)
+	if err != nil {
+		return
+	}
+	if _, changed := k.dirty[a]; !changed {
+		k.dirty[a] = u
+	}
+	if d := k.domains[a.Domain]; d != nil {
+		d.asked = time.Time{} // the sum is asked for again, with this in it
+	}
 }

@@ -5,7 +5,8 @@
 // shows it, some seconds later: changes are collected, and the last value of each
 // account is written in a batch. While the database does not answer they wait;
 // nothing else does. What a domain holds is the sum of what was written and of
-// what has changed since.
+// what has changed since; mailboxes of which nothing was written are counted by
+// and by.
 package usage
 
 import (
@@ -53,15 +54,20 @@ type Config struct {
 	Database   func() Database
 	Thresholds func() []int                         // in percent; default: nobody is warned
 	Warn       func(ctx context.Context, w Warning) // is called by Run, one at a time
-	Every      time.Duration                        // between two writes; default 10 s
-	Logger     *slog.Logger                         // default: none
+	// Count finds out what an account holds of which nothing was written yet, by
+	// Run, so that a domain's sum is of all its mailboxes after a while. Default:
+	// the sum is without them.
+	Count  func(ctx context.Context, a mail.Address) (accounts.Usage, error)
+	Every  time.Duration // between two writes; default 10 s
+	Logger *slog.Logger  // default: none
 }
 
-// How long a sum is used before it is asked for again, and how many warnings
-// wait at most.
+// How long a sum is used before it is asked for again, and how many warnings and
+// mailboxes to be counted wait at most.
 const (
 	sumLife     = time.Minute
 	maxWarnings = 1000
+	maxCounts   = 1000
 	writeTime   = 30 * time.Second
 )
 
@@ -69,6 +75,7 @@ const (
 type Keeper struct {
 	config Config
 	warn   chan Warning
+	count  chan mail.Address
 
 	writing sync.Mutex // held by who writes or asks for a sum
 	failing bool       // guarded by writing
@@ -76,7 +83,8 @@ type Keeper struct {
 	mu      sync.Mutex // guards the fields below
 	dirty   map[mail.Address]accounts.Usage
 	domains map[string]*domain
-	held    map[string]int64 // by domain: octets that are on their way in
+	held    map[string]int64          // by domain: octets that are on their way in
+	asking  map[mail.Address]struct{} // in count
 }
 
 // domain is what a domain holds: what was written, and the change since.
@@ -98,7 +106,7 @@ func New(c Config) *Keeper {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Keeper{
-		config: c, warn: make(chan Warning, maxWarnings),
+		config: c, warn: make(chan Warning, maxWarnings), count: make(chan mail.Address, maxCounts), asking: map[mail.Address]struct{}{},
 		dirty: map[mail.Address]accounts.Usage{}, domains: map[string]*domain{}, held: map[string]int64{},
 	}
 }
@@ -152,7 +160,21 @@ func (k *Keeper) Run(ctx context.Context) {
 			k.Flush(ctx)
 		case w := <-k.warn:
 			k.config.Warn(ctx, w)
+		case a := <-k.count:
+			k.countOne(ctx, a)
 		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Warnings gives the warnings that wait, for a program without Run.
+func (k *Keeper) Warnings(ctx context.Context) {
+	for {
+		select {
+		case w := <-k.warn:
+			k.config.Warn(ctx, w)
+		default:
 			return
 		}
 	}

@@ -20,13 +20,14 @@ var (
 
 // database is a Database in memory.
 type database struct {
-	mu     sync.Mutex
-	rows   map[mail.Address]accounts.Usage
-	max    int64
-	down   error
-	writes int
-	asked  int
-	during func() // called while the sum is asked for, without the lock
+	mu        sync.Mutex
+	rows      map[mail.Address]accounts.Usage
+	max       int64
+	down      error
+	writes    int
+	asked     int
+	unwritten []mail.Address
+	during    func() // called while the sum is asked for, without the lock
 }
 
 func (d *database) WriteUsage(_ context.Context, all []accounts.Usage) error {
@@ -54,6 +55,11 @@ func (d *database) DomainUsage(context.Context, string) (accounts.DomainUsage, e
 	sum := accounts.DomainUsage{Max: d.max}
 	for _, u := range d.rows {
 		sum.Bytes += u.Bytes
+	}
+	for _, a := range d.unwritten {
+		if _, written := d.rows[a]; !written {
+			sum.Unwritten = append(sum.Unwritten, a)
+		}
 	}
 	d.asked++
 	err, during := d.down, d.during
@@ -224,6 +230,51 @@ func TestDomain(t *testing.T) {
 		admits("the database is down", 1000, 0, true)
 		db.down, db.max = nil, 0
 		admits("no limit", 1<<40, 0, true)
+	})
+}
+
+// TestUnwrittenIsCounted holds that mailboxes of which nothing was written come
+// to count in the sum of their domain.
+func TestUnwrittenIsCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := newDatabase()
+		db.max = 100
+		db.unwritten = []mail.Address{bob, alice}
+		config := db.config()
+		config.Count = func(_ context.Context, a mail.Address) (accounts.Usage, error) {
+			if a == alice {
+				return accounts.Usage{}, errors.New("disk")
+			}
+			return accounts.Usage{Address: a, Bytes: 70, Messages: 1}, nil
+		}
+		k := New(config)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go k.Run(ctx)
+		hold := func(add int64) error {
+			giveBack, err := k.Hold(ctx, "x.test", add, 0)
+			if err == nil {
+				giveBack()
+			}
+			return err
+		}
+		if err := hold(50); err != nil { // it is not known yet
+			t.Error(err)
+		}
+		synctest.Wait()
+		if err := hold(50); !errors.Is(err, ErrDomainFull) {
+			t.Errorf("with what bob holds: %v", err)
+		}
+		if err := hold(30); err != nil {
+			t.Error(err)
+		}
+		if row := db.rows[bob]; row.Bytes != 70 {
+			t.Errorf("written: %+v", row)
+		}
+		if len(k.asking) > 1 {
+			t.Errorf("asked twice: %v", k.asking)
+		}
 	})
 }
 
