@@ -81,6 +81,10 @@ type Credentials struct {
 	Passwords []string
 }
 
+// SigningKey is a private key that signs what an author writes: an address, a
+// domain, *@domain, .domain for those below it, or *. PEM may be anything.
+type SigningKey struct{ Author, Domain, Selector, PEM string }
+
 // Alias is the row of an alias: no Local in Address for a catch-all, To as
 // Lookup.Alias returns it.
 type Alias struct {

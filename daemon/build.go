@@ -67,12 +67,15 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	p.policy, p.keys, p.seal, p.srs = judge, ring, seal, rewriter
+	p.policy, p.keys, p.seal, p.srs = judge, &signer{ring: ring}, seal, rewriter
+	if c.Accounts.DKIMKeys {
+		p.keys.db = &databaseKeys{ctx: d.base, read: db.SigningKeys, log: d.log}
+	}
 	g.policy, g.last = judge, d.flushUsage
 	find := p.sharer
 	d.mail.sharing.find.Store(&find)
 	d.mail.ledger.domains.Store(c.Quota.Domains)
-	g.templates, g.keys = templates, ring
+	g.templates, g.keys = templates, p.keys
 	g.own, g.router = p.receiveConfig(), p.router
 	for _, l := range places(c) {
 		g.handlers[l.key] = p.handler(&l.Listener)
@@ -91,7 +94,7 @@ type parts struct {
 	local  *local.Agent
 	filter *filter.Filter                        // nil: no scripts, nobody is away
 	policy *policy.Policy                        // nil: nobody is judged
-	keys   *keys.Ring                            // nil: nothing is signed
+	keys   *signer                               // nil: nothing is signed
 	seal   func(message.Content) ([]byte, error) // nil: nothing is sealed
 }
 

@@ -14,7 +14,6 @@ import (
 	"gomaild/internal/config"
 	"gomaild/internal/listener"
 	"gomaild/policy"
-	"gomaild/policy/dkim/keys"
 )
 
 // errCutOff means that sessions were still busy when the grace ended.
@@ -28,7 +27,7 @@ type generation struct {
 	handlers  map[string]listener.Handler // by the key of the door
 	router    *routing.Router
 	templates *bounce.Templates
-	keys      *keys.Ring            // may be nil
+	keys      *signer               // may be nil
 	own       receive.Config        // for mail that this server itself sends
 	last      func(context.Context) // is done with the database when the last session has ended
 

@@ -63,10 +63,10 @@ func TestSQLiteMissing(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	lacks := map[string]string{
-		"mysql-2.3.7": "smtp_active password_hash password_expiry activefrom",
-		"mysql-2.91":  "smtp_active password_hash password_expiry", "mysql-3.1": "smtp_active password_hash password_expiry",
-		"mysql-3.2": "smtp_active password_hash password_expiry", "mysql-3.3.0": "smtp_active password_hash", "mysql-3.3.13": "smtp_active password_hash",
-		"sqlite-3.3.13": "smtp_active password_hash",
+		"mysql-2.3.7": "smtp_active password_hash password_expiry dkim_id activefrom",
+		"mysql-2.91":  "smtp_active password_hash password_expiry dkim_id", "mysql-3.1": "smtp_active password_hash password_expiry dkim_id",
+		"mysql-3.2": "smtp_active password_hash password_expiry dkim_id", "mysql-3.3.0": "smtp_active password_hash dkim_id", "mysql-3.3.13": "smtp_active password_hash dkim_id",
+		"sqlite-3.3.13": "smtp_active password_hash dkim_id",
 	}
 	for name, c := range emptyDatabases(t) {
 		found, err := open(t, c).Check(t.Context())

@@ -30,6 +30,7 @@ var optional = []struct{ table, column, feature string }{
 	{"mailbox_app_password", "password_hash", "app passwords"},
 	{"mailbox", "password_expiry", "password expiry dates of new mailboxes"},
 	{"quota2", "bytes", "usage shown in PostfixAdmin (quota2)"},
+	{"dkim_signing", "dkim_id", "DKIM keys in the database"},
 	{"vacation", "activefrom", "vacation messages with a period"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path"
 	"strings"
@@ -25,7 +26,8 @@ func (a *app) dkimCommand() *cobra.Command {
 		Short: "Make and list the keys with which mail is signed",
 		Long: `Keys lie below storage.root, in .gomaild/dkim/DOMAIN/SELECTOR.pem, and fail over
 with the mail. Mail that users submit is signed with every key of the domain in
-its From field, from the next start or reload (SIGHUP) on.`,
+its From field, from the next start or reload (SIGHUP) on. With accounts.dkim_keys
+the keys that PostfixAdmin keeps in its database sign for the other domains.`,
 	}
 	c.PersistentFlags().StringVarP(&file, "config", "c", config.DefaultPath, "configuration file")
 	c.AddCommand(a.dkimGenerateCommand(&file), a.dkimListCommand(&file))
@@ -70,15 +72,19 @@ func defaultSelector(now time.Time) string { return now.Format("m200601") }
 func (a *app) dkimListCommand(file *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "Print the records of all keys",
+		Short: "Print the records of all keys, those of the database too",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return withRoot(*file, func(_ *config.Config, root durable.FS) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withRoot(*file, func(cfg *config.Config, root durable.FS) error {
 				ring, err := keys.Load(root, daemon.KeysDir)
 				if err != nil {
 					return err
 				}
-				for _, k := range ring.Keys() {
+				database, err := daemon.DatabaseKeys(cmd.Context(), cfg, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+				if err != nil {
+					return err
+				}
+				for _, k := range append(ring.Keys(), database.Keys()...) {
 					if err := a.printRecord(k); err != nil {
 						return err
 					}

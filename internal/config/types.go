@@ -171,6 +171,11 @@ type Accounts struct {
 	// Let an account in with any of its rows in mailbox_app_password too
 	// (postfixadmin 4.0 and later).
 	AppPasswords bool `toml:"app_passwords"`
+	// Sign what users submit with the keys in the tables dkim and dkim_signing
+	// (postfixadmin 4.0 and later) too, where the author's domain has no key of
+	// gomaild's own. They are read again each minute; a row that is no key is
+	// logged and passed over.
+	DKIMKeys bool `toml:"dkim_keys"`
 	// Answer as the SQL of the replaced deployment did where that ignored what
 	// postfixadmin means: inactive alias domains still resolve, an alias domain
 	// does not inherit the catch-all, and so on. docs/routing.md lists each

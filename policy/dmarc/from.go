@@ -17,30 +17,40 @@ const maxAuthors = 100
 // AuthorDomain is the domain in the From field, in lower case. ErrFrom, or an
 // error of reading c.
 func AuthorDomain(c message.Content) (string, error) {
-	domain, fields := "", 0
+	a, err := Author(c)
+	return a.Domain, err
+}
+
+// Author is the first address in the From field, its domain in lower case. Errors
+// are those of AuthorDomain.
+func Author(c message.Content) (mail.Address, error) {
+	var author mail.Address
+	fields := 0
 	for f, err := range message.Fields(c, message.Span{Len: c.Size()}) {
 		if err != nil {
-			return "", err
+			return mail.Address{}, err
 		}
 		if !f.Is("From") {
 			continue
 		}
 		if fields++; fields > 1 {
-			return "", ErrFrom
+			return mail.Address{}, ErrFrom
 		}
 		for _, m := range message.ParseAddressList(f.Text(), maxAuthors) {
 			d := mail.FoldASCII(m.Domain)
 			if d == "" {
 				continue
 			}
-			if domain != "" && d != domain {
-				return "", ErrFrom
+			if author.Domain != "" && d != author.Domain {
+				return mail.Address{}, ErrFrom
 			}
-			domain = d
+			if author.Domain == "" {
+				author = mail.Address{Local: m.Local, Domain: d}
+			}
 		}
 	}
-	if domain == "" {
-		return "", ErrFrom
+	if author.Domain == "" {
+		return mail.Address{}, ErrFrom
 	}
-	return domain, nil
+	return author, nil
 }

@@ -9,7 +9,6 @@
 package keys
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -152,12 +151,7 @@ func load(fsys durable.FS, dir, domain, selector string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	private, err := parse(text)
-	if err != nil {
-		return Key{}, err
-	}
-	k := newKey(domain, selector, private)
-	return k, k.signer.Check()
+	return Parse(domain, selector, text)
 }
 
 // parse reads PKCS #8, and PKCS #1 as opendkim-genkey writes it.
@@ -203,15 +197,7 @@ func (r *Ring) Sign(c message.Content) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read From: %w", err)
 	}
-	var fields bytes.Buffer
-	for _, k := range r.keysFor(domain) {
-		f, err := k.signer.Sign(c)
-		if err != nil {
-			return nil, fmt.Errorf("sign with %s: %w", k.RecordName(), err)
-		}
-		fields.Write(f)
-	}
-	return fields.Bytes(), nil
+	return sign(r.keysFor(domain), c)
 }
 
 // Signer is the key of exactly this domain with which chains are sealed, nil

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -138,4 +139,48 @@ func FuzzParse(f *testing.F) {
 			t.Error("no key and no error")
 		}
 	})
+}
+
+// TestTable holds whose mail which key of a table signs, and which texts are no
+// keys.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	pemOf := func(bits int) []byte {
+		k, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k)})
+	}
+	good := pemOf(1024)
+	for rule, tt := range map[string]struct {
+		domain, selector string
+		text             []byte
+	}{
+		"no PEM":         {"a.test", "s", []byte("key")},
+		"too long":       {"a.test", "s", append(bytes.Repeat([]byte("x\n"), maxPEM), good...)},
+		"no domain":      {"", "s", good},
+		"no selector":    {"a.test", "s; d=b.test", good},
+		"a long modulus": {"a.test", "s", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: bytes.Repeat([]byte{0x30, 0x82}, 2000)})},
+	} {
+		if _, err := Parse(tt.domain, tt.selector, tt.text); err == nil {
+			t.Errorf("%s: is a key", rule)
+		}
+	}
+	var table Table
+	for author, selector := range map[string]string{"bob@a.test": "bob", "*@A.test": "a", ".test": "below", "b.test": "b", "*": "all"} {
+		k, err := Parse("sign.test", selector, good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table.Add(author, k)
+	}
+	for from, want := range map[string]string{
+		"Bob@A.test": "bob", "al@a.test": "a", "al@b.test": "b", "al@x.b.test": "below", "al@else.where": "all", "a@a.test, b@b.test": "",
+	} {
+		fields, err := table.Sign(strings.NewReader("From: " + from + "\r\n\r\nx\r\n"))
+		if err != nil || (want == "") != (len(fields) == 0) || want != "" && !strings.Contains(string(fields), " s="+want+";") {
+			t.Errorf("%s: %v\n%s", from, err, fields)
+		}
+	}
 }
