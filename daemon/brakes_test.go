@@ -1,11 +1,17 @@
 package daemon
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gomaild/delivery/queue"
+	"gomaild/internal/durable/crashfs"
 	"gomaild/mail"
+	"gomaild/policy/rate"
 )
 
 // TestGrowth: an account that suddenly writes to new recipients is held, with
@@ -83,4 +89,46 @@ func TestGrowth(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.await(t, 9)
+}
+
+// TestBrakesSurviveACrash: what was counted is on the disk within its time, not
+// only when the daemon stops; what did not change is not written, and nothing is
+// when the fence is up.
+func TestBrakesSurviveACrash(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		disk, fence := crashfs.New(), error(nil)
+		use := rate.Use{Key: "account messages", Limit: rate.Limit{N: 1, Per: time.Hour}}
+		newKept := func() *keptRates {
+			return &keptRates{fs: disk, fence: func() error { return fence }, name: "brakes", table: rate.NewTable(0), every: brakesEvery, warn: func(err error) { t.Error(err) }}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		k := newKept()
+		go k.run(ctx)
+		k.table.Take(time.Now(), use)
+		time.Sleep(brakesEvery + time.Second)
+		synctest.Wait()
+		again := newKept()
+		again.fs = disk.Crash(crashfs.Nothing)
+		if err := again.restore(); err != nil || !again.table.Uses(time.Now(), use.Key) {
+			t.Errorf("forgotten: %v", err)
+		}
+		if err := disk.Remove("brakes"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * brakesEvery)
+		synctest.Wait()
+		if _, err := disk.Stat("brakes"); err == nil {
+			t.Error("written without a change")
+		}
+		fence = errors.New("another has the mail")
+		k.table.Take(time.Now(), rate.Use{Key: "b", Limit: use.Limit})
+		time.Sleep(2 * brakesEvery)
+		synctest.Wait()
+		if _, err := disk.Stat("brakes"); err == nil {
+			t.Error("written behind the fence")
+		}
+		cancel()
+		synctest.Wait()
+	})
 }

@@ -3,10 +3,12 @@ package daemon
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapclient"
 	gosmtp "github.com/emersion/go-smtp"
@@ -15,6 +17,7 @@ import (
 	"gomaild/delivery/queue"
 	"gomaild/internal/config"
 	"gomaild/mail"
+	"gomaild/policy/rate"
 )
 
 // second is another daemon on w's mail root, with sockets of its own.
@@ -105,11 +108,22 @@ func TestStaleDaemonIsFenced(t *testing.T) {
 		t.Errorf("an attempt of the stale one's queue: %v", results)
 	}
 
+	now := time.Now()
+	if _, err := w.greylist.Check(netip.MustParseAddr("192.0.2.1"), mail.ReversePath{}, mail.Address{Local: "a", Domain: "b.test"}, time.Minute); err != nil {
+		t.Error(err)
+	}
+	w.brakes.Take(now, rate.Use{Key: "stale", Limit: rate.Limit{N: 1, Per: time.Hour}})
+	w.known.Take(now, rate.Use{Key: "stale", Limit: rate.Limit{N: 1, Per: time.Hour}})
 	if err := second.submit(t, "after"); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Stop(t.Context()); !errors.As(err, &stale) {
 		t.Errorf("Stop of the stale one: %v", err)
+	}
+	for _, name := range []string{"greylist", "brakes", "brakes-known"} {
+		if _, err := os.Stat(w.path("mail/.gomaild/" + name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the stale one wrote %s: %v", name, err)
+		}
 	}
 	if err := second.submit(t, "at last"); err != nil {
 		t.Fatal(err)

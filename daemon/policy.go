@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -127,30 +126,6 @@ func (p *parts) suspect(ctx context.Context, account mail.Address) {
 	if err := o.submit(ctx, mail.Address{}, []mail.Address{to}, strings.NewReader(text)); err != nil {
 		p.d.log.ErrorContext(ctx, "postmaster not told of a held account", "account", account.String(), "error", err)
 	}
-}
-
-// brakesFile is what users have used, kept over a clean stop and a failover by
-// one; what a crash loses lets them send a little more.
-const brakesFile = ownDir + "/brakes"
-
-// openBrakes reads what users had used, and writes it when the daemon stops.
-func (d *Daemon) openBrakes() error {
-	now := time.Now()
-	for name, table := range map[string]*rate.Table{brakesFile: d.brakes, brakesFile + "-known": d.known} {
-		text, err := durable.ReadFile(d.mail.fs, name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return d.cfg.At("storage.root", err, "name a directory that gomaild may read and write")
-		}
-		table.Restore(now, text)
-		d.undo.push("save the brakes", func(context.Context) error {
-			text := table.Text(time.Now())
-			if len(text) == 0 || d.mail.fence() != nil {
-				return nil
-			}
-			return durable.WriteFile(d.mail.fs, name, text, 0o600)
-		})
-	}
-	return nil
 }
 
 // openGreylist opens what is known of strangers; it is closed after the last

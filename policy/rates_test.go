@@ -81,7 +81,7 @@ func TestBrakes(t *testing.T) {
 		Table:      rate.NewTable(0), Now: func() time.Time { return time.Unix(1e9, 0) },
 	}
 	alice, bob := address(t, "alice@example.net").Address, address(t, "bob@example.net").Address
-	for i, want := range []string{"", "", "450 4.7.1 Rate limit exceeded: come again in 1800 seconds"} {
+	for i, want := range []string{"", "", "450 4.7.1 Rate limit exceeded: come again in 3600 seconds"} {
 		if got := text(b.Message(alice)); got != want {
 			t.Errorf("message %d: %q, want %q", i+1, got, want)
 		}
@@ -89,7 +89,7 @@ func TestBrakes(t *testing.T) {
 	if r, ok := errors.AsType[*Refusal](b.Message(alice)); !ok || r.Check != "account_message_rate" {
 		t.Errorf("the check is %v", r)
 	}
-	for i, want := range []string{"", "", "", "450 4.7.1 Rate limit exceeded: come again in 1200 seconds"} {
+	for i, want := range []string{"", "", "", "450 4.7.1 Rate limit exceeded: come again in 3600 seconds"} {
 		if got := text(b.Recipient(alice)); got != want {
 			t.Errorf("recipient %d: %q, want %q", i+1, got, want)
 		}

@@ -8,8 +8,8 @@ import (
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// TestTake holds what a limit lets through: N at once, then one for each part
-// of the time, and everything again when the time has passed.
+// TestTake holds what a limit lets through: N at once, and as many again when
+// those are as old as the limit says.
 func TestTake(t *testing.T) {
 	t.Parallel()
 	table := NewTable(0)
@@ -18,13 +18,15 @@ func TestTake(t *testing.T) {
 		after time.Duration
 		want  time.Duration
 	}{
-		{0, 0}, {0, 0}, {0, 0},
-		{0, 20 * time.Minute},
-		{5 * time.Minute, 15 * time.Minute},
-		{20 * time.Minute, 0},
-		{20 * time.Minute, 20 * time.Minute},
+		{0, 0}, {20 * time.Minute, 0}, {20 * time.Minute, 0},
+		{20 * time.Minute, 40 * time.Minute},
+		{59 * time.Minute, time.Minute},
+		{60 * time.Minute, 0},
+		{60 * time.Minute, 20 * time.Minute},
+		{80 * time.Minute, 0}, {80 * time.Minute, 0},
+		{80 * time.Minute, 40 * time.Minute},
 		{3 * time.Hour, 0}, {3 * time.Hour, 0}, {3 * time.Hour, 0},
-		{3 * time.Hour, 20 * time.Minute},
+		{3 * time.Hour, time.Hour},
 	} {
 		if got := table.Take(start.Add(step.after), use); got != step.want {
 			t.Errorf("after %v: %v, want %v", step.after, got, step.want)
@@ -35,21 +37,55 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestNeverMore counts what gets through for eager, steady and bursting clients:
+// never more than N in any stretch of the limit's time, the first one included,
+// and no less than the groups explain.
+func TestNeverMore(t *testing.T) {
+	t.Parallel()
+	for rule, every := range map[string]time.Duration{
+		"eager": time.Second, "at the rate": 36 * time.Second, "a little faster": 35 * time.Second, "in bursts": 0,
+	} {
+		table, limit := NewTable(0), Limit{N: 100, Per: time.Hour}
+		var let []time.Time
+		for now, i := start, 0; now.Before(start.Add(10 * time.Hour)); i++ {
+			if every > 0 {
+				now = now.Add(every)
+			} else if now = now.Add(time.Second); i%80 == 0 {
+				now = now.Add(17 * time.Minute)
+			}
+			if table.Take(now, Use{"a", limit}) == 0 {
+				let = append(let, now)
+			}
+		}
+		for i := range let {
+			if j := i + limit.N; j < len(let) && let[j].Sub(let[i]) < limit.Per {
+				t.Fatalf("%s: %d events in %v", rule, limit.N+1, let[j].Sub(let[i]))
+			}
+		}
+		if least := 100 * 10 * parts / (parts + 1); every > 0 && len(let) < least {
+			t.Errorf("%s: %d got through in ten hours, want %d", rule, len(let), least)
+		}
+		if n := len(table.used["a"].groups); n > parts+2 {
+			t.Errorf("%s: %d groups", rule, n)
+		}
+	}
+}
+
 // TestTakeAll holds that an event that one limit refuses is counted by none.
 func TestTakeAll(t *testing.T) {
 	t.Parallel()
 	table := NewTable(0)
 	hour, day := Use{"hour", Limit{2, time.Hour}}, Use{"day", Limit{3, 24 * time.Hour}}
-	for i, want := range []time.Duration{0, 0, 30 * time.Minute, 30 * time.Minute} {
+	for i, want := range []time.Duration{0, 0, time.Hour, time.Hour} {
 		if got := table.Take(start, hour, day); got != want {
 			t.Errorf("event %d: %v, want %v", i, got, want)
 		}
 	}
-	later := start.Add(2 * time.Hour)
+	later := start.Add(4 * time.Hour)
 	if got := table.Take(later, hour, day); got != 0 {
 		t.Errorf("the day has counted what the hour refused: %v", got)
 	}
-	if got, want := table.Take(later, hour, day), 6*time.Hour; got != want {
+	if got, want := table.Take(later, hour, day), 20*time.Hour; got != want {
 		t.Errorf("the day is over: %v, want %v", got, want)
 	}
 	if got := table.Take(start, Use{"none", Limit{}}); got != 0 || table.Len() != 2 {
@@ -105,7 +141,7 @@ func TestRestore(t *testing.T) {
 	if !next.Uses(start.Add(time.Minute), "a \"key\"\n") || next.Uses(start.Add(2*time.Hour), "a \"key\"\n") {
 		t.Error("forgotten, or kept for ever")
 	}
-	next.Restore(start, []byte("1900000000000 \"b\"\n1900000000000 \"c\"\n1900000000000 \"d\"\n"))
+	next.Restore(start, []byte("1 99 \"b\" 1900000000000 1900000000000 1\n1 99 \"c\" 1900000000000 1900000000000 1\n1 99 \"d\" 1900000000000 1900000000000 1\n"))
 	if next.Len() != 2 {
 		t.Errorf("%d keys", next.Len())
 	}
@@ -117,7 +153,7 @@ func TestRestore(t *testing.T) {
 }
 
 func FuzzRestore(f *testing.F) {
-	f.Add([]byte("1900000000000 \"b\"\n"))
+	f.Add([]byte("3 3600000 \"b \\\"\" 1900000000000 1900000000001 2 1900000400000 1900000400001 1\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		table := NewTable(10)
 		table.Restore(start, text)
