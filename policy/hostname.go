@@ -15,6 +15,7 @@ import (
 var (
 	errNoReverse      = &mail.Status{Code: 450, Enhanced: "4.7.25", Text: "Client host rejected: cannot find your reverse hostname"}
 	errNoClientName   = &mail.Status{Code: 450, Enhanced: "4.7.25", Text: "Client host rejected: cannot find your hostname"}
+	errPipelining     = &mail.Status{Code: 503, Enhanced: "5.5.0", Text: "Sender address rejected: Improper use of SMTP command pipelining"}
 	errHeloSyntax     = &mail.Status{Code: 501, Enhanced: "5.5.2", Text: "Helo command rejected: Invalid name"}
 	errHeloFQDN       = &mail.Status{Code: 504, Enhanced: "5.5.2", Text: "Helo command rejected: need fully-qualified hostname"}
 	errHeloUnknown    = &mail.Status{Code: 450, Enhanced: "4.7.1", Text: "Helo command rejected: Host not found"}
@@ -74,6 +75,16 @@ func network(a netip.Addr) string {
 		return "ip4"
 	}
 	return "ip6"
+}
+
+// unauthPipelining refuses who said HELO, so that nobody told it that it may, and
+// does not wait for replies (RFC 2920 section 3.1). Who said EHLO may; who talks
+// where nobody may ends its session in any case.
+func (p *Policy) unauthPipelining(_ context.Context, j *Judge) error {
+	if j.Ahead {
+		return errPipelining
+	}
+	return nil
 }
 
 // isLiteral reports an address in brackets, which is not a name and may stand

@@ -94,6 +94,7 @@ var table = []check{
 	{"reject_unknown_reverse_client_hostname", atMail, (*Policy).reverseClient},
 	{"reject_unknown_client_hostname", atMail, (*Policy).client},
 	{"reject_rbl_client", atMail, (*Policy).rblClient},
+	{"reject_unauth_pipelining", atMail, (*Policy).unauthPipelining},
 	{"reject_invalid_helo_hostname", atMail, (*Policy).invalidHelo},
 	{"reject_non_fqdn_helo_hostname", atMail, (*Policy).nonFQDNHelo},
 	{"reject_unknown_helo_hostname", atMail, (*Policy).unknownHelo},
@@ -209,6 +210,8 @@ type Query struct {
 	Protocol string // "ESMTP"
 	Instance string // tells this message from others
 	Size     int64  // octets, as MAIL announced it; 0 if it did not
+
+	Ahead bool // it sent more before the reply to MAIL, and was not offered PIPELINING
 }
 
 // Judge judges one message, from MAIL on. It belongs to one transaction.

@@ -42,7 +42,7 @@ func (s *session) admit(ctx context.Context) error {
 	}
 	if err := s.srv.cfg.Admit(ctx, s.client); err != nil {
 		status := mail.StatusOf(err)
-		s.log.InfoContext(ctx, status.Refused(), "stage", "connect", "client", s.client.Addr,
+		s.srv.log.InfoContext(ctx, status.Refused(), "session", s.client.Session, "stage", "connect", "client", s.client.Addr,
 			"status", fmt.Sprintf("%d %s", status.Code, status.Enhanced), "reply", status.Text)
 		return s.end(status)
 	}

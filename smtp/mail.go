@@ -135,6 +135,7 @@ func (s *session) mail(ctx context.Context, m mailArg) error {
 	s.client.Message = s.client.Session + "." + strconv.Itoa(s.transactions)
 	c := s.client
 	c.Protocol = s.protocol(m.path.UTF8)
+	c.Ahead = !s.extended && s.wire.Buffered() > 0
 	tx, err := s.srv.cfg.Receiver.Begin(ctx, c, m.path)
 	if err != nil {
 		return mail.StatusOf(err)

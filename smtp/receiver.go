@@ -49,4 +49,5 @@ type Client struct {
 	Protocol     string               // "SMTP", "ESMTP", "ESMTPS", "ESMTPSA", "LMTP", "UTF8SMTP"...: RFC 3848, RFC 6531
 	TLS          *tls.ConnectionState // nil on plaintext
 	Identity     *auth.Identity       // nil before AUTH
+	Ahead        bool                 // it sends on before the reply to MAIL, and said HELO: PIPELINING was not offered
 }

@@ -240,6 +240,7 @@ func (t *transaction) admit(ctx context.Context) error {
 		judge, err := t.r.Policy.Begin(ctx, policy.Query{
 			Client: t.client.Addr, Helo: t.client.Helo, From: t.from,
 			Protocol: t.client.Protocol, Instance: t.client.Message, Size: t.from.Size,
+			Ahead: t.client.Ahead,
 		})
 		if err != nil {
 			return err

@@ -317,7 +317,7 @@ type Policy struct {
 	// Checks of strangers, in the order in which they are made. What a name
 	// says is what Postfix's restriction of that name does:
 	// reject_unknown_reverse_client_hostname, reject_unknown_client_hostname,
-	// reject_rbl_client, reject_invalid_helo_hostname,
+	// reject_rbl_client, reject_unauth_pipelining, reject_invalid_helo_hostname,
 	// reject_non_fqdn_helo_hostname, reject_unknown_helo_hostname,
 	// reject_non_fqdn_sender, reject_unknown_sender_domain,
 	// reject_non_fqdn_recipient. Besides: greylist puts off who is new; spf, dkim, arc and dmarc find out and write
@@ -366,8 +366,8 @@ type Policy struct {
 // Rates is the table [policy.rates].
 type Rates struct {
 	// Connections to mx by one client: an IPv4 address, or an IPv6 /64. Each
-	// limit is `N/TIME`, such as "60/1m": N at once, and then as many as N in
-	// that time make; what is above it is put off. Several limits count
+	// limit is `N/TIME`, such as "60/1m": N in any stretch of that time; what is
+	// above it is put off. Several limits count
 	// together. Empty: no limit, as with the keys below.
 	ClientConnections []Rate `toml:"client_connections"`
 	// Messages of one client.
@@ -416,7 +416,7 @@ type Milter struct {
 // SubmissionOptions is the table [submission].
 type SubmissionOptions struct {
 	// How many messages one account may send, such as ["200/1h", "1000/24h"]:
-	// N at once, and then as many as N in that time make. What is above it is
+	// N in any stretch of that time. What is above it is
 	// put off with 450 and the time when there is room again. A
 	// trusted host that sends without a login is held to it by its address. Empty:
 	// no limit.
