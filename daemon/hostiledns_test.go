@@ -1,15 +1,21 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	gosmtp "github.com/emersion/go-smtp"
 	mdns "github.com/miekg/dns"
 
 	"gomaild/delivery/queue"
+	"gomaild/internal/config"
 	"gomaild/internal/dns"
 	"gomaild/internal/dns/dnstest"
 	"gomaild/smtp/client/clienttest"
@@ -27,7 +33,7 @@ func (h *hostileDNS) ServeDNS(w mdns.ResponseWriter, q *mdns.Msg) {
 	m.SetReply(q)
 	m.RecursionAvailable = true
 	name, qtype := dns.HostName(q.Question[0].Name), q.Question[0].Qtype
-	what, _, _ := strings.Cut(name, ".")
+	what, _, _ := strings.Cut(strings.TrimPrefix(name, "_dmarc."), ".")
 	overTCP := strings.HasPrefix(w.RemoteAddr().Network(), "tcp")
 	if h.healed.Load() {
 		what = ""
@@ -133,5 +139,81 @@ func TestHostileResolver(t *testing.T) {
 	}
 	if told, err := filepath.Glob(w.path("mail/example.test/bob@example.test/new/*")); err != nil || len(told) != 0 {
 		t.Errorf("the sender was told: %v, %v", told, err)
+	}
+}
+
+// TestHostileResolverOfStrangers: whatever a resolver does that is no answer, a
+// stranger's mail is put off, or taken with a verdict that is temporary; it is never
+// refused for good, and nobody waits long.
+func TestHostileResolverOfStrangers(t *testing.T) {
+	t.Parallel()
+	h := &hostileDNS{zone: dnstest.Zone{Records: map[string][]string{}}}
+	server := dnstest.Serve(t, h)
+	kinds := []string{"silent", "servfail", "refused", "liar", "spoofed", "truncated", "loop", "circle", "endless", "referral", "garbage"}
+	lists := make([]string, len(kinds))
+	for i, kind := range kinds {
+		lists[i] = fmt.Sprintf("{domain = \"%s.test\"}", kind)
+	}
+	w := newWorld(t).start(t)
+	for checks, want := range map[string]string{
+		`"reject_unknown_helo_hostname"`:                                       "450 4.7.1 Helo command rejected: Host not found",
+		`"reject_unknown_sender_domain"`:                                       "450 4.1.8 Sender address rejected: Domain cannot be looked up now",
+		`"spf", "reject_spf_fail", "dkim", "arc", "dmarc", "reject_dmarc"`:     "",
+		`"reject_rbl_client"`:                                                  "",
+		`"reject_unknown_helo_hostname", "spf", "reject_spf_fail", "greylist"`: "450 4.7.1 ",
+	} {
+		if err := w.Reload(t.Context(), w.config(t, fmt.Sprintf("dns.servers = [%q]\ndns.timeout = \"100ms\"\npolicy.checks = [%s]\npolicy.dnsbl = [%s]\n", server, checks, strings.Join(lists, ", ")), listeners)); err != nil {
+			t.Fatal(err)
+		}
+		var running sync.WaitGroup
+		for _, kind := range kinds {
+			running.Go(func() {
+				start := time.Now()
+				c := gosmtp.NewClient(dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)))
+				defer c.Close()
+				domain := kind + ".test"
+				err := c.Hello(domain)
+				if err == nil {
+					text := "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + domain + "; s=" + kind + "; h=From; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=aGk=\r\n"
+					err = c.SendMail("a@"+domain, []string{"alice@example.test"}, strings.NewReader(text+"From: a@"+domain+"\r\nSubject: "+kind+"\r\n\r\n"))
+				}
+				reply := "250 2.0.0"
+				if s, ok := errors.AsType[*gosmtp.SMTPError](err); ok {
+					reply = fmt.Sprintf("%d %d.%d.%d %s", s.Code, s.EnhancedCode[0], s.EnhancedCode[1], s.EnhancedCode[2], s.Message)
+				} else if err != nil {
+					reply = err.Error()
+				}
+				if !strings.HasPrefix(reply, want) || want == "" && err != nil {
+					t.Errorf("%s, %s: %q, want %q", checks, kind, reply, want)
+				}
+				if took := time.Since(start); took > 20*time.Second {
+					t.Errorf("%s, %s took %v", checks, kind, took)
+				}
+			})
+		}
+		running.Wait()
+	}
+	files, err := filepath.Glob(w.path("mail/example.test/alice@example.test/new/*"))
+	if err != nil || len(files) != 2*len(kinds) {
+		t.Fatalf("%d messages, %v", len(files), err)
+	}
+	judged := 0
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "Authentication-Results:") {
+			continue // asked of lists only
+		}
+		judged++
+		for _, want := range []string{"spf=temperror", "dkim=temperror", "dmarc=temperror"} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("no %s in\n%s", want, text)
+			}
+		}
+	}
+	if judged != len(kinds) {
+		t.Errorf("%d were judged", judged)
 	}
 }

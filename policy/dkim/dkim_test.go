@@ -8,8 +8,10 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -328,6 +330,67 @@ func TestHostile(t *testing.T) {
 		}
 	}
 }
+
+// TestQuestions holds how many keys a message of a thousand signatures can have
+// asked for, and what keys of hostile size and shape come to.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	private, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := Record(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "From: a@a.test\r\n\r\nx\r\n"
+	var all strings.Builder
+	for i := range 1000 {
+		field, err := (&Signer{Domain: fmt.Sprintf("d%d.test", i), Selector: "s", Key: private}).Sign(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(field)
+	}
+	asked := 0
+	v := Verifier{Resolver: txt(func(string) ([]string, error) { asked++; return []string{good}, nil })}
+	got, err := v.Verify(t.Context(), strings.NewReader(all.String()+text))
+	if err != nil || len(got) != defaultMost || asked != defaultMost {
+		t.Errorf("%d results, %d questions, %v", len(got), asked, err)
+	}
+
+	signed, err := (&Signer{Domain: "a.test", Selector: "s", Key: private}).Sign(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	huge, err := Record(&rsa.PublicKey{N: newInt(16384), E: 65537})
+	if err != nil {
+		t.Fatal(err)
+	}
+	even, err := Record(&rsa.PublicKey{N: newInt(2048), E: 65536})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rule, records := range map[string][]string{
+		"16384 bits": {huge}, "garbage": {"\x00\xff;;==p="}, "no text": {""}, "none": nil, "an even exponent": {even},
+		"64 KB": {good + strings.Repeat(" ", 64<<10)}, "a thousand tags": {strings.Repeat("x=1;", 1000) + good},
+		"a thousand records": slices.Repeat([]string{"v=DKIM1; p="}, 1000), "base64 of nothing": {"v=DKIM1; p====="}, "a certificate": {"v=DKIM1; p=" + encode(bytes.Repeat([]byte{0x30}, 500))},
+	} {
+		start := time.Now()
+		v := Verifier{Resolver: txt(func(string) ([]string, error) { return records, nil })}
+		got, err := v.Verify(t.Context(), strings.NewReader(string(signed)+text))
+		if err != nil || len(got) != 1 || got[0].Result != PermError && got[0].Result != Fail {
+			t.Errorf("%s: %+v, %v", rule, got, err)
+		}
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%s took %v", rule, d)
+		}
+	}
+}
+
+type txt func(name string) ([]string, error)
+
+func (f txt) LookupTXT(_ context.Context, name string) ([]string, error) { return f(name) }
 
 func FuzzVerify(f *testing.F) {
 	f.Add([]byte(rfc8463Message))
