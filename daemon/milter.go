@@ -26,14 +26,14 @@ func (p *parts) filters(l *config.Listener) []receive.Filter {
 		network, address := serviceEndpoint(a)
 		all[i] = milterFilter{
 			client:   milter.Client{Network: network, Address: address, Timeout: time.Duration(m.Timeout)},
-			hostname: p.d.hostname, listener: string(l.Type), failOpen: m.Failure == config.AcceptOnFailure,
+			hostname: p.d.hostname, listener: string(l.Type), failure: m.Failure,
 			holds: m.Hold || l.Type == config.Submission, log: p.d.log,
 		}
 	}
 	if l.Type == config.MX {
 		for _, a := range m.Rspamd {
 			all = append(all, rspamdFilter{
-				client: rspamd.Client{Address: a, Timeout: time.Duration(m.Timeout)}, failOpen: m.Failure == config.AcceptOnFailure, log: p.d.log,
+				client: rspamd.Client{Address: a, Timeout: time.Duration(m.Timeout)}, failure: m.Failure, log: p.d.log,
 			})
 		}
 	}
@@ -52,7 +52,8 @@ func serviceEndpoint(s string) (network, address string) {
 type milterFilter struct {
 	client             milter.Client
 	hostname, listener string
-	failOpen, holds    bool
+	failure            config.MilterFailure
+	holds              bool
 	log                *slog.Logger
 }
 
@@ -92,6 +93,16 @@ func (f *filtering) Recipient(ctx context.Context, to mail.Address) error {
 	return f.fault(ctx, f.session.Recipient(ctx, to))
 }
 
+// Refused implements receive.Filtering. What the filter says changes nothing.
+func (f *filtering) Refused(ctx context.Context, to mail.Address, why *mail.Status) {
+	if f.session == nil {
+		return
+	}
+	if err := f.session.Refused(ctx, to, why); err != nil {
+		f.log.WarnContext(ctx, "milter does not answer", "milter", f.client.Address, "session", f.id, "error", err)
+	}
+}
+
 // Content implements receive.Filtering.
 func (f *filtering) Content(ctx context.Context, c message.Content) (receive.Filtered, error) {
 	if f.session == nil {
@@ -127,8 +138,16 @@ func (f *filtering) fault(ctx context.Context, err error) error {
 	}
 	f.Close()
 	f.log.WarnContext(ctx, "milter does not answer", "milter", f.client.Address, "session", f.id, "error", err)
-	if f.failOpen {
+	return withoutAnswer(f.failure, err)
+}
+
+// withoutAnswer is what the configuration says of a filter that cannot be asked.
+func withoutAnswer(f config.MilterFailure, err error) error {
+	switch f {
+	case config.AcceptWithoutMilter:
 		return nil
+	case config.RejectWithoutMilter:
+		return &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "Service unavailable", Cause: err}
 	}
 	return &mail.Status{Code: 451, Enhanced: "4.7.1", Text: "Service unavailable - try again later", Cause: err}
 }

@@ -32,6 +32,10 @@ func TestMilter(t *testing.T) {
 	if err := w.submit(t, "put off"); err == nil || !strings.Contains(err.Error(), "451") {
 		t.Errorf("a milter that is down: %v", err)
 	}
+	reload("reject")
+	if err := w.submit(t, "refused"); err == nil || !strings.Contains(err.Error(), "550") {
+		t.Errorf("a milter that is down and must not be: %v", err)
+	}
 	reload("accept")
 	if err := w.submit(t, "passes"); err != nil {
 		t.Error(err)

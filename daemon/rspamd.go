@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"gomaild/delivery/receive"
+	"gomaild/internal/config"
 	"gomaild/mail"
 	"gomaild/message"
 	"gomaild/policy/rspamd"
@@ -14,9 +15,9 @@ import (
 // rspamdFilter asks a server of rspamd's protocol in the words of package
 // receive.
 type rspamdFilter struct {
-	client   rspamd.Client
-	failOpen bool
-	log      *slog.Logger
+	client  rspamd.Client
+	failure config.MilterFailure
+	log     *slog.Logger
 }
 
 // scanning is one message on its way to the server.
@@ -40,6 +41,9 @@ func (s *scanning) Recipient(_ context.Context, to mail.Address) error {
 	return nil
 }
 
+// Refused implements receive.Filtering.
+func (s *scanning) Refused(context.Context, mail.Address, *mail.Status) {}
+
 // Close implements receive.Filtering.
 func (s *scanning) Close() {}
 
@@ -48,10 +52,7 @@ func (s *scanning) Content(ctx context.Context, c message.Content) (receive.Filt
 	v, err := s.client.Ask(ctx, s.Message, c)
 	if err != nil {
 		s.log.WarnContext(ctx, "rspamd does not answer", "server", s.client.Address, "id", s.ID, "error", err)
-		if s.failOpen {
-			return receive.Filtered{}, nil
-		}
-		return receive.Filtered{}, &mail.Status{Code: 451, Enhanced: "4.7.1", Text: "Service unavailable - try again later", Cause: err}
+		return receive.Filtered{}, withoutAnswer(s.failure, err)
 	}
 	if v.Refusal != nil {
 		return receive.Filtered{}, v.Refusal

@@ -23,6 +23,8 @@ type Filter interface {
 type Filtering interface {
 	// Recipient is asked at RCPT, about one that would be accepted.
 	Recipient(ctx context.Context, to mail.Address) error
+	// Refused is told of a recipient that was refused, by whom ever else.
+	Refused(ctx context.Context, to mail.Address, why *mail.Status)
 	// Content is asked about the message, before it is anybody's.
 	Content(ctx context.Context, c message.Content) (Filtered, error)
 	// Close ends it, whatever became of the message.
@@ -62,6 +64,13 @@ func (t *transaction) filterRecipient(ctx context.Context, to mail.Address) erro
 		}
 	}
 	return nil
+}
+
+// tellRefused tells all filters of a recipient that is none.
+func (t *transaction) tellRefused(ctx context.Context, to mail.Address, why error) {
+	for _, f := range t.filters {
+		f.Refused(ctx, to, mail.StatusOf(why))
+	}
 }
 
 func (t *transaction) closeFilters() {

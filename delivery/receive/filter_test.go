@@ -30,6 +30,8 @@ func (f filterFunc) Recipient(_ context.Context, to mail.Address) error {
 	return nil
 }
 
+func (f filterFunc) Refused(context.Context, mail.Address, *mail.Status) {}
+
 func (f filterFunc) Close() {}
 
 func (f filterFunc) Content(_ context.Context, c message.Content) (Filtered, error) {
@@ -137,5 +139,32 @@ func TestFilterEnvelope(t *testing.T) {
 		if got := strings.Join(has, " "); got != tt.stored || owed != tt.owed {
 			t.Errorf("%s: %q have it, owed %q", tt.rule, got, owed)
 		}
+	}
+}
+
+// listening is a filter that writes down who was refused.
+type listening struct {
+	filterFunc
+	refused *[]string
+}
+
+func (l listening) Begin(context.Context, smtp.Client, mail.ReversePath) (Filtering, error) {
+	return l, nil
+}
+
+func (l listening) Refused(_ context.Context, to mail.Address, why *mail.Status) {
+	*l.refused = append(*l.refused, to.Local+" "+why.Enhanced)
+}
+
+// TestFilterHearsOfRefused: filters are told of recipients that others refuse, and
+// not of those that a filter itself refused.
+func TestFilterHearsOfRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	var refused []string
+	b.config.Filters = []Filter{listening{func(string) (Filtered, error) { return Filtered{}, nil }, &refused}}
+	session(t, NewMX(b.config), client, "s@r.test", []string{"nobody@example.org", "carol@example.org", "bob@example.org"}, hello)
+	if want := []string{"nobody 5.1.1"}; !slices.Equal(refused, want) {
+		t.Errorf("told of %q, want %q", refused, want)
 	}
 }

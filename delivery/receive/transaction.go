@@ -53,28 +53,13 @@ var errMoved = &mail.Status{Code: 421, Enhanced: "4.3.2", Text: "Service not ava
 
 // AddRecipient implements smtp.Transaction.
 func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error {
-	list, err := t.r.resolve(ctx, to.Address)
+	list, err := t.admitRecipient(ctx, to.Address)
 	if err != nil {
-		t.logRefusal(ctx, atRcpt, to.Address.String(), err)
-		return err
+		t.tellRefused(ctx, to.Address, err)
+	} else {
+		err = t.filterRecipient(ctx, to.Address)
 	}
-	if t.judge != nil {
-		if err := t.judge.Recipient(ctx, to.Address); err != nil {
-			t.logRefusal(ctx, atRcpt, to.Address.String(), err)
-			return err
-		}
-	}
-	if who, ok := t.braked(); ok {
-		if err := t.r.Brakes.Recipient(who); err != nil {
-			t.logRefusal(ctx, atRcpt, to.Address.String(), err)
-			return err
-		}
-	}
-	if err := t.hasRoom(ctx, list); err != nil {
-		t.logRefusal(ctx, atRcpt, to.Address.String(), err)
-		return err
-	}
-	if err := t.filterRecipient(ctx, to.Address); err != nil {
+	if err != nil {
 		t.logRefusal(ctx, atRcpt, to.Address.String(), err)
 		return err
 	}
@@ -84,6 +69,25 @@ func (t *transaction) AddRecipient(ctx context.Context, to mail.Recipient) error
 		t.isHeld = true
 	}
 	return nil
+}
+
+// admitRecipient asks all but the filters about a recipient: where it leads.
+func (t *transaction) admitRecipient(ctx context.Context, to mail.Address) ([]routing.Destination, error) {
+	list, err := t.r.resolve(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	if t.judge != nil {
+		if err := t.judge.Recipient(ctx, to); err != nil {
+			return nil, err
+		}
+	}
+	if who, ok := t.braked(); ok {
+		if err := t.r.Brakes.Recipient(who); err != nil {
+			return nil, err
+		}
+	}
+	return list, t.hasRoom(ctx, list)
 }
 
 // hasRoom refuses a recipient when none of its mailboxes would take the message

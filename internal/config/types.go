@@ -405,8 +405,8 @@ type Milter struct {
 	// How long one milter may take for a message.
 	Timeout Duration `toml:"timeout"`
 	// What becomes of a message when a milter does not answer: `defer` puts it
-	// off, `accept` goes on without it.
-	Failure ServiceFailure `toml:"failure"`
+	// off, `accept` goes on without it, `reject` refuses it for good.
+	Failure MilterFailure `toml:"failure"`
 	// Hold what a milter on mx wants in quarantine in the queue until somebody
 	// releases or deletes it (`gomaild queue`), as Postfix does, and not bring it
 	// to policy.junk_folder. What users send is always held.

@@ -265,6 +265,24 @@ func (ServiceFailure) choices() []string {
 // UnmarshalText takes one of the constants.
 func (f *ServiceFailure) UnmarshalText(text []byte) error { return setChoice(f, text, f.choices()) }
 
+// MilterFailure says what happens to a message about which a filter says nothing.
+type MilterFailure string
+
+// What happens without an answer: the words are those of ServiceFailure, and one
+// for filters without which nothing may come in.
+const (
+	DeferWithoutMilter  MilterFailure = "defer"
+	AcceptWithoutMilter MilterFailure = "accept"
+	RejectWithoutMilter MilterFailure = "reject"
+)
+
+func (MilterFailure) choices() []string {
+	return []string{string(DeferWithoutMilter), string(AcceptWithoutMilter), string(RejectWithoutMilter)}
+}
+
+// UnmarshalText takes one of the constants.
+func (f *MilterFailure) UnmarshalText(text []byte) error { return setChoice(f, text, f.choices()) }
+
 // RemoteTLS is what TLS must be towards other hosts.
 type RemoteTLS string
 

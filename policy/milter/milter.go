@@ -191,6 +191,23 @@ func (s *Session) Recipient(ctx context.Context, to mail.Address) error {
 	})
 }
 
+// Refused tells of a recipient that was refused, where the filter wants to hear of
+// those; macros say why, as Postfix's do. Its answer changes nothing for him; the
+// error says that it could not be asked.
+func (s *Session) Refused(ctx context.Context, to mail.Address, why *mail.Status) error {
+	if s.steps&wantsRefused == 0 {
+		return nil
+	}
+	macros := []string{"i", s.m.ID, "{rcpt_mailer}", "error", "{rcpt_host}", why.Enhanced, "{rcpt_addr}", why.Text}
+	err := s.within(ctx, func(context.Context) error {
+		return s.step(cmdRcpt, noRcpt, silentRcpt, macros, words("<"+to.String()+">"))
+	})
+	if _, answered := errors.AsType[*mail.Status](err); answered {
+		return nil
+	}
+	return err
+}
+
 // Content asks about the message. Errors are those of Begin.
 func (s *Session) Content(ctx context.Context, c message.Content) (*Verdict, error) {
 	err := s.within(ctx, func(context.Context) error {

@@ -127,6 +127,40 @@ func ask(t *testing.T, f *filter) (answer, error) {
 	return v, err
 }
 
+// TestRefused: a filter that wants to hear of recipients that were refused hears why
+// (SMFIP_RCPT_REJ), whatever it answers; others do not.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for _, steps := range []uint32{wantsRefused, 0} {
+		f := &filter{steps: steps | noConnect | noHelo, answers: map[byte][]packet{cmdRcpt: {{replyReject, nil}}}, done: make(chan struct{})}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go f.serve(l)
+		c := Client{Network: "tcp", Address: l.Addr().String(), Timeout: 10 * time.Second}
+		s, err := c.Begin(t.Context(), someMessage())
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := mail.Address{Local: "no", Domain: "x.test"}
+		if err := s.Refused(t.Context(), to, &mail.Status{Code: 550, Enhanced: "5.1.1", Text: "User unknown"}); err != nil {
+			t.Error(err)
+		}
+		s.Close()
+		<-f.done
+		l.Close()
+		_, heard, _ := strings.Cut(f.heard.String(), "M \"<a@r.test>\\x00\"\n")
+		want := ""
+		if steps != 0 {
+			want = "D \"Ri\\x00S1.1\\x00{rcpt_mailer}\\x00error\\x00{rcpt_host}\\x005.1.1\\x00{rcpt_addr}\\x00User unknown\\x00\"\nR \"<no@x.test>\\x00\"\n"
+		}
+		if heard != want {
+			t.Errorf("it heard\n%swant\n%s", heard, want)
+		}
+	}
+}
+
 // TestConversation holds what a filter hears, in order.
 func TestConversation(t *testing.T) {
 	t.Parallel()

@@ -67,6 +67,7 @@ const (
 	silentHeader   = 0x80
 	noData         = 0x200
 	maySkip        = 0x400
+	wantsRefused   = 0x800 // SMFIP_RCPT_REJ
 	silentConnect  = 0x1000
 	silentHelo     = 0x2000
 	silentMail     = 0x4000
@@ -75,7 +76,7 @@ const (
 	silentEndHdr   = 0x40000
 	silentBody     = 0x80000
 	leadingSpace   = 0x100000
-	offeredSteps   = 0x1FFFFF &^ 0x800 // not SMFIP_RCPT_REJ: it sees no refused recipients
+	offeredSteps   = 0x1FFFFF
 	version        = 6
 	leastVersion   = 2
 	maxChunk       = 65535
