@@ -73,6 +73,9 @@ func TestGrowth(t *testing.T) {
 		t.Fatal(err)
 	}
 	for e, err := range queue.List(w.outgoing.Load().dir, queue.Selection{}) {
+		if err == nil && e.From.Address.Domain == "" {
+			continue // what the postmaster is told may be on its way still
+		}
 		if err != nil || e.Account.String() != "bob@example.test" || !e.Held {
 			t.Errorf("%+v, %v", e, err)
 		}
