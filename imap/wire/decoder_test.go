@@ -284,3 +284,36 @@ func TestStreamLeftAtItsEnd(t *testing.T) {
 		t.Errorf("next command %q, %v", tag, err)
 	}
 }
+
+// TestWaitBare holds that a wait without a buffer loses nothing of what ends it,
+// and does not wait for what is there already.
+func TestWaitBare(t *testing.T) {
+	t.Parallel()
+	r, w := io.Pipe()
+	d := NewDecoder(r, Limits{Line: 100, Literal: 100, Command: 100, Discard: 100}, nil)
+	go func() {
+		for _, part := range []string{"a NO", "OP\r\nb NOOP\r\n", "c NOOP\r\n"} {
+			if _, err := io.WriteString(w, part); err != nil {
+				t.Error(err)
+			}
+		}
+		w.Close()
+	}()
+	for _, want := range []string{"a", "b", "c"} {
+		if err := d.WaitBare(); err != nil {
+			t.Fatal(err)
+		}
+		tag, err := d.Next()
+		d.SP()
+		if word := d.Word(); err != nil || tag != want || word != "NOOP" {
+			t.Errorf("%q %q, %v", tag, word, err)
+		}
+		d.End()
+		if err := d.Finish(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.WaitBare(); err != io.EOF {
+		t.Errorf("at the end: %v", err)
+	}
+}

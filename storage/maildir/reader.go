@@ -14,7 +14,8 @@ import (
 const (
 	flushDigests = 512 << 10 // digests of this size are written although more may come
 	flushFacts   = 4096      // lines likewise
-	readAhead    = 128 << 10 // is read at once where messages are asked for in order
+	readAhead    = 128 << 10 // is read at once at most, where messages are asked for in order
+	readFirst    = 8 << 10   // and at first
 )
 
 // reader is a storage.Reader: what is asked for in order is read in large
@@ -27,8 +28,9 @@ type reader struct {
 	at   int // position in the state
 	fact int // position in the facts
 
-	window []byte // of the digests
-	from   int64  // where it lies
+	window []byte  // of the digests
+	from   int64   // where it lies
+	lent   *[]byte // what window lies in while it is small, of store.buffers
 
 	lines []index.Facts // not written yet
 	data  []byte
@@ -49,7 +51,23 @@ func (r *reader) Close() error {
 	}
 	r.flush()
 	r.h.release()
+	if r.window = nil; r.lent != nil {
+		r.h.store.buffers.Put(r.lent)
+	}
 	return nil
+}
+
+// makeRoom makes the window hold so many octets, and empty.
+func (r *reader) makeRoom(octets int64) {
+	switch {
+	case int64(cap(r.window)) >= octets:
+	case octets <= bufferSize && r.lent == nil:
+		r.lent = r.h.store.buffers.Get().(*[]byte)
+		r.window = *r.lent
+	default:
+		r.window = make([]byte, max(octets, readAhead))
+	}
+	r.window = r.window[:0]
 }
 
 func (r *reader) flush() {
@@ -253,11 +271,11 @@ func (r *reader) stored(f index.Facts) []byte {
 	if f.Offset < r.from || f.Offset+size > r.from+int64(len(r.window)) {
 		want := size
 		if end := r.from + int64(len(r.window)); len(r.window) > 0 && f.Offset >= end-size && f.Offset-end < readAhead {
-			want = max(size, readAhead) // as before: the next will be behind this one
+			// As before: the next will be behind this one. Fifty digests, a page of
+			// webmail, are not 128 KB.
+			want = max(size, min(readAhead, max(readFirst, 2*int64(len(r.window)))))
 		}
-		if int64(cap(r.window)) < want {
-			r.window = make([]byte, max(want, 8<<10))
-		}
+		r.makeRoom(want)
 		n, err := r.h.readDigests(r.window[:want], f.Offset)
 		r.window, r.from = r.window[:n], f.Offset
 		if err != nil || int64(n) < size {
