@@ -40,7 +40,7 @@ func FuzzFinder(f *testing.F) {
 func TestFinderNearMisses(t *testing.T) {
 	t.Parallel()
 	text := bytes.Repeat([]byte("a"), searchAtOnce)
-	needle := fold(strings.Repeat("a", 60<<10) + "b" + strings.Repeat("a", 1000))
+	needle := fold(strings.Repeat("a", 60<<10) + " " + strings.Repeat("a", 1000)) // a blank is no rarer than an "a"
 	start := time.Now()
 	if newFinder(needle).in(text) {
 		t.Error("found what is not there")

@@ -62,10 +62,6 @@ func TestLockSample(t *testing.T) {
 	if _, err := locks.lock(t.Context(), "missing/dovecot-uidlist.lock"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("lock where no directory is: %v", err)
 	}
-	if err := tree.Remove(locks.sample.name); err != nil {
-		t.Fatal(err)
-	}
-	b.append("without the sample")
 	b.close()
 	if got := samples(t, tree); len(got) != 0 {
 		t.Errorf("left behind: %q", got)
@@ -91,6 +87,25 @@ func TestLockSampleOfAnotherHost(t *testing.T) {
 	}
 	if _, err := b.SetFlags(t.Context(), []storage.UID{1}, storage.FlagEdit{}, 0); !errors.Is(err, storage.ErrInUse) {
 		t.Errorf("flags under the lock of another host: %v", err)
+	}
+}
+
+// TestLockSampleGone holds that locks are made without the sample when somebody
+// has removed it.
+func TestLockSampleGone(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, Config{FS: crashfs.New(), Hostname: "here"})
+	defer b.close()
+	for range 2 * sampleAfter {
+		b.append("x")
+		for _, name := range samples(t, b.fs) {
+			if err := b.fs.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if b.store.locks.sample.name == "" {
+		t.Error("there was no sample")
 	}
 }
 
