@@ -84,13 +84,9 @@ func checkGroup(t *testing.T, s source, d *ast.GenDecl) {
 	}
 }
 
-// TestTestsOfSending holds that the tests which docs/sending.md names are there.
-func TestTestsOfSending(t *testing.T) {
+// TestNamedTests holds that the tests which documents name are there.
+func TestNamedTests(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("docs/sending.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	there := map[string]bool{}
 	for _, s := range parseTree(t) {
 		for _, d := range s.file.Decls {
@@ -99,13 +95,19 @@ func TestTestsOfSending(t *testing.T) {
 			}
 		}
 	}
-	named := regexp.MustCompile("`([a-z0-9/]+\\.(?:Test|Benchmark)[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
-	if len(named) < 50 {
-		t.Errorf("%d tests are named", len(named))
-	}
-	for _, m := range named {
-		if !there[m[1]] {
-			t.Errorf("docs/sending.md names %s, which is nowhere", m[1])
+	for _, file := range []string{"docs/sending.md", "docs/mailboxes.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := regexp.MustCompile("`([a-z0-9/]+\\.(?:Test|Benchmark|Fuzz)[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+		if len(named) < 50 {
+			t.Errorf("%s names %d tests", file, len(named))
+		}
+		for _, m := range named {
+			if !there[m[1]] {
+				t.Errorf("%s names %s, which is nowhere", file, m[1])
+			}
 		}
 	}
 }
