@@ -3,13 +3,13 @@ package maildir
 import (
 	"context"
 	"errors"
-	"path"
 
 	"gomaild/storage"
 )
 
-// Append implements storage.Mailbox. The content is read and synced before the
-// gate, so that a slow client holds up nobody.
+// Append implements storage.Mailbox. The content is read before the gate, so that
+// a slow client holds up nobody. Where there is a journal it makes content and
+// name durable, else both are synced by themselves.
 func (h *handle) Append(ctx context.Context, d storage.Draft) (storage.UID, error) {
 	if h.closed.Load() {
 		return 0, ErrClosed
@@ -25,15 +25,20 @@ func (m *mailbox) append(ctx context.Context, d storage.Draft) (storage.UID, err
 	if err := m.usable(ctx); err != nil {
 		return 0, err
 	}
-	t, err := m.writeTemp(d)
+	keep := m.store.newKeeper()
+	defer m.store.releaseKeeper(keep)
+	write := m.writeTemp
+	if keep != nil {
+		write = func(d storage.Draft) (temp, error) { return m.writeTempFor(keep, d) }
+	}
+	t, err := write(d)
 	if err != nil {
 		return 0, err
 	}
 	uid, err := m.appendTemp(ctx, t, d)
-	if err != nil {
-		return 0, errors.Join(err, m.store.remove(t.name))
+	if err = errors.Join(err, t.drop(m.store, err == nil)); err != nil {
+		return 0, err
 	}
-	m.poke()
 	return uid, nil
 }
 
@@ -60,6 +65,7 @@ func (m *mailbox) appendTemp(ctx context.Context, t temp, d storage.Draft) (stor
 }
 
 func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d storage.Draft, room *room) (storage.UID, error) {
+	current := m.isCurrent()
 	if err := m.prepare(ctx, lock); err != nil {
 		return 0, err
 	}
@@ -71,17 +77,46 @@ func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d sto
 	if err := m.keepMoreKeywordsOf(base, moreOf(set)); err != nil {
 		return 0, err
 	}
-	name := path.Join("cur", base+fileFlags{system: d.Flags, keywords: lettersOf(set)}.suffix())
+	name := base + fileFlags{system: d.Flags, keywords: lettersOf(set)}.suffix()
 	room.enter()
-	if err := m.place().put(m, t, name); err != nil {
+	if err := m.putDurably(m.place(), t, "cur", name, d); err != nil {
 		return 0, err
 	}
-	uids, err := m.addToList([]string{base}, func() error { return m.store.fs.SyncDir(m.path("cur")) })
+	uids, err := m.addToList([]string{base})
 	if err != nil {
-		return 0, errors.Join(err, m.store.remove(m.path(name)))
+		if failed := m.store.journal.Forget(m.place().dir, base); failed != nil {
+			return 0, errors.Join(err, failed)
+		}
+		return 0, errors.Join(err, m.store.remove(m.path("cur/"+name)))
 	}
 	room.take()
+	if current {
+		m.showAppended(name, d.Flags, set)
+	} else {
+		m.disk.ours, _ = m.stamps() // a help only
+		m.poke()
+	}
 	return uids[0], nil
+}
+
+// showAppended adds the message of the list's last line to a state that had all
+// others, which spares the next look the reading of the directories.
+func (m *mailbox) showAppended(name string, flags storage.SystemFlag, set storage.KeywordSet) {
+	if err := m.discardIndex(); err != nil {
+		m.poke() // the next look says what is wrong
+		return
+	}
+	s, words := m.current(), m.disk.vocabulary()
+	last := m.disk.list.entries[len(m.disk.list.entries)-1]
+	_, suffix := splitName(name)
+	m.disk.modseq++
+	view := *s.view
+	view.HighestModSeq, view.UIDNext = m.disk.modseq, m.disk.list.next
+	view.Keywords, view.MoreKeywords = words.names(), words.hasRoom()
+	// Who has an older view does not look behind its end.
+	view.Messages = append(view.Messages, storage.Message{UID: last.uid, ModSeq: m.disk.modseq, Flags: flags, Keywords: set})
+	m.publish(&state{&view, append(s.files, file{base: last.base, suffix: suffix, ext: last.ext})})
+	m.stayCurrent()
 }
 
 // prepare makes sure that lines can be appended to the uidlist. The lock is
@@ -97,12 +132,8 @@ func (m *mailbox) prepare(ctx context.Context, lock *dotlock) error {
 	return m.settleLocked(ctx, lock)
 }
 
-// addToList gives UIDs to files that were just put into cur/, after sync has
-// made those durable.
-func (m *mailbox) addToList(bases []string, sync func() error) ([]storage.UID, error) {
-	if err := sync(); err != nil {
-		return nil, err
-	}
+// addToList gives UIDs to files that were just put into cur/, durably.
+func (m *mailbox) addToList(bases []string) ([]storage.UID, error) {
 	list := m.disk.list
 	entries, err := list.number(bases)
 	if err != nil {

@@ -143,7 +143,10 @@ func (c *copying) run(ctx context.Context, lock *dotlock, uids []storage.UID) ([
 	if err := c.to.keepMoreKeywords(c.more); err != nil {
 		return nil, err
 	}
-	copied, err := c.to.addToList(c.bases, c.sync)
+	if err := c.sync(); err != nil {
+		return nil, err
+	}
+	copied, err := c.to.addToList(c.bases)
 	if err == nil {
 		c.room.take()
 		c.to.poke()

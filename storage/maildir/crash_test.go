@@ -34,6 +34,14 @@ var crashTests = []struct {
 		uid, err := c.inbox.Append(c.ctx, d)
 		return c.shown(err, "INBOX", uid, "new")
 	}, []string{"INBOX new"}, nil},
+	{"append, flag and expunge", func(c *crashed) error {
+		uid, err := c.inbox.Append(c.ctx, storagetest.Draft("new"))
+		if err := c.shown(err, "INBOX", uid, "new"); err != nil {
+			return err
+		}
+		_, err = c.inbox.SetFlags(c.ctx, []storage.UID{uid}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}, 0)
+		return errors.Join(err, c.look("INBOX", c.inbox), c.inbox.Expunge(c.ctx, []storage.UID{uid}))
+	}, nil, []string{"INBOX new"}},
 	{"deliver", func(c *crashed) error {
 		return c.inbox.Deliver(c.ctx, storagetest.Draft("new"))
 	}, []string{"INBOX new"}, nil},

@@ -56,7 +56,7 @@ func (m *mailbox) deliver(ctx context.Context, d storage.Draft) (err error) {
 		}
 	}
 	room.enter()
-	if err := m.deliverTemp(t, base+suffix, d); err != nil {
+	if err := m.putDurably(m.place(), t, "new", base+suffix, d); err != nil {
 		return err
 	}
 	isPlaced = true
@@ -76,18 +76,19 @@ func (m *mailbox) keywordsFor(ctx context.Context, names []string) (set storage.
 	return set, err
 }
 
-// deliverTemp brings the message from tmp/ to new/, durably.
-func (m *mailbox) deliverTemp(t temp, name string, d storage.Draft) error {
-	p := m.place()
-	err := m.deliverJournaled(p, t, name, d)
+// putDurably brings the message from tmp/ to its name in sub of p.
+func (m *mailbox) putDurably(p place, t temp, sub, name string, d storage.Draft) error {
+	err := m.putJournaled(p, t, sub, name, d)
 	if errors.Is(err, journal.ErrDirect) {
-		return m.deliverDirect(p, t, name)
+		return m.putDirect(p, t, sub, name)
 	}
 	return err
 }
 
-// deliverJournaled makes the delivery durable through the journal.
-func (m *mailbox) deliverJournaled(p place, t temp, name string, d storage.Draft) error {
+// putJournaled makes the message durable through the journal. Should its file be
+// lost it comes back in new/, and keeps its UID if it has one: that belongs to the
+// base name.
+func (m *mailbox) putJournaled(p place, t temp, sub, name string, d storage.Draft) error {
 	if t.kept == nil {
 		return journal.ErrDirect
 	}
@@ -95,21 +96,21 @@ func (m *mailbox) deliverJournaled(p place, t temp, name string, d storage.Draft
 	if e.ModTime.IsZero() {
 		e.ModTime = m.store.now()
 	}
-	return m.store.journal.Deliver(e, func() error { return p.put(m, t, path.Join("new", name)) })
+	return m.store.journal.Deliver(e, func() error { return p.put(m, t, path.Join(sub, name)) })
 }
 
-// deliverDirect makes the delivery durable by itself.
-func (m *mailbox) deliverDirect(p place, t temp, name string) error {
+// putDirect makes the message durable by itself.
+func (m *mailbox) putDirect(p place, t temp, sub, name string) error {
 	if t.kept != nil {
 		if err := t.sync(m.store); err != nil {
 			return err
 		}
 	}
-	if err := p.put(m, t, path.Join("new", name)); err != nil {
+	if err := p.put(m, t, path.Join(sub, name)); err != nil {
 		return err
 	}
-	if err := m.store.fs.SyncDir(path.Join(p.dir, "new")); err != nil {
-		return errors.Join(err, m.store.remove(path.Join(p.dir, "new", name)))
+	if err := m.store.fs.SyncDir(path.Join(p.dir, sub)); err != nil {
+		return errors.Join(err, m.store.remove(path.Join(p.dir, sub, name)))
 	}
 	return nil
 }

@@ -69,11 +69,11 @@ func (m *mailbox) isCurrent() bool {
 
 // stayCurrent takes over the stamps that our own change of a current mailbox left
 // behind, so that the next look need not read the directories to find what we did
-// ourselves. What another program did in the same moment is found after ownTime
-// at the latest.
+// ourselves. What another program did to cur/ in the same moment is found after
+// ownTime at the latest; what was delivered to new/, at once.
 func (m *mailbox) stayCurrent() {
-	if seen, err := m.stamps(); err == nil && !m.isBehind() {
-		m.disk.seen, m.disk.settled, m.disk.own = seen, true, true
+	if seen, err := m.stamps(); err == nil && seen.new == m.disk.seen.new && !m.isBehind() {
+		m.disk.seen, m.disk.settled, m.disk.own, m.disk.ours = seen, true, true, seen
 	}
 }
 

@@ -155,6 +155,9 @@ func (m *mailbox) adopt(r *reading, looked time.Time) error {
 	d.modseq = next.view.HighestModSeq
 	d.loaded, d.seen, d.settled = true, r.stamps, r.settledAt(looked)
 	d.own, d.short, d.scanned = false, false, looked
+	if !d.settled && r.stamps.isOf(d.ours, looked) {
+		d.settled, d.own = true, true
+	}
 	d.list, d.keys, d.more, d.ignored = r.list, r.keys, r.more, r.ignored
 	m.addRecent(r.fresh)
 	m.publish(next)

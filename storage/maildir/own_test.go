@@ -97,3 +97,79 @@ func TestOwnChanges(t *testing.T) {
 		t.Error("the directory is not read after a while")
 	}
 }
+
+// TestOwnAppend holds that our own APPEND makes nobody read the directory, and that
+// mail which comes in the middle of it, or of a change of flags, is seen at once.
+func TestOwnAppend(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	counted := &scans{FS: newRoot(t, dir)}
+	disk := &meddler{FS: counted, before: func(int) {}}
+	b := newBox(t, Config{FS: disk, Hostname: "here"})
+	defer b.close()
+	b.append("a")
+	rest := func() { // as if nothing had happened for a while
+		t.Helper()
+		for _, name := range []string{"cur", "new", uidListFile, keywordsFile} {
+			err := os.Chtimes(filepath.Join(dir, alice, name), time.Now(), time.Now().Add(-time.Minute))
+			if err != nil && name != keywordsFile {
+				t.Fatal(err)
+			}
+		}
+		if _, err := b.View(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	view := func(n int) *storage.View {
+		t.Helper()
+		v, err := b.View(t.Context())
+		if err != nil || len(v.Messages) != n {
+			t.Fatalf("%+v, %v, want %d messages", v, err, n)
+		}
+		return v
+	}
+	view(1)
+	if err := os.Chtimes(filepath.Join(dir, alice, "new"), time.Now(), time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	b.append("a") // as often as anybody can: no look ever comes long after a change
+	view(2)
+	read := counted.n
+	b.append("a")
+	view(3)
+	if counted.n != read {
+		t.Errorf("directories were read %d times", counted.n-read)
+	}
+	if err := b.Expunge(t.Context(), []storage.UID{2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	rest()
+	before := view(1)
+	read = counted.n
+	d := storagetest.Draft("b")
+	d.Flags, d.Keywords = storage.Seen, []string{"kw"}
+	if _, err := b.Append(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	b.append("c")
+	v := view(3)
+	if counted.n != read {
+		t.Errorf("directories were read %d times", counted.n-read)
+	}
+	if m := v.Messages[1]; m.UID != 4 || m.Flags != storage.Seen || m.ModSeq <= before.HighestModSeq || len(v.KeywordNames(m.Keywords)) != 1 || v.UIDNext != 6 || v.HighestModSeq <= m.ModSeq {
+		t.Errorf("%+v", v)
+	}
+	if len(before.Messages) != 1 {
+		t.Errorf("an older view is %+v", before)
+	}
+	if again := storagetest.Check(t, b.Mailbox); again != v {
+		t.Errorf("the next look shows %+v, not %+v", again, v)
+	}
+
+	rest()
+	disk.before = func(int) { b.write(alice+"new/5.during", storagetest.Text("during")) }
+	if _, err := b.SetFlags(t.Context(), []storage.UID{1}, storage.FlagEdit{Op: storage.AddFlags, Flags: storage.Seen}, 0); err != nil {
+		t.Fatal(err)
+	}
+	view(4)
+}

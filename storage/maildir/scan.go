@@ -39,6 +39,13 @@ func (s stamps) settledAt(looked time.Time) bool {
 	return true
 }
 
+// isOf reports whether the last change was the one of ours that left these stamps,
+// so that nothing need be waited for: who appends all the time would never see
+// a settled mailbox. What others do in the same moment is found after ownTime.
+func (s stamps) isOf(ours stamps, looked time.Time) bool {
+	return s.cur == ours.cur && s.list == ours.list && stamps{new: s.new, keys: s.keys}.settledAt(looked)
+}
+
 // stamps looks at the disk. fs.ErrNotExist if cur/ or new/ is missing.
 func (m *mailbox) stamps() (stamps, error) {
 	var s stamps

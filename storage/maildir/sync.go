@@ -36,9 +36,10 @@ const ownTime = 10 * time.Second
 type onDisk struct {
 	loaded  bool
 	seen    stamps
-	settled bool // seen can be trusted
-	own     bool // seen is of a change of our own, not of a scan
-	short   bool // there was no room on the disk to give everything its UID
+	settled bool   // seen can be trusted
+	own     bool   // seen is of a change of our own, not of a scan
+	ours    stamps // what our last change left
+	short   bool   // there was no room on the disk to give everything its UID
 	scanned time.Time
 	list    *uidlist
 	keys    keywords
