@@ -132,7 +132,7 @@ func sortedFlags(list string) string {
 }
 
 // imapSession logs bob in, sends the lines one after the other and returns all
-// that the server said.
+// that the server said. A | is a line end within a command, before a literal.
 func (w *world) imapSession(t *testing.T, lines string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", w.addr(w.imap))
@@ -144,7 +144,7 @@ func (w *world) imapSession(t *testing.T, lines string) string {
 	var all strings.Builder
 	for line := range strings.Lines(fmt.Sprintf("0 LOGIN bob@example.test %s\n", password) + lines) {
 		tag, _, _ := strings.Cut(line, " ")
-		fmt.Fprintf(conn, "%s\r\n", strings.TrimSuffix(line, "\n"))
+		fmt.Fprintf(conn, "%s\r\n", strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "|", "\r\n"))
 		for {
 			text, err := r.ReadString('\n')
 			if err != nil {
@@ -230,7 +230,7 @@ func (d *dovecot) session(t *testing.T, lines string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), d.imap, "-c", filepath.Join(d.dir, "dovecot.conf"))
 	cmd.Env = append(os.Environ(), "USER=bob", "HOME="+d.dir)
-	cmd.Stdin = strings.NewReader(strings.ReplaceAll(lines, "\n", "\r\n"))
+	cmd.Stdin = strings.NewReader(strings.NewReplacer("\n", "\r\n", "|", "\r\n").Replace(lines))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

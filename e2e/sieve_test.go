@@ -270,3 +270,76 @@ func TestProgramCapabilities(t *testing.T) {
 		t.Errorf("a program of a script has the capabilities %s", got)
 	}
 }
+
+// TestIMAPSieveDovecot: the same script at the same events of IMAP, COPY, APPEND
+// and changes of flags, in gomaild and in Dovecot with Pigeonhole's imap_sieve:
+// the mailboxes are the same afterwards, but for what is discarded.
+func TestIMAPSieveDovecot(t *testing.T) {
+	t.Parallel()
+	const rule = `require ["imapsieve","environment","imap4flags","fileinto","copy"];
+if environment "imap.cause" "COPY" {
+	addflag "$copied";
+	fileinto :copy "Filed";
+} elsif environment "imap.cause" "APPEND" {
+	addflag ["\\Flagged", "$appended"];
+} elsif environment :contains "imap.changedflags" "Draft" {
+	discard;
+} elsif environment :contains "imap.changedflags" "Seen" {
+	addflag "$seen";
+	if environment "imap.mailbox" "Work" { removeflag "$copied"; }
+}
+`
+	peertest.Need(t, "sieve-test", "dovecot-sieve")
+	d := newDovecot(t)
+	conf := filepath.Join(d.dir, "dovecot.conf")
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, conf, string(text)+"mail_plugins = imap_sieve\nplugin {\n sieve_plugins = sieve_imapsieve\n imapsieve_mailbox1_name = Work\n imapsieve_mailbox1_causes = COPY APPEND FLAG\n imapsieve_mailbox1_before = file:"+
+		filepath.Join(d.dir, "rule.sieve")+"\n}\n")
+	writeFile(t, filepath.Join(d.dir, "rule.sieve"), rule)
+	w := newWorldWith(t, "", "trusted_networks = [\"127.0.0.0/8\"]\n")
+	if text, err = os.ReadFile(w.config); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, w.config, string(text)+"[[sieve.imap.rule]]\nname = \"Work\"\nbefore = \"rule.sieve\"\n")
+	writeFile(t, filepath.Join(w.root, "rule.sieve"), rule)
+	w.start(t)
+	for range 3 {
+		if out, exit := w.deliver(t, piped, "-f", "odd@remote.invalid", "-d", "bob@example.test"); exit != 0 {
+			t.Fatalf("deliver: %d %s", exit, out)
+		}
+	}
+	folders := []string{"INBOX", "Work", "Filed"}
+	w.imapSession(t, "1 CREATE Work\n2 CREATE Filed\n3 SELECT Work\n4 SELECT Filed\n5 SELECT INBOX\n6 STORE 1 +FLAGS (\\Answered mine)\n7 LOGOUT\n")
+	w.stop(t)
+	d.take(t, w.maildir("bob@example.test"))
+	w.start(t)
+	const letter = "From: a@example.org||x|"
+	events := "1 SELECT INBOX\n2 COPY 1:3 Work\n" +
+		fmt.Sprintf("3 APPEND Work (\\Draft) \"01-Mar-2026 10:00:00 +0000\" {%d+}|%s\n", len(letter)+strings.Count(letter, "|"), letter) +
+		"4 SELECT Work\n5 STORE 1 +FLAGS (\\Seen)\n6 STORE 2 +FLAGS (\\Draft)\n7 STORE 3 +FLAGS (\\Answered)\n8 STORE 4 +FLAGS (\\Seen other)\n9 LOGOUT\n"
+	w.imapSession(t, events)
+	d.session(t, events)
+	theirs, ours := d.folders(t, folders), w.folders(t, folders)
+	if m := ours["Work"].messages; len(m) > 1 {
+		// RFC 6785 section 3: what is not kept is marked \Deleted. Pigeonhole 0.5.19 leaves it
+		// as it is.
+		if !strings.Contains(m[1], ` \Deleted `) {
+			t.Errorf("a discarded message is not marked: %s", m[1])
+		}
+		m[1] = strings.Replace(m[1], ` \Deleted`, "", 1)
+	}
+	compare(t, "after events of IMAP gomaild", theirs, ours)
+	for name, want := range map[string]int{"INBOX": 3, "Work": 4, "Filed": 3} {
+		if got := len(theirs[name].messages); got != want {
+			t.Errorf("%s of Dovecot holds %d messages, want %d: its scripts do not run", name, got, want)
+		}
+	}
+	for i, want := range []string{"$seen", "$copied", "$copied", "$appended"} {
+		if m := theirs["Work"].messages; i < len(m) && !strings.Contains(m[i], want) {
+			t.Errorf("Dovecot's message %d has no %s: its scripts do not run: %s", i+1, want, m[i])
+		}
+	}
+}
