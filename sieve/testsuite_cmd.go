@@ -158,6 +158,30 @@ func buildTestMailbox(c *checker, n *call) any {
 	})
 }
 
+// buildTestMailboxDelete removes a mailbox with its messages; that there is none
+// is a fault of the suite.
+func buildTestMailboxDelete(c *checker, n *call) any {
+	return withStrings(c, n, func(m *machine, args []string) error {
+		if _, ok := m.suite.mailboxes[args[0]]; !ok {
+			return m.testFail(n.pos, "no mailbox "+args[0])
+		}
+		m.suite.strict = true
+		delete(m.suite.mailboxes, args[0])
+		return nil
+	})
+}
+
+func buildTestMessagePrint(*checker, *call) any {
+	return does(func(m *machine) error {
+		raw, err := m.msg.bytes()
+		if err != nil {
+			return err
+		}
+		m.suite.config.Report("message: " + string(raw))
+		return nil
+	})
+}
+
 func buildTestMetadata(c *checker, n *call) any {
 	mailbox := c.optional(n, "mailbox")
 	return withStrings(c, n, func(m *machine, args []string) error {

@@ -13,6 +13,8 @@ func testsuiteSpecs() []spec {
 		{name: "test_message", ext: ext, tags: place, params: []param{{"index", kindNumber}}, build: buildTestMessage},
 		{name: "test_message", isTest: true, ext: ext, tags: place, params: []param{{"index", kindNumber}}, build: buildTestMessage},
 		{name: "test_mailbox_create", ext: ext, params: []param{{"mailbox", kindString}}, build: buildTestMailbox},
+		{name: "test_mailbox_delete", ext: ext, params: []param{{"mailbox", kindString}}, build: buildTestMailboxDelete},
+		{name: "test_message_print", ext: ext, build: buildTestMessagePrint},
 		{name: "test_imap_metadata_set", ext: ext, tags: []tagSpec{{name: "mailbox", kind: kindString}},
 			params: []param{{"annotation", kindString}, {"value", kindString}}, build: buildTestMetadata},
 		{name: "test_config_set", ext: ext, params: []param{{"setting", kindString}, {"value", kindString}}, build: buildTestConfigSet},
