@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -359,8 +360,9 @@ func ignoreClosed(err error) error {
 // file is an open file of a Root.
 type file struct {
 	*os.File
-	root *Root
-	name string // below the root
+	root   *Root
+	name   string // below the root
+	locked atomic.Bool
 }
 
 func (f *file) Name() string { return f.name }
@@ -391,11 +393,20 @@ func (f *file) TryLock() error {
 		err = fs.ErrClosed // the only reason it has
 	case errors.Is(err, unix.EWOULDBLOCK):
 		err = ErrLocked
+	case err == nil:
+		f.locked.Store(true)
 	}
 	return syncError("lock", f.name, err)
 }
 
+// Close gives the lock back by name: a child that another goroutine just forked
+// has the same opening until it executes its program, and with it the lock.
 func (f *file) Close() error {
 	f.root.drop(f.File)
+	if f.locked.Swap(false) {
+		if conn, err := f.SyscallConn(); err == nil {
+			_ = conn.Control(func(fd uintptr) { _ = unix.Flock(int(fd), unix.LOCK_UN) })
+		}
+	}
 	return f.File.Close()
 }

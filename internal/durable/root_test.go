@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"gomaild/internal/durable"
 	"gomaild/internal/durable/durabletest"
 )
@@ -110,6 +112,37 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCloseUnlocks: a program started at the wrong moment has the opening of a lock
+// too, from its fork to its exec; the lock is free all the same after Close.
+func TestCloseUnlocks(t *testing.T) {
+	t.Parallel()
+	root, err := durable.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	open := func() durable.File {
+		f, err := root.OpenFile("lock", os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	first, second := open(), open()
+	defer second.Close()
+	if err := first.TryLock(); err != nil {
+		t.Fatal(err)
+	}
+	forked, err := unix.Dup(int(first.(interface{ Fd() uintptr }).Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(forked)
+	if err := errors.Join(first.Close(), second.TryLock()); err != nil {
 		t.Error(err)
 	}
 }
