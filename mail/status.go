@@ -11,7 +11,7 @@ import (
 type Status struct {
 	Code     int    // SMTP reply code, 200 to 599
 	Enhanced string // enhanced status code (RFC 3463), "5.1.1"
-	Text     string // one line of ASCII, or UTF-8 for SMTPUTF8 sessions
+	Text     string // for the client, lines end in LF; what is not ASCII only a SMTPUTF8 session sees
 	Cause    error  // what happened, may be nil; logged, never sent
 }
 

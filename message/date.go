@@ -33,7 +33,11 @@ func ParseDate(s string) (time.Time, error) {
 	if len(words) > 4 {
 		zone = parseZone(words[4])
 	}
-	return time.Date(year, month, day, 0, 0, 0, 0, zone).Add(clock), nil
+	midnight := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	if midnight.Day() != day { // as 31 February
+		return time.Time{}, fmt.Errorf("%w in %.60q", ErrDate, s)
+	}
+	return midnight.Add(clock), nil
 }
 
 // dateWords are the words without commas and comments; "1-Jan-2020" gives three.

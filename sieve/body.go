@@ -29,6 +29,12 @@ func buildBody(c *checker, n *call) any {
 
 func (t *body) eval(m *machine) (bool, error) {
 	return t.match.over(m, func(yield func(string) bool) error {
+		if _, err := m.msg.header(); err != nil {
+			return m.fault(m.at, err)
+		}
+		if m.msg.bodiless {
+			return nil
+		}
 		if t.raw {
 			s, err := m.rawBody()
 			if err == nil {
@@ -48,9 +54,6 @@ func (t *body) eval(m *machine) (bool, error) {
 }
 
 func (m *machine) rawBody() (string, error) {
-	if _, err := m.msg.header(); err != nil {
-		return "", m.fault(m.at, err)
-	}
 	return m.readBody(message.Span{Off: m.msg.bodyAt, Len: m.msg.src.Size() - m.msg.bodyAt}, "", "")
 }
 
@@ -104,26 +107,57 @@ func (m *machine) eachPart(types []string, yield func(string) bool) error {
 		if !isType(p, types) {
 			return true, nil
 		}
-		charset := ""
-		if strings.EqualFold(p.Type, "text") {
-			charset = paramValue(p.Params, "charset", "us-ascii")
-		}
-		s, err := m.readBody(p.Body, p.Encoding, charset)
-		return err == nil && yield(s), err
+		return m.ownText(p, yield)
 	})
 	return err
 }
 
-// walk visits a part and those in it until visit wants no more; a multipart is
-// not visited, its parts are.
+// ownText is the content of a part without the parts in it: of a multipart what
+// stands before and behind them, of a message its header.
+func (m *machine) ownText(p *message.Part, yield func(string) bool) (more bool, err error) {
+	switch {
+	case p.IsMultipart() && len(p.Parts) > 0:
+		last := p.Parts[len(p.Parts)-1].Body
+		before, err := m.readBody(message.Span{Off: p.Body.Off, Len: p.Parts[0].Header.Off - p.Body.Off}, "", "")
+		if err != nil {
+			return false, err
+		}
+		behind, err := m.readBody(message.Span{Off: last.Off + last.Len, Len: p.Body.Off + p.Body.Len - last.Off - last.Len}, "", "")
+		if err != nil {
+			return false, err
+		}
+		return yield(withoutLastLine(before)) && yield(withoutFirstLine(behind)), nil
+	case p.IsMessage() && len(p.Parts) > 0:
+		s, err := m.readBody(p.Parts[0].Header, "", "")
+		return err == nil && yield(s), err
+	}
+	charset := ""
+	if strings.EqualFold(p.Type, "text") {
+		charset = paramValue(p.Params, "charset", "us-ascii")
+	}
+	s, err := m.readBody(p.Body, p.Encoding, charset)
+	return err == nil && yield(s), err
+}
+
+// withoutLastLine cuts the delimiter in front of the first part.
+func withoutLastLine(s string) string {
+	return s[:strings.LastIndexByte(strings.TrimRight(s, "\r\n"), '\n')+1]
+}
+
+// withoutFirstLine cuts the delimiter behind the last part, with the line end that
+// belongs to it (RFC 2046 section 5.1.1).
+func withoutFirstLine(s string) string {
+	_, rest, _ := strings.Cut(strings.TrimLeft(s, "\r\n"), "\n")
+	return rest
+}
+
+// walk visits a part and those in it until visit wants no more.
 func (m *machine) walk(p *message.Part, visit func(*message.Part) (more bool, err error)) (more bool, err error) {
 	if err := m.spend(m.at, 1); err != nil {
 		return false, err
 	}
-	if !p.IsMultipart() {
-		if more, err := visit(p); err != nil || !more {
-			return false, err
-		}
+	if more, err := visit(p); err != nil || !more {
+		return false, err
 	}
 	for i := range p.Parts {
 		if more, err := m.walk(&p.Parts[i], visit); err != nil || !more {

@@ -25,6 +25,7 @@ type content struct {
 	fields    []*field
 	byName    []namedFields // those asked for, as they were spelled
 	bodyAt    int64         // where the body begins in src
+	bodiless  bool          // the header is all, without an empty line: RFC 5173 section 4
 	summary   *message.Summary
 	octets    int             // of the header's values, as it came
 	truncated bool            // fields holds not all of the header
@@ -73,6 +74,7 @@ func (c *content) header() ([]*field, error) {
 		c.fields = append(c.fields, &field{name: f.Name, text: f.Text(), span: f.Span})
 	}
 	c.bodyAt = skipEmptyLine(c.src, end)
+	c.bodiless = end == c.src.Size()
 	c.loaded = true
 	return c.fields, nil
 }

@@ -84,19 +84,21 @@ func (t *dateTest) eval(m *machine) (bool, error) {
 	})
 }
 
-// times is the date of each chosen field that holds one.
+// times is the date of the chosen field, by default the first, if it holds one.
 func (t *dateTest) times(m *machine, yield func(time.Time) bool) error {
 	if t.header == nil {
 		yield(m.env.now())
 		return nil
 	}
-	fields, err := m.chosen(t.header, t.which, nil, nil)
-	for _, f := range fields {
+	which := t.which
+	which.index = max(which.index, 1)
+	fields, err := m.fieldsOf(t.header, nil, nil)
+	for _, f := range choose(which, fields) {
 		if err := m.spend(t.match.pos, 1+len(f.text)/64); err != nil {
 			return err
 		}
-		if at, ok := fieldDate(f.text); ok && !yield(at) {
-			break
+		if at, ok := fieldDate(f.text); ok {
+			yield(at)
 		}
 	}
 	return err
@@ -134,7 +136,7 @@ func datePart(t time.Time, part string) (string, bool) {
 	case "time":
 		return t.Format("15:04:05"), true
 	case "iso8601":
-		return t.Format("2006-01-02T15:04:05-07:00"), true
+		return t.Format("2006-01-02T15:04:05Z07:00"), true
 	case "std11":
 		return t.Format("Mon, 02 Jan 2006 15:04:05 -0700"), true
 	case "zone":

@@ -3,6 +3,7 @@ package sieve
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func buildDuplicate(c *checker, n *call) any {
 
 func (d *duplicate) eval(m *machine) (bool, error) {
 	id, err := d.id(m)
-	if err != nil || id == "" {
+	if err != nil || id == "" || d.period == 0 {
 		return false, err
 	}
 	seen := false
@@ -87,5 +88,5 @@ func (d *duplicate) value(m *machine) (string, error) {
 	if len(fields) == 0 {
 		return "", nil
 	}
-	return fields[0].text, nil
+	return strings.TrimSpace(fields[0].value()), nil
 }

@@ -113,6 +113,9 @@ func (d *deleteheader) exec(m *machine) error {
 	if isForbidden(name, m.engine.noDelete) || len(found) == 0 {
 		return nil
 	}
+	if m.originals && (strings.EqualFold(name, "Original-Subject") || strings.EqualFold(name, "Original-From")) {
+		return nil // RFC 5703 section 5: what replace noted stays
+	}
 	gone := map[*field]bool{}
 	for _, f := range choose(d.which, found) {
 		hit := d.match == nil

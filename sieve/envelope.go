@@ -39,8 +39,8 @@ func (t *envelope) eval(m *machine) (bool, error) {
 		}
 		for _, p := range parts {
 			v, ok := m.envelope(p)
-			if !ok {
-				continue
+			if !ok || v == "" && t.match.kind == matchCount {
+				continue // RFC 5231 section 4.2: a null reverse-path counts as none
 			}
 			local, domain := splitPath(v)
 			if v, ok := t.part(m.engine.delimiter, local, domain); ok && !yield(v) {

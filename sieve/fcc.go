@@ -12,6 +12,7 @@ func (c *checker) fcc(n *call) *fileinto {
 		}
 		return nil
 	}
+	c.oneMailbox(n)
 	if s, ok := box.constant(); ok && !isMailboxName(s) {
 		c.errorf(box.pos, "invalid folder name '%s' specified for :fcc", shorten(s))
 	}

@@ -21,10 +21,18 @@ func buildFileinto(c *checker, n *call) any {
 		pos: n.pos, mailbox: c.string(n.args[0]), copy: n.has("copy"), create: n.has("create"),
 		flags: c.flagsTag(n), specialUse: c.optional(n, "specialuse"), mailboxID: c.optional(n, "mailboxid"),
 	}
+	c.oneMailbox(n)
 	if s, ok := f.mailbox.constant(); ok && !isMailboxName(s) {
 		c.errorf(f.mailbox.pos, "invalid folder name '%s' specified for fileinto command", shorten(s))
 	}
 	return f
+}
+
+// oneMailbox refuses an id together with a use: RFC 9042 sections 4.2 and 5.
+func (c *checker) oneMailbox(n *call) {
+	if n.has("mailboxid") && n.has("specialuse") {
+		c.errorf(n.pos, "the :mailboxid and :specialuse tags of the %s %s exclude each other", n.name, n.spec.kind())
+	}
 }
 
 // optional is the string of a tag, nil without it.

@@ -165,14 +165,14 @@ func splitKeys(a arg) arg {
 
 func (t *hasflagTest) eval(m *machine) (bool, error) {
 	return t.match.over(m, func(yield func(string) bool) error {
-		flags := m.flags
+		sets := [][]string{m.flags}
 		if t.read != nil {
-			flags = nil
+			sets = nil
 			for _, read := range t.read {
-				flags = joinFlags(flags, splitFlags([]string{read(m)}))
+				sets = append(sets, joinFlags(nil, splitFlags([]string{read(m)})))
 			}
 		}
-		for _, f := range flags {
+		for _, f := range slices.Concat(sets...) { // :count adds those of all variables
 			if !yield(f) {
 				break
 			}

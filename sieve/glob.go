@@ -6,7 +6,8 @@ import (
 )
 
 // glob is :matches (RFC 5228 section 2.7.1): * is any characters, as few as
-// will do, ? is one, and \ takes the meaning from what follows. Work is the
+// will do, ? is one, and \ takes the meaning from what follows. What a character
+// is, the comparator says: an octet, but for i;unicode-casemap. Work is the
 // product of both lengths at most: only the last * is ever tried again.
 func (x *matching) glob(v, folded string) (bool, error) {
 	for i, k := range x.keys {
@@ -16,7 +17,7 @@ func (x *matching) glob(v, folded string) (bool, error) {
 		if err := x.m.spend(x.pos, len(v)*len(k)/512); err != nil {
 			return false, err
 		}
-		g := globber{fold: x.cmp.fold, octets: x.cmp.name == "i;octet", unicode: x.cmp.name == "i;unicode-casemap"}
+		g := globber{fold: x.cmp.fold, octets: x.cmp.octets}
 		if g.match(k, v) {
 			x.captured(func(i int) string { return g.span(v, i) }, len(g.wild)+1)
 			return true, nil
@@ -88,10 +89,9 @@ const maxMatchValues = 32
 type span struct{ from, to int }
 
 type globber struct {
-	fold    func(string) string
-	octets  bool
-	unicode bool   // letters outside ASCII fold into it
-	wild    []span // what each wildcard took
+	fold   func(string) string
+	octets bool   // a character is one octet
+	wild   []span // what each wildcard took
 }
 
 func (g *globber) span(v string, i int) string {
@@ -150,7 +150,7 @@ func (g *globber) match(p, v string) bool {
 			return false
 		}
 		last.v += g.char(v, last.v)
-		if !g.unicode && last.p < len(p) {
+		if g.octets && last.p < len(p) {
 			last.v = skipTo(p[last.p], v, last.v)
 		}
 		i, j = last.p, last.v

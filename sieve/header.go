@@ -82,7 +82,7 @@ func (t *header) eval(m *machine) (bool, error) {
 		return false, err
 	}
 	for i := range t.names {
-		fields, err := m.chosen(&t.names[i], t.which, t.mime, parts)
+		fields, err := m.chosen(t.names, i, t.which, t.mime, parts)
 		if err != nil {
 			return false, err
 		}
@@ -112,9 +112,28 @@ func (t *header) field(x *matching, f *field) (bool, error) {
 	return false, nil
 }
 
-// chosen is the chosen fields of a name: of the message or, with :mime, of
-// parts.
-func (m *machine) chosen(name *text, which selection, o *mimeOption, parts []*field) ([]*field, error) {
+// chosen is the fields of the name at i. With :index the fields of all names are
+// one list (RFC 5260 section 6), and the one chosen comes with the last name.
+func (m *machine) chosen(names texts, i int, which selection, o *mimeOption, parts []*field) ([]*field, error) {
+	switch {
+	case which.index == 0:
+		return m.fieldsOf(&names[i], o, parts)
+	case i < len(names)-1:
+		return nil, nil
+	}
+	var list []*field
+	for i := range names {
+		more, err := m.fieldsOf(&names[i], o, parts)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, more...)
+	}
+	return choose(which, list), nil
+}
+
+// fieldsOf is the fields of a name: of the message or, with :mime, of parts.
+func (m *machine) fieldsOf(name *text, o *mimeOption, parts []*field) ([]*field, error) {
 	n, fixed := name.constant()
 	if !fixed {
 		var err error
@@ -123,13 +142,13 @@ func (m *machine) chosen(name *text, which selection, o *mimeOption, parts []*fi
 		}
 	}
 	if o != nil {
-		return choose(which, namedIn(parts, n)), nil
+		return namedIn(parts, n), nil
 	}
 	fields, err := m.msg.named(n)
 	if err != nil {
 		return nil, m.fault(name.pos, err)
 	}
-	return choose(which, fields), nil
+	return fields, nil
 }
 
 // exists is RFC 5228 section 5.5: all of them.
@@ -149,7 +168,7 @@ func (t *exists) eval(m *machine) (bool, error) {
 		return false, err
 	}
 	for i := range t.names {
-		fields, err := m.chosen(&t.names[i], selection{}, t.mime, parts)
+		fields, err := m.fieldsOf(&t.names[i], t.mime, parts)
 		if err != nil || len(fields) == 0 {
 			return false, err
 		}
@@ -237,6 +256,9 @@ type address struct {
 
 func buildAddress(c *checker, n *call) any {
 	for _, s := range n.args[0].strs {
+		if n.has("mime") { // RFC 5703 section 4.2: any field, read as addresses
+			break
+		}
 		if fixed, ok := c.text(s).constant(); ok && !holdsAddresses[mail.FoldASCII(fixed)] {
 			c.errorf(s.pos, "specified header '%s' is not allowed for the address test", shorten(fixed))
 		}
@@ -270,7 +292,7 @@ func (t *address) eval(m *machine) (bool, error) {
 		return false, err
 	}
 	for i := range t.names {
-		fields, err := m.chosen(&t.names[i], t.which, t.mime, parts)
+		fields, err := m.chosen(t.names, i, t.which, t.mime, parts)
 		if err != nil {
 			return false, err
 		}

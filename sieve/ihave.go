@@ -5,8 +5,12 @@ package sieve
 func buildIhave(c *checker, n *call) any {
 	all := true
 	for _, s := range n.args[0].strs {
-		if !c.offers(s.text) {
-			all = false
+		if _, ok := c.text(s).constant(); !ok {
+			c.errorf(s.pos, "the ihave test takes constant strings only")
+			return nil
+		}
+		if !c.offers(s.text) || s.text == "variables" || s.text == "encoded-character" {
+			all = false // those two change how a script reads
 		}
 	}
 	if all {

@@ -2,6 +2,7 @@ package sieve
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 )
@@ -27,14 +28,20 @@ type include struct {
 }
 
 func buildInclude(c *checker, n *call) any {
-	name := n.args[0].strs[0].text
+	name, ok := c.text(n.args[0].strs[0]).constant()
+	if !ok {
+		c.errorf(n.pos, "the name of an included script must be a constant string")
+		return nil
+	}
 	personal := !n.has("global")
 	script, err := c.include(n, personal, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && n.has("optional"):
 		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		c.errorf(n.pos, "included %s script '%s' does not exist", location(personal), shorten(name))
+	case errors.Is(err, fs.ErrNotExist): // it may come yet: an error only where it is run (RFC 6609 section 3.1)
+		text := fmt.Sprintf("included %s script '%s' does not exist", location(personal), shorten(name))
+		c.warnf(n.pos, "%s", text)
+		return does(func(m *machine) error { return m.failAt(n.pos, "%s", text) })
 	case c.inner(err):
 		c.errorf(n.pos, "failed to include %s script '%s'", location(personal), shorten(name))
 	case err != nil:

@@ -153,8 +153,11 @@ func (l *lexer) skipBlanks() (t token, bad bool) {
 		case c == ' ' || c == '\t' || c == '\r':
 			l.i++
 		case c == '#':
-			for l.i < len(l.src) && l.src[l.i] != '\n' {
-				l.i++
+			t = token{line: l.line, col: l.col()}
+			for ; l.i < len(l.src) && l.src[l.i] != '\n'; l.i++ {
+				if l.src[l.i] == 0 { // RFC 5228 section 2.1
+					return l.bad(t, "encountered NUL character in comment started at this line"), true
+				}
 			}
 		case c == '/' && l.peek(1) == '*':
 			t = token{line: l.line, col: l.col()}

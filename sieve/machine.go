@@ -67,6 +67,7 @@ type machine struct {
 	suite    *suite              // of a test script, else nil
 
 	cancelled bool // a command took the implicit keep away, whatever becomes of it
+	originals bool // replace has noted fields of the original
 }
 
 // spend takes n instructions from the budget.

@@ -90,61 +90,33 @@ func (o *mimeOption) collect(m *machine, p *message.Part, all []*field) ([]*fiel
 // values is what of the field is asked for, where it is not the whole: RFC 5703
 // section 4.
 func (o *mimeOption) values(m *machine, f *field) ([]string, error) {
-	main, rest, _ := strings.Cut(f.text, ";")
-	typ, sub, _ := strings.Cut(strings.TrimSpace(main), "/")
+	main, params := message.ParseParams(f.text)
+	var typ, sub string
+	switch strings.ToLower(f.name) {
+	case "content-type":
+		typ, sub, _ = strings.Cut(main, "/")
+	case "content-disposition":
+		typ = main
+	}
 	switch o.what {
 	case "type":
 		return []string{typ}, nil
 	case "subtype":
 		return []string{sub}, nil
 	case "contenttype":
-		return []string{strings.TrimSpace(main)}, nil
+		if sub != "" {
+			typ += "/" + sub
+		}
+		return []string{typ}, nil
 	}
 	names, err := o.params.values(m)
 	var found []string
 	for _, name := range names {
-		if v, ok := headerParam(rest, name); ok {
-			found = append(found, message.DecodeHeader(v))
+		if v, ok := message.ParamText(params, name); ok {
+			found = append(found, v)
 		}
 	}
 	return found, err
-}
-
-// headerParam is one parameter of a field: name=token or name="quoted".
-func headerParam(s, name string) (string, bool) {
-	for s != "" {
-		key, rest, ok := strings.Cut(s, "=")
-		if !ok {
-			return "", false
-		}
-		var value string
-		rest = strings.TrimLeft(rest, " \t")
-		if strings.HasPrefix(rest, `"`) {
-			value, rest = quotedValue(rest)
-		} else {
-			value, rest, _ = strings.Cut(rest, ";")
-			rest = ";" + rest
-		}
-		if strings.EqualFold(strings.Trim(key, "; \t"), name) {
-			return strings.TrimSpace(value), true
-		}
-		_, s, _ = strings.Cut(rest, ";")
-	}
-	return "", false
-}
-
-func quotedValue(s string) (value, rest string) {
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '"':
-			return b.String(), s[i+1:]
-		case s[i] == '\\' && i+1 < len(s):
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String(), ""
 }
 
 // errBreak ends a loop; name is the loop's, "" for the innermost.

@@ -1,10 +1,12 @@
 package sieve
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 
 	"gomaild/mail"
+	"gomaild/message"
 )
 
 // maxNotified is how many addresses one notification may have.
@@ -20,8 +22,9 @@ type Notification struct {
 	Bcc        []string
 	Subject    string
 	Body       string
-	FCC        *Action // where a copy goes, nil: nowhere
-	id         string  // of the old notify, for denotify
+	Fields     [][2]string // name and value of more header fields
+	FCC        *Action     // where a copy goes, nil: nowhere
+	id         string      // of the old notify, for denotify
 }
 
 // parseMailto reads a mailto URI; ok is false for anything else.
@@ -52,6 +55,8 @@ func parseMailto(uri string) (n Notification, ok bool) {
 			n.Subject = decoded
 		case "body":
 			n.Body = decoded
+		default:
+			n.field(key, decoded)
 		}
 		if !valid {
 			return n, false
@@ -84,6 +89,22 @@ func (n *Notification) addresses(to *[]string, list string) bool {
 		*to = append(*to, a.String())
 	}
 	return true
+}
+
+// maxNotifiedFields is how many fields a URI may add.
+const maxNotifiedFields = 16
+
+// field adds a field that the URI asks for, but for those that are the
+// notification's own (RFC 5436 section 2.7).
+func (n *Notification) field(name, value string) {
+	switch strings.ToLower(name) {
+	case "from", "sender", "reply-to", "return-path", "date", "message-id", "received", "auto-submitted",
+		"x-sieve", "x-priority", "importance":
+		return
+	}
+	if isFieldName(name) && !isMIMEField(name) && len(n.Fields) < maxNotifiedFields {
+		n.Fields = append(n.Fields, [2]string{name, value})
+	}
 }
 
 // notify is RFC 5435 section 3.
@@ -150,7 +171,7 @@ func buildValidNotifyMethod(c *checker, n *call) any {
 }
 
 // buildNotifyCapability is RFC 5435 section 5: whether somebody is online is
-// not known of an address.
+// not known of an address. For fcc the scheme is enough (RFC 8580 section 6.1).
 func buildNotifyCapability(c *checker, n *call) any {
 	uri, name := c.string(n.args[0]), c.string(n.args[1])
 	match := c.match(n, n.args[2])
@@ -160,10 +181,21 @@ func buildNotifyCapability(c *checker, n *call) any {
 			return false, err
 		}
 		item, err := name.value(m)
-		if _, ok := parseMailto(u); err != nil || !ok || !strings.EqualFold(item, "online") {
+		if err != nil {
 			return false, err
 		}
-		return match.over(m, func(yield func(string) bool) error { yield("maybe"); return nil })
+		_, isMailto := cutFold(u, "mailto:")
+		_, valid := parseMailto(u)
+		answer := ""
+		switch {
+		case strings.EqualFold(item, "fcc") && isMailto:
+			answer = "yes"
+		case strings.EqualFold(item, "online") && valid:
+			answer = "maybe"
+		default:
+			return false, nil
+		}
+		return match.over(m, func(yield func(string) bool) error { yield(answer); return nil })
 	})
 }
 
@@ -195,7 +227,7 @@ func (n *Notification) compose(env *Env, c *content) []byte {
 		subject = n.Message
 	}
 	if subject == "" {
-		subject = "New message from " + c.first("From")
+		subject = cmp.Or(message.DecodeHeader(c.first("Subject")), "New message from "+c.first("From"))
 	}
 	if text == "" {
 		text = "New message: " + c.first("Subject")
@@ -215,8 +247,11 @@ func (n *Notification) compose(env *Env, c *content) []byte {
 	priority := map[string][2]string{"1": {"1 (Highest)", "High"}, "2": {"3 (Normal)", "Normal"}, "3": {"5 (Lowest)", "Low"}}[n.Importance]
 	b.field("X-Priority", priority[0])
 	b.field("Importance", priority[1])
+	for _, f := range n.Fields {
+		b.field(f[0], f[1])
+	}
 	b.field("MIME-Version", "1.0")
-	b.WriteString("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + crlf(text))
+	b.WriteString(textHeader + crlf(text))
 	if !strings.HasSuffix(b.String(), "\r\n") {
 		b.WriteString("\r\n")
 	}

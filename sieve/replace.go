@@ -104,6 +104,7 @@ func (r *replace) replaceAll(m *machine, text string) error {
 			continue
 		case subject != "" && strings.EqualFold(f.name, "Subject"), from != "" && strings.EqualFold(f.name, "From"):
 			f = newField("Original-"+f.name, f.value())
+			m.originals = true
 		}
 		fields = append(fields, f)
 	}

@@ -77,45 +77,75 @@ func (r *Report) Send(env *Env, c message.Content) (*Outgoing, error) {
 	if c == nil {
 		c = env.Message
 	}
-	about := newContent(c)
-	if _, err := about.header(); err != nil {
+	original, err := readOriginal(c, r.HeadersOnly)
+	if err != nil {
 		return nil, err
 	}
-	size, kind := c.Size(), "message/rfc822"
-	if r.HeadersOnly || size > maxReported {
-		size, kind = min(about.bodyAt, maxReported), "text/rfc822-headers"
+	user := pathOf(env.To)
+	report := multipartReport{
+		from: pathOf(env.source(env.Answers.ReportFrom, user)), to: r.Address, subject: "Report: " + original.subject,
+		auto: "auto-generated (report)", kind: "feedback-report", text: r.Message, about: original,
 	}
-	original, err := io.ReadAll(io.NewSectionReader(c, 0, size))
-	if err != nil {
-		return nil, fmt.Errorf("read message for a report: %w", err)
-	}
-	return &Outgoing{To: []string{r.Address}, Content: r.compose(env, kind, string(original))}, nil
+	return &Outgoing{To: []string{r.Address}, Content: report.compose(env, func(b *headerWriter) {
+		b.field("Feedback-Type", r.Type)
+		b.field("User-Agent", "gomaild")
+		b.field("Version", "1")
+		b.field("Original-Mail-From", "<"+pathOrNull(env.From)+">")
+		b.field("Original-Rcpt-To", user)
+	})}, nil
 }
 
-// compose writes the three parts of RFC 5965 section 2.
-func (r *Report) compose(env *Env, kind, original string) []byte {
+// original is the message that a report is about, as the report holds it.
+type original struct {
+	mediaType, text string
+	subject, id     string // id is "" where it has none
+}
+
+func readOriginal(c message.Content, headersOnly bool) (original, error) {
+	about := newContent(c)
+	if _, err := about.header(); err != nil {
+		return original{}, err
+	}
+	o := original{mediaType: "message/rfc822", subject: about.subjectOr("a message"), id: about.first("Message-ID")}
+	size := c.Size()
+	if headersOnly || size > maxReported {
+		size, o.mediaType = min(about.bodyAt, maxReported), "text/rfc822-headers"
+	}
+	b, err := io.ReadAll(io.NewSectionReader(c, 0, size))
+	if err != nil {
+		return original{}, fmt.Errorf("read message for a report: %w", err)
+	}
+	o.text = string(b)
+	return o, nil
+}
+
+// multipartReport is a multipart/report (RFC 6522) with its three parts: for
+// people, for machines, and the message that it is about.
+type multipartReport struct {
+	from, to, subject string
+	auto              string // Auto-Submitted (RFC 3834)
+	kind              string // report-type, and the subtype of the second part
+	text              string
+	about             original
+}
+
+func (r *multipartReport) compose(env *Env, machine func(*headerWriter)) []byte {
 	var b headerWriter
-	user := pathOf(env.To)
-	from := pathOf(env.source(env.Answers.ReportFrom, user))
-	id := messageID(env, from, r.Message)
-	sum := sha256.Sum256([]byte(id + original))
+	id := messageID(env, r.from, r.text)
+	sum := sha256.Sum256([]byte(id + r.about.text))
 	boundary := "sieve-" + hex.EncodeToString(sum[:12])
-	b.field("From", from)
-	b.field("To", r.Address)
-	b.field("Subject", "Report: "+newContent(strings.NewReader(original)).subjectOr("a message"))
+	b.field("From", r.from)
+	b.field("To", r.to)
+	b.field("Subject", r.subject)
 	b.field("Date", env.now().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	b.field("Message-ID", id)
-	b.field("Auto-Submitted", "auto-generated (report)")
+	b.field("Auto-Submitted", r.auto)
 	b.field("MIME-Version", "1.0")
-	b.WriteString("Content-Type: multipart/report; report-type=feedback-report;\r\n boundary=\"" + boundary + "\"\r\n\r\n")
-	b.WriteString("--" + boundary + "\r\n" + textHeader + crlf(r.Message) + "\r\n")
-	b.WriteString("--" + boundary + "\r\nContent-Type: message/feedback-report\r\n\r\n")
-	b.field("Feedback-Type", r.Type)
-	b.field("User-Agent", "gomaild")
-	b.field("Version", "1")
-	b.field("Original-Mail-From", "<"+pathOrNull(env.From)+">")
-	b.field("Original-Rcpt-To", user)
-	b.WriteString("\r\n--" + boundary + "\r\nContent-Type: " + kind + "\r\n\r\n" + crlf(original) + "\r\n--" + boundary + "--\r\n")
+	b.WriteString("Content-Type: multipart/report; report-type=" + r.kind + ";\r\n boundary=\"" + boundary + "\"\r\n\r\n")
+	b.WriteString("--" + boundary + "\r\n" + textHeader + crlf(r.text) + "\r\n")
+	b.WriteString("--" + boundary + "\r\nContent-Type: message/" + r.kind + "\r\n\r\n")
+	machine(&b)
+	b.WriteString("\r\n--" + boundary + "\r\nContent-Type: " + r.about.mediaType + "\r\n\r\n" + crlf(r.about.text) + "\r\n--" + boundary + "--\r\n")
 	return []byte(b.String())
 }
 

@@ -42,6 +42,7 @@ type Action struct {
 	HasFlags     bool            // Flags were given by tag or by the flag commands
 	Address      string          // Redirect: where to
 	Reason       string          // Reject: text for the sender
+	Reported     bool            // Reject: no reply can hold Reason, see Refusal
 	Vacation     *Vacation       // VacationReply
 	Notification *Notification   // Notify
 	Report       *Report         // SendReport

@@ -187,6 +187,17 @@ func (s *suite) deliver(m *machine) error {
 			if err := s.send(out); err != nil {
 				return err
 			}
+		case Reject:
+			if !a.Reported {
+				continue
+			}
+			out, err := a.Refusal(m.env)
+			if err != nil {
+				return err
+			}
+			if err := s.send(out); err != nil {
+				return err
+			}
 		case SendReport:
 			out, err := a.Report.Send(m.env, a.Content)
 			if err != nil {

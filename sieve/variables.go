@@ -135,9 +135,9 @@ func modifierTable() []struct {
 		apply func(string) string
 	}{
 		{"lower", "", "case", mail.FoldASCII},
-		{"upper", "", "case", strings.ToUpper},
-		{"lowerfirst", "", "first", func(s string) string { return first(s, strings.ToLower) }},
-		{"upperfirst", "", "first", func(s string) string { return first(s, strings.ToUpper) }},
+		{"upper", "", "case", upperASCII},
+		{"lowerfirst", "", "first", func(s string) string { return first(s, mail.FoldASCII) }},
+		{"upperfirst", "", "first", func(s string) string { return first(s, upperASCII) }},
 		{"quotewildcard", "", "quote", func(s string) string { return quote(s, `*?\`) }},
 		{"quoteregex", "regex", "quote", func(s string) string { return quote(s, `^$.*+?()[]{}|\`) }},
 		{"encodeurl", "enotify", "", encodeURL},
@@ -163,8 +163,19 @@ func (c *checker) modifiers(n *call) []func(string) string {
 	return list
 }
 
+// upperASCII leaves all but a to z as it was: RFC 5229 section 4.1.3.
+func upperASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'a' <= c && c <= 'z' {
+			b[i] -= 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
 func first(s string, f func(string) string) string {
-	_, n := utf8.DecodeRuneInString(s)
+	n := min(len(s), 1)
 	return f(s[:n]) + s[n:]
 }
 

@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -228,11 +230,11 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 	for _, a := range result.Actions {
 		switch a.Kind {
 		case sieve.Reject:
-			return v, refusal(a.Reason)
+			return v, r.reject(ctx, env, a)
 		case sieve.Keep:
-			v.Stores = append(v.Stores, store("", a.Flags, a.Content))
+			r.put(&v, store("", a.Flags, a.Content), a.HasFlags)
 		case sieve.FileInto:
-			v.Stores = append(v.Stores, store(r.folder(ctx, a), a.Flags, a.Content))
+			r.put(&v, store(r.folder(ctx, a), a.Flags, a.Content), a.HasFlags)
 		case sieve.VacationReply:
 			answers = append(answers, a.Vacation)
 		case sieve.Notify, sieve.SendReport:
@@ -246,7 +248,7 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 		}
 	}
 	if keep {
-		v.Stores = append(v.Stores, store("", flags, result.Content))
+		r.put(&v, store("", flags, result.Content), len(flags) > 0)
 	}
 	if away := r.vacation(env, len(v.Stores) > 0 && len(answers) == 0); away != nil {
 		answers = append(answers, away)
@@ -260,20 +262,47 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 	return v, nil
 }
 
-// refusal is RFC 5429 section 2.1: an SMTP reply, one line of ASCII.
-func refusal(reason string) error {
-	text := strings.Map(func(c rune) rune {
-		switch {
-		case c == '\r' || c == '\n' || c == '\t':
-			return ' '
-		case c < ' ' || c > '~':
-			return '?'
+// put stores the message once in each mailbox (RFC 5228 section 2.10.3), with the
+// flags that were said last.
+func (r *run) put(v *local.Verdict, s local.Store, hasFlags bool) {
+	kept := cmp.Or(r.q.Recipient.Folder, "INBOX")
+	for i, old := range v.Stores {
+		if cmp.Or(old.Folder, kept) != cmp.Or(s.Folder, kept) {
+			continue
 		}
-		return c
-	}, reason)
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > 400 {
-		text = text[:400]
+		if hasFlags {
+			v.Stores[i].Flags, v.Stores[i].Keywords = s.Flags, s.Keywords
+		}
+		return
+	}
+	v.Stores = append(v.Stores, s)
+}
+
+// reject refuses the message (RFC 5429): in the session, or with a notification
+// where the reason must not lose its letters. Then the message is discarded.
+func (r *run) reject(ctx context.Context, env *sieve.Env, a sieve.Action) error {
+	if !a.Reported || r.Submit == nil {
+		return refusal(a.Reason)
+	}
+	o, err := a.Refusal(env)
+	if err != nil || o == nil {
+		return err
+	}
+	to, err := mail.ParseAddress(o.To[0])
+	if err != nil {
+		return err
+	}
+	return r.Submit(ctx, mail.Address{}, []mail.Address{to}, bytes.NewReader(o.Content))
+}
+
+// maxRefusal is how much of a reason a reply repeats, in octets.
+const maxRefusal = 2000
+
+// refusal is RFC 5429 section 2.5: a reply with a line for each of the reason.
+func refusal(reason string) error {
+	text := strings.TrimSpace(strings.ReplaceAll(reason, "\r\n", "\n"))
+	if len(text) > maxRefusal {
+		text = strings.ToValidUTF8(text[:maxRefusal], "")
 	}
 	if text == "" {
 		text = "Refused by the recipient"

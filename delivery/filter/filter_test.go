@@ -133,6 +133,7 @@ func TestWhere(t *testing.T) {
 		{"fileinto with flags", `require ["fileinto","imap4flags"]; fileinto :flags "\\Flagged $x" "Lists/Go";`, []string{`Lists/Go \Flagged $x`}},
 		{"copy keeps too", `require ["fileinto","copy"]; fileinto :copy "a";`, []string{"a", ""}},
 		{"discard", `discard;`, nil},
+		{"one mailbox by two names gets one copy, with the flags said last", `require ["fileinto","imap4flags"]; fileinto :flags "x" "inbox"; keep; fileinto :flags "y" "INBOX"; keep;`, []string{"INBOX y"}},
 		{"an error at run time keeps, and nothing else", `require ["fileinto","variables"]; fileinto "a"; set "x" ""; fileinto "${x}";`, []string{""}},
 		{"a script that does not compile keeps", `nonsense`, []string{""}},
 	} {
@@ -236,8 +237,34 @@ func TestReject(t *testing.T) {
 	w.write("bob/.dovecot.sieve", "require \"reject\"; reject text:\nGo away,\nplease.\n.\n;")
 	_, err := w.deliver(simple)
 	status, ok := errors.AsType[*mail.Status](err)
-	if !ok || status.Code != 550 || status.Text != "Go away, please." {
+	if !ok || status.Code != 550 || status.Text != "Go away,\nplease." {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestRejectInOtherLetters: no reply can hold the reason, so that the sender is
+// told by a notification, and nothing is stored (RFC 5429 sections 2.1.1 and 2.2);
+// ereject is refused in the session all the same.
+func TestRejectInOtherLetters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.write("bob/.dovecot.sieve", "require \"reject\"; reject \"Nein, danke schön.\";")
+	w.want(simple)
+	if len(w.sent) != 1 || !strings.HasPrefix(w.sent[0], " > ann@example.org\n") {
+		t.Fatalf("sent %q", w.sent)
+	}
+	for _, part := range []string{
+		"report-type=disposition-notification;", "Nein, danke schön.", "Final-Recipient: rfc822;bob@example.net\r\n",
+		"Disposition: automatic-action/MDN-sent-automatically; deleted\r\n", "Auto-Submitted: auto-replied (rejected)\r\n", "Content-Type: message/rfc822\r\n",
+	} {
+		if !strings.Contains(w.sent[0], part) {
+			t.Errorf("without %q: %s", part, w.sent[0])
+		}
+	}
+	w.write("bob/.dovecot.sieve", "require \"ereject\"; ereject \"Nein, danke schön.\";")
+	_, err := w.deliver(simple)
+	if status, ok := errors.AsType[*mail.Status](err); !ok || status.Code != 550 {
+		t.Errorf("ereject: %v", err)
 	}
 }
 
