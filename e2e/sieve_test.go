@@ -161,7 +161,7 @@ func TestReject(t *testing.T) {
 		fails bool
 	}{
 		{"reject", false, "stranger@remote.invalid", "bob@example.test", []string{"<** 550 5.7.1 No offers, please."}, true},
-		{"ereject, the reason in one line of ASCII", false, "stranger@remote.invalid", "dora@example.test", []string{"<** 550 5.7.1 Go away: ?."}, true},
+		{"ereject, the reason line by line in ASCII", false, "stranger@remote.invalid", "dora@example.test", []string{"550-5.7.1 Go\n", "550 5.7.1 away: ?."}, true},
 		{"a script that does not hit", false, "carol@example.test", "dora@example.test", []string{"<-  250 2.0.0"}, false},
 		{"all of two", false, "stranger@remote.invalid", "bob@example.test,dora@example.test", []string{"<** 550 5.7.1 <"}, true},
 		{"one of two over LMTP", true, "stranger@remote.invalid", "alice@example.test,bob@example.test", []string{"250 2", "550 5.7.1 No offers, please."}, false},
