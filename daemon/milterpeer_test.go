@@ -17,6 +17,11 @@ import (
 const pythonMilter = `
 import sys, Milter
 class M(Milter.Base):
+    def hello(self, name):
+        if "bad" in name:
+            self.setreply("554", "5.7.0", "not by that name")
+            return Milter.REJECT
+        return Milter.CONTINUE
     def envfrom(self, f, *s):
         return Milter.REJECT if "bad" in f else Milter.CONTINUE
     def envrcpt(self, to, *s):
@@ -32,8 +37,9 @@ Milter.set_flags(Milter.ADDHDRS + Milter.ADDRCPT + Milter.DELRCPT + Milter.CHGFR
 Milter.runmilter("m", sys.argv[1], 5)
 `
 
-// TestPythonMilter: a filter on another implementation refuses a sender and a
-// recipient in session, and changes recipients and reverse-path.
+// TestPythonMilter: a filter on another implementation refuses a HELO, a sender and
+// a recipient in session, changes recipients and reverse-path, and hears of all
+// messages of a session over one connection.
 func TestPythonMilter(t *testing.T) {
 	t.Parallel()
 	python := peertest.Need(t, "/usr/bin/python3", "python3")
@@ -70,6 +76,17 @@ func TestPythonMilter(t *testing.T) {
 	}
 	if err := send("good@example.org", "alice@example.test"); err != nil {
 		t.Fatal(err)
+	}
+	c := gosmtp.NewClient(dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)))
+	if err := c.Hello("bad.example.org"); err == nil || !strings.Contains(err.Error(), "not by that name") {
+		t.Errorf("a bad name: %v", err)
+	}
+	c = gosmtp.NewClient(dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)))
+	for _, subject := range []string{"one", "two", "three"} {
+		if err := c.SendMail("good@example.org", []string{"alice@example.test"}, strings.NewReader(content(subject))); err != nil {
+			t.Fatal(err)
+		}
+		w.awaitFile(t, "bob", "", "Subject: "+subject)
 	}
 	got := w.awaitFile(t, "bob", "", "Subject: filtered")
 	if !strings.HasPrefix(got, "Return-Path: <changed@example.org>") || !strings.Contains(got, "X-Seen: good@example.org") {

@@ -61,7 +61,7 @@ func policyConfig(c *config.Config, d *Daemon) policy.Config {
 		ARCTrusted:     c.Policy.ARCTrusted,
 		Logger:         d.log,
 
-		ServiceFailOpen: c.Policy.ServiceFailure == config.AcceptOnFailure,
+		WithoutService: func(err error) error { return withoutAnswer(c.Policy.ServiceFailure, err) },
 	}
 	for _, s := range c.Policy.Services {
 		network, address := serviceEndpoint(s)

@@ -16,7 +16,7 @@ import (
 // receive.
 type rspamdFilter struct {
 	client  rspamd.Client
-	failure config.MilterFailure
+	failure config.Failure
 	log     *slog.Logger
 }
 
@@ -26,7 +26,16 @@ type scanning struct {
 	rspamd.Message
 }
 
-// Begin implements receive.Filter.
+// Open implements receive.Filter: the server hears of messages alone.
+func (f rspamdFilter) Open(context.Context, smtp.Client) (receive.FilterVisit, error) { return f, nil }
+
+// Hello implements receive.FilterVisit.
+func (f rspamdFilter) Hello(context.Context, smtp.Client) error { return nil }
+
+// Close implements receive.FilterVisit.
+func (f rspamdFilter) Close() {}
+
+// Begin implements receive.FilterVisit.
 func (f rspamdFilter) Begin(_ context.Context, c smtp.Client, from mail.ReversePath) (receive.Filtering, error) {
 	m := rspamd.Message{ID: c.Message, Client: c.Addr, Helo: c.Helo, From: from}
 	if c.Identity != nil {

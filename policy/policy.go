@@ -46,8 +46,10 @@ type Config struct {
 	Greylist      Greylist      // for greylist; required there
 	GreylistDelay time.Duration // default 5 min
 
-	Services        []Service // for check_policy_service, asked in order
-	ServiceFailOpen bool      // one that does not answer has nothing against it
+	Services []Service // for check_policy_service, asked in order
+	// WithoutService says what is said in place of a service that does not answer;
+	// with nil it has nothing against it. Default: the recipient is put off.
+	WithoutService func(err error) error
 
 	// ARCTrusted are the domains of forwarders that are believed about what a
 	// message was before they changed it: DMARC that failed refuses nothing where
@@ -148,6 +150,9 @@ func New(c Config) (*Policy, error) {
 	}
 	if c.DNSBLThreshold <= 0 {
 		c.DNSBLThreshold = 1
+	}
+	if c.WithoutService == nil {
+		c.WithoutService = func(err error) error { return errService.WithCause(err) }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -45,10 +45,10 @@ func (p *Policy) policyService(ctx context.Context, j *Judge) error {
 		action, err := s.Ask(ctx, j.request())
 		if err != nil {
 			p.log.WarnContext(ctx, "policy service does not answer", "error", err)
-			if p.cfg.ServiceFailOpen {
-				continue
+			if err = p.cfg.WithoutService(err); err != nil {
+				return err
 			}
-			return errService.WithCause(err)
+			continue
 		}
 		if err := j.act(ctx, action); err != nil {
 			return err

@@ -72,7 +72,7 @@ func TestPolicyServices(t *testing.T) {
 	var asked [][2]string
 	down := says{err: errors.New("down")}
 	services := []Service{down, says{action: "PREPEND X-One: 1", asked: &asked}, says{action: "PREPEND X-Two: 2"}}
-	p := newPolicy(t, Config{Checks: []string{"check_policy_service"}, Services: services, ServiceFailOpen: true})
+	p := newPolicy(t, Config{Checks: []string{"check_policy_service"}, Services: services, WithoutService: func(error) error { return nil }})
 	j, err := p.Begin(t.Context(), Query{Client: netip.MustParseAddr("192.0.2.7"), Helo: "r.test", From: address(t, "s@r.test"), Protocol: "ESMTP", Instance: "S1.1"})
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +104,14 @@ func TestPolicyServices(t *testing.T) {
 	}
 	if err := j.Recipient(t.Context(), address(t, "a@x.test").Address); mail.StatusOf(err).Code != 451 {
 		t.Errorf("a service that is down: %v", err)
+	}
+	no := &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "No"}
+	p = newPolicy(t, Config{Checks: []string{"check_policy_service"}, Services: []Service{down}, WithoutService: func(err error) error { return no.WithCause(err) }})
+	if j, err = p.Begin(t.Context(), Query{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Recipient(t.Context(), address(t, "a@x.test").Address); mail.StatusOf(err).Code != 550 {
+		t.Errorf("a service that must not be down: %v", err)
 	}
 	if err := errors.Join(p.Close(), (*Policy)(nil).Close()); err != nil {
 		t.Error(err)

@@ -24,6 +24,9 @@ func (s *session) greet(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.open(ctx); err != nil {
+		return err
+	}
 	early, err := s.wire.talksFirst(s.srv.cfg.GreetDelay)
 	if err != nil {
 		return err
@@ -40,13 +43,52 @@ func (s *session) admit(ctx context.Context) error {
 	if s.srv.cfg.Admit == nil {
 		return nil
 	}
-	if err := s.srv.cfg.Admit(ctx, s.client); err != nil {
-		status := mail.StatusOf(err)
-		s.srv.log.InfoContext(ctx, status.Refused(), "session", s.client.Session, "stage", "connect", "client", s.client.Addr,
-			"status", fmt.Sprintf("%d %s", status.Code, status.Enhanced), "reply", status.Text)
-		return s.end(status)
+	return s.sendAway(ctx, s.srv.cfg.Admit(ctx, s.client))
+}
+
+// sendAway ends the session with the reply to a client that was refused before it
+// said a word.
+func (s *session) sendAway(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
 	}
+	status := mail.StatusOf(err)
+	s.srv.log.InfoContext(ctx, status.Refused(), "session", s.client.Session, "stage", "connect", "client", s.client.Addr,
+		"status", fmt.Sprintf("%d %s", status.Code, status.Enhanced), "reply", status.Text)
+	return s.end(greetingOf(status))
+}
+
+// greetingOf is a refusal as a greeting can say it: 554 or 421 (RFC 5321 sections
+// 3.1 and 4.3.2).
+func greetingOf(refusal *mail.Status) *mail.Status {
+	s := *refusal
+	if s.Code = 554; refusal.Temporary() {
+		s.Code = 421
+	}
+	return &s
+}
+
+// open begins the visit at a Receiver that wants to know of it.
+func (s *session) open(ctx context.Context) error {
+	s.leave()
+	o, wants := s.srv.cfg.Receiver.(Opener)
+	if !wants {
+		return nil
+	}
+	v, err := o.Open(ctx, s.client)
+	if err != nil {
+		return s.sendAway(ctx, err)
+	}
+	s.visit, s.receiver = v, v
 	return nil
+}
+
+// leave ends the visit.
+func (s *session) leave() {
+	if s.visit != nil {
+		s.visit.Close()
+	}
+	s.visit, s.receiver = nil, s.srv.cfg.Receiver
 }
 
 // talksFirst waits for d and reports whether the client sent anything.
@@ -83,24 +125,35 @@ func isHeloOctet(c byte) bool {
 }
 
 // ehlo also serves LHLO, which is EHLO by another name (RFC 2033 section 4.1).
-func (s *session) ehlo(_ context.Context, name string) error {
-	s.hello(name, true)
+func (s *session) ehlo(ctx context.Context, name string) error {
+	if err := s.hello(ctx, name, true); err != nil {
+		return err
+	}
 	s.reply(250, "", append([]string{s.hostname()}, s.extensions()...)...)
 	return nil
 }
 
-func (s *session) helo(_ context.Context, name string) error {
-	s.hello(name, false)
+func (s *session) helo(ctx context.Context, name string) error {
+	if err := s.hello(ctx, name, false); err != nil {
+		return err
+	}
 	s.reply(250, "", s.hostname())
 	return nil
 }
 
 // hello begins the session anew, as RSET does (RFC 5321 section 4.1.4).
-func (s *session) hello(name string, extended bool) {
+func (s *session) hello(ctx context.Context, name string, extended bool) error {
 	s.abort()
 	s.client.Helo = name
 	s.extended = extended
+	s.state = stateStart
+	if s.visit != nil {
+		if err := s.visit.Hello(ctx, s.client); err != nil {
+			return err
+		}
+	}
 	s.state = stateReady
+	return nil
 }
 
 // extensions are the lines of EHLO after the first. BINARYMIME is not among

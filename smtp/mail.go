@@ -136,7 +136,7 @@ func (s *session) mail(ctx context.Context, m mailArg) error {
 	c := s.client
 	c.Protocol = s.protocol(m.path.UTF8)
 	c.Ahead = !s.extended && s.wire.Buffered() > 0
-	tx, err := s.srv.cfg.Receiver.Begin(ctx, c, m.path)
+	tx, err := s.receiver.Begin(ctx, c, m.path)
 	if err != nil {
 		return mail.StatusOf(err)
 	}

@@ -20,6 +20,22 @@ type Receiver interface {
 	Begin(ctx context.Context, c Client, from mail.ReversePath) (Transaction, error)
 }
 
+// An Opener is a Receiver that follows each session from its beginning.
+type Opener interface {
+	// Open is called before the greeting, and again when XCLIENT made the client
+	// another. An error sends the client away.
+	Open(ctx context.Context, c Client) (Visit, error)
+}
+
+// Visit is the Receiver of one session, which ends it with Close.
+type Visit interface {
+	Receiver
+	// Hello is called at EHLO, HELO and LHLO; an error is the reply, and the client
+	// has not said hello then.
+	Hello(ctx context.Context, c Client) error
+	Close()
+}
+
 // Transaction is one MAIL to end-of-data.
 type Transaction interface {
 	// AddRecipient decides about one RCPT. After an error the transaction goes

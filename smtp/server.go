@@ -64,6 +64,7 @@ func (srv *Server) Serve(ctx context.Context, drain <-chan struct{}, conn net.Co
 	defer w.release()
 
 	s := newSession(srv, w, drain)
+	defer s.leave()
 	defer s.abort() // a panic of the Receiver must not leave a transaction open
 	s.log.DebugContext(ctx, "connected", "client", s.client.Addr)
 	err := s.serve(ctx)

@@ -49,6 +49,9 @@ type session struct {
 	log     *slog.Logger
 	trusted bool // in TrustedNetworks
 
+	receiver Receiver // the visit, where there is one
+	visit    Visit    // nil for a Receiver that wants none
+
 	// What STARTTLS makes us forget.
 	state    state
 	client   Client
@@ -76,6 +79,8 @@ func newSession(srv *Server, w *wire, drain <-chan struct{}) *session {
 		trusted: peer.In(srv.cfg.TrustedNetworks, c.Addr),
 		state:   stateStart,
 		client:  c,
+
+		receiver: srv.cfg.Receiver,
 	}
 }
 

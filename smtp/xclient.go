@@ -137,6 +137,9 @@ func (s *session) xclient(ctx context.Context, a attributes) error {
 	if err := s.admit(ctx); err != nil {
 		return err
 	}
+	if err := s.open(ctx); err != nil {
+		return err
+	}
 	s.reply(220, "", s.hostname()+" "+s.srv.cfg.Greeting)
 	return nil
 }

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,12 +12,22 @@ import (
 	"gomaild/smtp"
 )
 
-// Filter is asked about a message as it comes in (a milter). In all that it is
-// asked a *mail.Status refuses; another error is a fault, and the client comes
-// again.
+// Filter is asked about sessions and messages as they come in (a milter). In all
+// that it is asked a *mail.Status refuses; another error is a fault, and the client
+// comes again.
 type Filter interface {
+	// Open is asked when a client connects. The FilterVisit is to be closed.
+	Open(ctx context.Context, c smtp.Client) (FilterVisit, error)
+}
+
+// FilterVisit is one session at a Filter.
+type FilterVisit interface {
+	// Hello is asked at EHLO, HELO and LHLO.
+	Hello(ctx context.Context, c smtp.Client) error
 	// Begin is asked at MAIL, after the checks of our own.
 	Begin(ctx context.Context, c smtp.Client, from mail.ReversePath) (Filtering, error)
+	// Close ends it, when all its messages have ended.
+	Close()
 }
 
 // Filtering is one message at a Filter.
@@ -43,9 +54,55 @@ type Filtered struct {
 	From    *mail.Address  // the reverse-path in place of the old one, nil to leave it
 }
 
+var errNotOpened = errors.New("receive: a message of a session that was not opened")
+
+// visit is a session at a receiver with filters.
+type visit struct {
+	*receiver
+	filters []FilterVisit
+}
+
+// Open implements smtp.Opener: filters hear of a client before it is greeted.
+func (r *receiver) Open(ctx context.Context, c smtp.Client) (smtp.Visit, error) {
+	v := &visit{receiver: r}
+	for _, f := range r.Filters {
+		one, err := f.Open(ctx, c)
+		if err != nil {
+			v.Close()
+			return nil, err
+		}
+		v.filters = append(v.filters, one)
+	}
+	return v, nil
+}
+
+// Hello implements smtp.Visit.
+func (v *visit) Hello(ctx context.Context, c smtp.Client) error {
+	for _, f := range v.filters {
+		if err := f.Hello(ctx, c); err != nil {
+			v.newTransaction(c, mail.ReversePath{}).logRefusal(ctx, atHelo, "", err)
+			return err
+		}
+	}
+	return nil
+}
+
+// Begin implements smtp.Receiver.
+func (v *visit) Begin(ctx context.Context, c smtp.Client, from mail.ReversePath) (smtp.Transaction, error) {
+	return v.begin(ctx, c, from, v.filters)
+}
+
+// Close implements smtp.Visit.
+func (v *visit) Close() {
+	for _, f := range v.filters {
+		f.Close()
+	}
+	v.filters = nil
+}
+
 // beginFilters asks all filters about the sender.
-func (t *transaction) beginFilters(ctx context.Context) error {
-	for _, f := range t.r.Filters {
+func (t *transaction) beginFilters(ctx context.Context, filters []FilterVisit) error {
+	for _, f := range filters {
 		one, err := f.Begin(ctx, t.client, t.from)
 		if err != nil {
 			t.closeFilters()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -13,8 +14,24 @@ import (
 	"gomaild/smtp"
 )
 
-// filterFunc is a Filter, and one message at it.
+var badClient = netip.MustParseAddr("192.0.2.66")
+
+// filterFunc is a Filter, one session and one message at it.
 type filterFunc func(content string) (Filtered, error)
+
+func (f filterFunc) Open(_ context.Context, c smtp.Client) (FilterVisit, error) {
+	if c.Addr == badClient {
+		return nil, &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "Bad client"}
+	}
+	return f, nil
+}
+
+func (f filterFunc) Hello(_ context.Context, c smtp.Client) error {
+	if c.Helo == "bad.test" {
+		return &mail.Status{Code: 550, Enhanced: "5.7.1", Text: "Bad name"}
+	}
+	return nil
+}
 
 func (f filterFunc) Begin(_ context.Context, c smtp.Client, from mail.ReversePath) (Filtering, error) {
 	if from.Address.Local == "bad" {
@@ -148,6 +165,8 @@ type listening struct {
 	refused *[]string
 }
 
+func (l listening) Open(context.Context, smtp.Client) (FilterVisit, error) { return l, nil }
+
 func (l listening) Begin(context.Context, smtp.Client, mail.ReversePath) (Filtering, error) {
 	return l, nil
 }
@@ -166,5 +185,32 @@ func TestFilterHearsOfRefused(t *testing.T) {
 	session(t, NewMX(b.config), client, "s@r.test", []string{"nobody@example.org", "carol@example.org", "bob@example.org"}, hello)
 	if want := []string{"nobody 5.1.1"}; !slices.Equal(refused, want) {
 		t.Errorf("told of %q, want %q", refused, want)
+	}
+}
+
+// TestFilterSession: filters are asked about the client and its HELO, and a message
+// of a session that none has heard of is taken nowhere.
+func TestFilterSession(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	b.config.Filters = []Filter{filterFunc(func(string) (Filtered, error) { return Filtered{}, nil })}
+	r := NewMX(b.config)
+	if _, err := r.Begin(t.Context(), client, mail.ReversePath{}); !errors.Is(err, errNotOpened) {
+		t.Errorf("not opened: %v", err)
+	}
+	bad := client
+	bad.Addr = badClient
+	if _, err := r.(smtp.Opener).Open(t.Context(), bad); reply(err) != "550 5.7.1 Bad client" {
+		t.Errorf("open: %v", err)
+	}
+	v, err := r.(smtp.Opener).Open(t.Context(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	bad = client
+	bad.Helo = "bad.test"
+	if err := v.Hello(t.Context(), bad); reply(err) != "550 5.7.1 Bad name" {
+		t.Errorf("hello: %v", err)
 	}
 }

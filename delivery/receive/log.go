@@ -12,6 +12,7 @@ import (
 
 // Stages of a session at which something is refused.
 const (
+	atHelo = "helo"
 	atMail = "mail"
 	atRcpt = "rcpt"
 	atData = "data"

@@ -224,10 +224,17 @@ func newReceiver(c Config, w way) *receiver {
 	return &receiver{Config: c, way: w}
 }
 
-// Begin implements smtp.Receiver.
+// Begin implements smtp.Receiver. Filters must have heard of the session: see Open.
 func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePath) (smtp.Transaction, error) {
+	if len(r.Filters) > 0 {
+		return nil, errNotOpened
+	}
+	return r.begin(ctx, c, from, nil)
+}
+
+func (r *receiver) begin(ctx context.Context, c smtp.Client, from mail.ReversePath, filters []FilterVisit) (smtp.Transaction, error) {
 	t := r.newTransaction(c, from)
-	if err := t.admit(ctx); err != nil {
+	if err := t.admit(ctx, filters); err != nil {
 		t.logRefusal(ctx, atMail, "", err)
 		return nil, err
 	}
@@ -235,7 +242,7 @@ func (r *receiver) Begin(ctx context.Context, c smtp.Client, from mail.ReversePa
 }
 
 // admit decides about MAIL: strangers are judged, users held to their rate.
-func (t *transaction) admit(ctx context.Context) error {
+func (t *transaction) admit(ctx context.Context, filters []FilterVisit) error {
 	if t.r.strangers && t.r.Policy != nil {
 		judge, err := t.r.Policy.Begin(ctx, policy.Query{
 			Client: t.client.Addr, Helo: t.client.Helo, From: t.from,
@@ -255,7 +262,7 @@ func (t *transaction) admit(ctx context.Context) error {
 	if err := t.r.admitSender(ctx, t.client, t.from); err != nil {
 		return err
 	}
-	return t.beginFilters(ctx)
+	return t.beginFilters(ctx, filters)
 }
 
 // braked is who is held to a rate: the login, or a trusted client that submits

@@ -221,7 +221,12 @@ func reply(err error) string {
 // session runs one transaction and returns all its replies.
 func session(t *testing.T, r smtp.Receiver, c smtp.Client, from string, to []string, content string) []string {
 	t.Helper()
-	tx, err := r.Begin(t.Context(), c, mail.ReversePath{Address: address(from)})
+	v, err := r.(smtp.Opener).Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	tx, err := v.Begin(t.Context(), c, mail.ReversePath{Address: address(from)})
 	replies := []string{reply(err)}
 	if err != nil {
 		return replies

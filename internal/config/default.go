@@ -45,7 +45,7 @@ func Default() *Config {
 		Remote:     Remote{Enabled: true, TLS: RemoteMay, MTASTS: true},
 		DNS:        DNS{Timeout: Duration(3 * time.Second)},
 		Policy:     Policy{DNSBLThreshold: 1, GreylistDelay: Duration(5 * time.Minute), JunkFolder: "Junk", ServiceTimeout: Duration(10 * time.Second), ServiceFailure: DeferOnFailure},
-		Milter:     Milter{Timeout: Duration(30 * time.Second), Failure: DeferWithoutMilter},
+		Milter:     Milter{Timeout: Duration(30 * time.Second), Failure: DeferOnFailure},
 		Submission: SubmissionOptions{CheckFrom: true},
 		Auth: Auth{
 			ThrottleClient:  20,

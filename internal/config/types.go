@@ -357,8 +357,8 @@ type Policy struct {
 	// How long a policy server may take.
 	ServiceTimeout Duration `toml:"service_timeout"`
 	// What becomes of a recipient when a policy server does not answer: `defer`
-	// puts it off, `accept` goes on without it.
-	ServiceFailure ServiceFailure `toml:"service_failure"`
+	// puts it off, `accept` goes on without it, `reject` refuses it for good.
+	ServiceFailure Failure `toml:"service_failure"`
 	// How fast strangers may come.
 	Rates Rates `toml:"rates"`
 }
@@ -391,8 +391,9 @@ type Rates struct {
 type Milter struct {
 	// Milters that are asked, in order, about messages that strangers bring:
 	// `host:port` or `unix:/path`. They are asked after the checks of [policy],
-	// may refuse the sender, a recipient and the message, discard and quarantine
-	// it, and change header, body, recipients and the reverse-path.
+	// may refuse the client, its HELO, the sender, a recipient and the message,
+	// discard and quarantine it, and change header, body, recipients and the
+	// reverse-path.
 	MX []string `toml:"mx"`
 	// Milters that are asked about what users send.
 	Submission []string `toml:"submission"`
@@ -402,11 +403,11 @@ type Milter struct {
 	// subject go to policy.junk_folder, and fields are added and taken away as
 	// they say. timeout and failure are for them too.
 	Rspamd []string `toml:"rspamd"`
-	// How long one milter may take for a message.
+	// How long one milter may take for a message, and for what comes before it.
 	Timeout Duration `toml:"timeout"`
 	// What becomes of a message when a milter does not answer: `defer` puts it
 	// off, `accept` goes on without it, `reject` refuses it for good.
-	Failure MilterFailure `toml:"failure"`
+	Failure Failure `toml:"failure"`
 	// Hold what a milter on mx wants in quarantine in the queue until somebody
 	// releases or deletes it (`gomaild queue`), as Postfix does, and not bring it
 	// to policy.junk_folder. What users send is always held.

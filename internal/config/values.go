@@ -249,39 +249,23 @@ func ListenerTypes() []string { return ListenerType("").choices() }
 // UnmarshalText takes one of the types.
 func (l *ListenerType) UnmarshalText(text []byte) error { return setChoice(l, text, l.choices()) }
 
-// ServiceFailure says what happens without an answer.
-type ServiceFailure string
+// Failure says what becomes of mail about which a filter or a policy server says
+// nothing.
+type Failure string
 
 // What happens without an answer.
 const (
-	DeferOnFailure  ServiceFailure = "defer"
-	AcceptOnFailure ServiceFailure = "accept"
+	DeferOnFailure  Failure = "defer"
+	AcceptOnFailure Failure = "accept"
+	RejectOnFailure Failure = "reject"
 )
 
-func (ServiceFailure) choices() []string {
-	return []string{string(DeferOnFailure), string(AcceptOnFailure)}
+func (Failure) choices() []string {
+	return []string{string(DeferOnFailure), string(AcceptOnFailure), string(RejectOnFailure)}
 }
 
 // UnmarshalText takes one of the constants.
-func (f *ServiceFailure) UnmarshalText(text []byte) error { return setChoice(f, text, f.choices()) }
-
-// MilterFailure says what happens to a message about which a filter says nothing.
-type MilterFailure string
-
-// What happens without an answer: the words are those of ServiceFailure, and one
-// for filters without which nothing may come in.
-const (
-	DeferWithoutMilter  MilterFailure = "defer"
-	AcceptWithoutMilter MilterFailure = "accept"
-	RejectWithoutMilter MilterFailure = "reject"
-)
-
-func (MilterFailure) choices() []string {
-	return []string{string(DeferWithoutMilter), string(AcceptWithoutMilter), string(RejectWithoutMilter)}
-}
-
-// UnmarshalText takes one of the constants.
-func (f *MilterFailure) UnmarshalText(text []byte) error { return setChoice(f, text, f.choices()) }
+func (f *Failure) UnmarshalText(text []byte) error { return setChoice(f, text, f.choices()) }
 
 // RemoteTLS is what TLS must be towards other hosts.
 type RemoteTLS string

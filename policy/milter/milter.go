@@ -1,12 +1,12 @@
 // Package milter asks filters that speak Sendmail's milter protocol, version 6
-// (2 at least), about a message as it comes in: OpenDKIM, rspamd, ClamAV and
-// others. A filter may refuse the sender, a recipient and the message, change
-// header, body, recipients and reverse-path, discard and quarantine. Its words
-// about the connection and HELO are heard at MAIL: each message has a connection
-// of its own to the filter.
+// (2 at least), about sessions and messages as they come in: OpenDKIM, rspamd,
+// ClamAV and others. A filter may refuse the client, its HELO, the sender, a
+// recipient and the message, change header, body, recipients and reverse-path,
+// discard and quarantine. A session of SMTP has one connection to the filter.
 //
 // Nothing that a filter does takes memory without end, and the time that it may
-// take for a message, the client's own slowness not counted, is the Client's.
+// take for each step up to a message, and for a message, the client's own slowness
+// not counted, is the Client's.
 package milter
 
 import (
@@ -29,26 +29,34 @@ import (
 
 const defaultTimeout = 30 * time.Second
 
-// Client asks one filter. It is safe for concurrent use: each message has a
+// Client asks one filter. It is safe for concurrent use: each session has a
 // connection of its own.
 type Client struct {
 	Network, Address string        // "tcp" or "unix"
-	Timeout          time.Duration // for a message; default 30 s
+	Timeout          time.Duration // for a message, and for what comes before the first; default 30 s
+}
+
+// Connection is what a filter is told when a client connects.
+type Connection struct {
+	Hostname string // ours
+	Listener string // the macro daemon_name
+	Local    netip.AddrPort
+	Client   netip.Addr
+	Port     uint16
+}
+
+// Hello is what a filter is told at EHLO, HELO and LHLO.
+type Hello struct {
+	Name   string
+	TLS    string // the macro tls_version, "" on plaintext
+	Cipher string
 }
 
 // Message is what a filter is told at MAIL.
 type Message struct {
-	Hostname string // ours
-	Listener string // the macro daemon_name
-	Local    netip.AddrPort
-	ID       string // the macro i
-	Client   netip.Addr
-	Port     uint16
-	Helo     string
-	TLS      string // the macro tls_version, "" on plaintext
-	Cipher   string
-	Account  string // who has logged in, "" if nobody has
-	From     mail.ReversePath
+	ID      string // the macro i
+	Account string // who has logged in, "" if nobody has
+	From    mail.ReversePath
 }
 
 // Verdict is what a filter wants of a message that it does not refuse.
@@ -64,29 +72,39 @@ type Verdict struct {
 	hasBody bool
 }
 
-// Session is one message at a filter. It is not safe for concurrent use.
+// Session is a session of SMTP at a filter. It is not safe for concurrent use.
+// An error of its methods is a *mail.Status that refuses, or says that the filter
+// could not be asked: then there is nothing left but Close.
 type Session struct {
-	conn  net.Conn
-	in    *bufio.Reader
-	steps uint32            // the filter's
-	names map[byte][]string // of the macros that it wants at a command, where it says so
-	left  time.Duration     // that it may yet take
-	m     Message
-	v     Verdict
-	done  bool // it has said all: nothing more is asked
+	timeout time.Duration
+	conn    net.Conn
+	in      *bufio.Reader
+	steps   uint32            // the filter's
+	names   map[byte][]string // of the macros that it wants at a command, where it says so
+	left    time.Duration     // that it may yet take
+	c       Connection
+	h       Hello
+	m       Message
+	v       Verdict
+	begun   bool         // a message that the filter is to hear the end of
+	done    bool         // it has said all of the message, or of the session before one: nothing more is asked
+	passed  bool         // it lets the whole session pass
+	refused *mail.Status // it refuses the whole session
 }
 
-// errDone ends the talk: the filter has said all.
-var errDone = errors.New("filter has decided")
+var (
+	errDone = errors.New("filter has decided") // ends the talk
+	errGone = errors.New("milter: connection is gone")
+)
 
-// Begin tells a filter of a client and a sender. A *mail.Status refuses them;
-// every other error says that the filter could not be asked. The Session is to be
-// closed.
-func (c *Client) Begin(ctx context.Context, m Message) (*Session, error) {
-	s := &Session{left: c.Timeout, m: m}
-	if s.left <= 0 {
-		s.left = defaultTimeout
+// Open tells a filter of a client that connects. Errors are those of the Session,
+// which is nil with one.
+func (c *Client) Open(ctx context.Context, about Connection) (*Session, error) {
+	s := &Session{timeout: c.Timeout, c: about}
+	if s.timeout <= 0 {
+		s.timeout = defaultTimeout
 	}
+	s.left = s.timeout
 	err := s.within(ctx, func(ctx context.Context) error {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, c.Network, c.Address)
@@ -97,13 +115,103 @@ func (c *Client) Begin(ctx context.Context, m Message) (*Session, error) {
 		return nil
 	})
 	if err == nil {
-		err = s.within(ctx, func(context.Context) error { return s.open() })
+		err = s.stage(ctx, func() error {
+			if err := s.negotiate(); err != nil {
+				return err
+			}
+			return s.step(cmdConnect, noConnect, silentConnect, s.macros(cmdConnect, mail.Address{}), connectData(s.c))
+		})
 	}
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// Hello tells the filter of an EHLO; each one after STARTTLS too.
+func (s *Session) Hello(ctx context.Context, h Hello) error {
+	s.Abort()
+	s.left, s.h = s.timeout, h
+	return s.stage(ctx, func() error {
+		return s.step(cmdHelo, noHelo, silentHelo, s.macros(cmdHelo, mail.Address{}), words(h.Name))
+	})
+}
+
+// stage is a step before a message: what the filter decides is about the session.
+func (s *Session) stage(ctx context.Context, f func() error) error {
+	switch {
+	case s.refused != nil:
+		return s.refused
+	case s.conn == nil:
+		return errGone
+	case s.passed:
+		return nil
+	}
+	s.done = false
+	err := s.within(ctx, func(context.Context) error { return f() })
+	s.passed = s.done && err == nil
+	if status, refuses := errors.AsType[*mail.Status](err); refuses {
+		s.refused = status
+	}
+	return err
+}
+
+// Begin tells the filter of a sender. The message before it must have ended, with
+// Content or Abort.
+func (s *Session) Begin(ctx context.Context, m Message) error {
+	switch {
+	case s.refused != nil:
+		return s.refused
+	case s.conn == nil:
+		return errGone
+	}
+	s.left, s.m, s.v = s.timeout, m, Verdict{}
+	s.begun, s.done = !s.passed, s.passed
+	err := s.within(ctx, func(context.Context) error {
+		arguments := append([]string{m.From.String()}, parameters(m.From)...)
+		return s.step(cmdMail, noMail, silentMail, s.macros(cmdMail, mail.Address{}), words(arguments...))
+	})
+	if err != nil {
+		s.Abort()
+	}
+	return err
+}
+
+// Abort lets the filter forget a message that it has not heard the end of.
+func (s *Session) Abort() {
+	if !s.begun || s.conn == nil {
+		return
+	}
+	s.begun = false
+	_ = s.conn.SetDeadline(time.Now().Add(time.Second))
+	if writePacket(s.conn, cmdAbort, nil) != nil || s.conn.SetDeadline(time.Time{}) != nil {
+		s.drop()
+	}
+}
+
+// Close ends the talk.
+func (s *Session) Close() {
+	if s.conn == nil {
+		return
+	}
+	s.Abort()
+	if s.conn != nil {
+		_ = s.conn.SetDeadline(time.Now().Add(time.Second)) // the filter sees the end in any case
+		_ = writePacket(s.conn, cmdQuit, nil)
+		s.drop()
+	}
+}
+
+// Alive reports that the filter can be asked, as far as is known.
+func (s *Session) Alive() bool { return s.conn != nil }
+
+// drop closes the connection to a filter that cannot be asked any more.
+func (s *Session) drop() {
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	s.conn, s.begun, s.done = nil, false, true
 }
 
 // within runs f in the time that is left, and takes what it took off it. The end
@@ -115,8 +223,8 @@ func (s *Session) within(ctx context.Context, f func(context.Context) error) err
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.left)
 	defer cancel()
-	if s.conn != nil {
-		stop := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Unix(1, 0)) })
+	if conn := s.conn; conn != nil {
+		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 		defer stop()
 	}
 	err := f(ctx)
@@ -133,43 +241,8 @@ func (s *Session) within(ctx context.Context, f func(context.Context) error) err
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
-	s.done = true
+	s.drop()
 	return fmt.Errorf("milter: %w", err)
-}
-
-// Close ends the talk; the filter forgets a message that it has not decided
-// about.
-func (s *Session) Close() {
-	if s.conn == nil {
-		return
-	}
-	_ = s.conn.SetDeadline(time.Now().Add(time.Second)) // the filter sees the end in any case
-	_ = writePacket(s.conn, cmdAbort, nil)
-	_ = writePacket(s.conn, cmdQuit, nil)
-	_ = s.conn.Close()
-	s.conn = nil
-}
-
-// open is the talk up to MAIL, in the order of SMTP.
-func (s *Session) open() error {
-	if err := s.negotiate(); err != nil {
-		return err
-	}
-	m := &s.m
-	for _, one := range []struct {
-		code     byte
-		no, mute uint32
-		data     []byte
-	}{
-		{cmdConnect, noConnect, silentConnect, connectData(*m)},
-		{cmdHelo, noHelo, silentHelo, words(m.Helo)},
-		{cmdMail, noMail, silentMail, words(append([]string{m.From.String()}, parameters(m.From)...)...)},
-	} {
-		if err := s.step(one.code, one.no, one.mute, s.macros(one.code, mail.Address{}), one.data); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func parameters(p mail.ReversePath) []string {
@@ -183,8 +256,8 @@ func parameters(p mail.ReversePath) []string {
 	return list
 }
 
-// Recipient tells of a recipient. Errors are those of Begin; one that is refused
-// is no recipient, and the others stay.
+// Recipient tells of a recipient. One that is refused is no recipient, and the
+// others stay.
 func (s *Session) Recipient(ctx context.Context, to mail.Address) error {
 	return s.within(ctx, func(context.Context) error {
 		return s.step(cmdRcpt, noRcpt, silentRcpt, s.macros(cmdRcpt, to), words("<"+to.String()+">"))
@@ -208,7 +281,7 @@ func (s *Session) Refused(ctx context.Context, to mail.Address, why *mail.Status
 	return err
 }
 
-// Content asks about the message. Errors are those of Begin.
+// Content asks about the message, which ends with that.
 func (s *Session) Content(ctx context.Context, c message.Content) (*Verdict, error) {
 	err := s.within(ctx, func(context.Context) error {
 		if err := s.step(cmdData, noData, silentData, s.macros(cmdData, mail.Address{}), nil); err != nil {
@@ -216,10 +289,11 @@ func (s *Session) Content(ctx context.Context, c message.Content) (*Verdict, err
 		}
 		return s.content(c)
 	})
+	s.Abort()
 	return &s.v, err
 }
 
-func connectData(m Message) []byte {
+func connectData(m Connection) []byte {
 	if !m.Client.IsValid() {
 		return append(words("localhost"), 'U')
 	}
@@ -235,18 +309,18 @@ func connectData(m Message) []byte {
 // macros are the names and values for a command, as far as the filter wants
 // them: those that it named, or all.
 func (s *Session) macros(code byte, to mail.Address) []string {
-	m, address, local, port := &s.m, "unknown", "", ""
-	if m.Local.IsValid() {
-		local, port = m.Local.Addr().String(), strconv.Itoa(int(m.Local.Port()))
+	c, m, address, local, port := &s.c, &s.m, "unknown", "", ""
+	if c.Local.IsValid() {
+		local, port = c.Local.Addr().String(), strconv.Itoa(int(c.Local.Port()))
 	}
-	if m.Client.IsValid() {
-		address = m.Client.String()
+	if c.Client.IsValid() {
+		address = c.Client.String()
 	}
 	all := map[byte][]string{
-		cmdConnect: {"j", m.Hostname, "{daemon_name}", m.Listener, "v", "gomaild", "_", "unknown [" + address + "]",
-			"{client_addr}", address, "{client_name}", "unknown", "{client_port}", strconv.Itoa(int(m.Port)),
+		cmdConnect: {"j", c.Hostname, "{daemon_name}", c.Listener, "v", "gomaild", "_", "unknown [" + address + "]",
+			"{client_addr}", address, "{client_name}", "unknown", "{client_port}", strconv.Itoa(int(c.Port)),
 			"{daemon_addr}", local, "{daemon_port}", port},
-		cmdHelo: {"{tls_version}", m.TLS, "{cipher}", m.Cipher},
+		cmdHelo: {"{tls_version}", s.h.TLS, "{cipher}", s.h.Cipher},
 		cmdMail: {"i", m.ID, "{mail_addr}", m.From.Address.String(), "{mail_host}", m.From.Address.Domain, "{auth_authen}", m.Account, "{auth_author}", m.Account},
 		cmdRcpt: {"i", m.ID, "{rcpt_addr}", to.String(), "{rcpt_host}", to.Domain},
 		cmdData: {"i", m.ID}, cmdEndHeader: {"i", m.ID}, cmdEnd: {"i", m.ID},
@@ -426,6 +500,7 @@ func (s *Session) content(c message.Content) error {
 	if err := writePacket(s.conn, cmdEnd, nil); err != nil {
 		return err
 	}
+	s.begun = false
 	_, err = s.answer()
 	return err
 }

@@ -29,10 +29,23 @@ import (
 const text = "Received: by x\r\nFrom: a@r.test\r\nSubject: long\r\n\tone\r\nX-A: 1\r\nX-A: 2\r\n\r\nhello\r\nworld\r\n"
 
 func someMessage() Message {
-	return Message{
-		Hostname: "mx.x.test", Listener: "mx", ID: "S1.1", Client: netip.MustParseAddr("192.0.2.7"), Port: 4000, Helo: "r.test",
-		From: mail.ReversePath{Address: mail.Address{Local: "a", Domain: "r.test"}},
+	return Message{ID: "S1.1", From: mail.ReversePath{Address: mail.Address{Local: "a", Domain: "r.test"}}}
+}
+
+// begin opens a session and tells of a message.
+func begin(ctx context.Context, c *Client) (*Session, error) {
+	s, err := c.Open(ctx, Connection{Hostname: "mx.x.test", Listener: "mx", Client: netip.MustParseAddr("192.0.2.7"), Port: 4000})
+	if err != nil {
+		return nil, err
 	}
+	if err = s.Hello(ctx, Hello{Name: "r.test"}); err == nil {
+		err = s.Begin(ctx, someMessage())
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // answer is what came of a message.
@@ -43,7 +56,7 @@ type answer struct {
 
 // whole asks about a message to two recipients, from begin to end.
 func whole(ctx context.Context, c *Client) (a answer, err error) {
-	s, err := c.Begin(ctx, someMessage())
+	s, err := begin(ctx, c)
 	if err == nil {
 		defer s.Close()
 		for _, to := range []string{"b", "c"} {
@@ -85,9 +98,6 @@ func (f *filter) serve(l net.Listener) {
 		if err != nil || p.code == cmdQuit {
 			return
 		}
-		if p.code == cmdAbort {
-			continue
-		}
 		if p.code == cmdNegotiate {
 			data := binary.BigEndian.AppendUint32(nil, 6)
 			data = binary.BigEndian.AppendUint32(data, offeredActions)
@@ -99,7 +109,7 @@ func (f *filter) serve(l net.Listener) {
 			continue
 		}
 		fmt.Fprintf(&f.heard, "%c %q\n", p.code, p.data)
-		if p.code == cmdMacro {
+		if p.code == cmdMacro || p.code == cmdAbort {
 			continue
 		}
 		answers, ok := f.answers[p.code]
@@ -127,6 +137,123 @@ func ask(t *testing.T, f *filter) (answer, error) {
 	return v, err
 }
 
+// listen starts a filter and returns who asks it, and what it has heard when the
+// session is over.
+func listen(t *testing.T, f *filter) (c *Client, heard func() string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	f.done = make(chan struct{})
+	go f.serve(l)
+	return &Client{Network: "tcp", Address: l.Addr().String(), Timeout: 10 * time.Second}, func() string {
+		<-f.done
+		var short strings.Builder
+		for line := range strings.Lines(f.heard.String()) {
+			if line[0] != cmdMacro {
+				short.WriteByte(line[0])
+			}
+		}
+		return short.String()
+	}
+}
+
+// TestOneConnection: all messages of a session are told over one connection, a new
+// HELO too, and what came to no end is aborted.
+func TestOneConnection(t *testing.T) {
+	t.Parallel()
+	c, heard := listen(t, &filter{answers: map[byte][]packet{cmdRcpt: {{replyAccept, nil}}}})
+	s, err := begin(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := func() error {
+		v, err := s.Content(t.Context(), strings.NewReader(text))
+		if err == nil && v.IsChanged() {
+			err = errors.New("changed")
+		}
+		return err
+	}
+	to := mail.Address{Local: "b", Domain: "x.test"}
+	if err := errors.Join(
+		whole(),                                                                    // to nobody, whole
+		s.Begin(t.Context(), someMessage()), s.Recipient(t.Context(), to), whole(), // accepted at RCPT
+		s.Begin(t.Context(), someMessage()),
+		s.Hello(t.Context(), Hello{Name: "r.test", TLS: "TLSv1.3"}), // STARTTLS meanwhile
+		s.Begin(t.Context(), someMessage()),
+	); err != nil || !s.Alive() {
+		t.Error(err)
+	}
+	s.Close()
+	if got, want := heard(), "CHMTLLLLLNBE"+"MRA"+"MA"+"HMA"; got != want {
+		t.Errorf("it heard %s, want %s", got, want)
+	}
+}
+
+// TestSessionRefused: who is refused at CONNECT or HELO is so for the whole session,
+// and who is let pass there is asked about no more.
+func TestSessionRefused(t *testing.T) {
+	t.Parallel()
+	c, heard := listen(t, &filter{answers: map[byte][]packet{cmdConnect: {{replyTempFail, nil}}}})
+	_, err := c.Open(t.Context(), Connection{})
+	if status, ok := errors.AsType[*mail.Status](err); !ok || status.Code != 451 {
+		t.Error(err)
+	}
+	if got := heard(); got != "C" {
+		t.Errorf("it heard %s", got)
+	}
+
+	c, heard = listen(t, &filter{answers: map[byte][]packet{cmdHelo: {{replyCode, []byte("554 5.7.0 not you\x00")}}}})
+	s, err := c.Open(t.Context(), Connection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{s.Hello(t.Context(), Hello{Name: "a"}), s.Hello(t.Context(), Hello{Name: "b"}), s.Begin(t.Context(), someMessage())} {
+		if status, ok := errors.AsType[*mail.Status](err); !ok || status.Code != 554 || status.Text != "not you" {
+			t.Error(err)
+		}
+	}
+	s.Close()
+	if got := heard(); got != "CH" {
+		t.Errorf("it heard %s", got)
+	}
+
+	c, heard = listen(t, &filter{answers: map[byte][]packet{cmdConnect: {{replyAccept, nil}}}})
+	if s, err = begin(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Content(t.Context(), strings.NewReader(text)); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+	if got := heard(); got != "C" {
+		t.Errorf("it heard %s", got)
+	}
+}
+
+// TestFilterGone: a filter that went away is no answer, now and later.
+func TestFilterGone(t *testing.T) {
+	t.Parallel()
+	c, heard := listen(t, &filter{answers: map[byte][]packet{cmdHelo: {{replyConnFail, nil}}}})
+	s, err := c.Open(t.Context(), Connection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 2 {
+		err := s.Hello(t.Context(), Hello{Name: "a"})
+		if _, answered := errors.AsType[*mail.Status](err); err == nil || answered || s.Alive() {
+			t.Errorf("%v, %v", err, s.Alive())
+		}
+	}
+	if err := s.Begin(t.Context(), someMessage()); err == nil {
+		t.Error("a message began")
+	}
+	heard()
+}
+
 // TestRefused: a filter that wants to hear of recipients that were refused hears why
 // (SMFIP_RCPT_REJ), whatever it answers; others do not.
 func TestRefused(t *testing.T) {
@@ -139,7 +266,7 @@ func TestRefused(t *testing.T) {
 		}
 		go f.serve(l)
 		c := Client{Network: "tcp", Address: l.Addr().String(), Timeout: 10 * time.Second}
-		s, err := c.Begin(t.Context(), someMessage())
+		s, err := begin(t.Context(), &c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,9 +278,9 @@ func TestRefused(t *testing.T) {
 		<-f.done
 		l.Close()
 		_, heard, _ := strings.Cut(f.heard.String(), "M \"<a@r.test>\\x00\"\n")
-		want := ""
+		want := "A \"\"\n"
 		if steps != 0 {
-			want = "D \"Ri\\x00S1.1\\x00{rcpt_mailer}\\x00error\\x00{rcpt_host}\\x005.1.1\\x00{rcpt_addr}\\x00User unknown\\x00\"\nR \"<no@x.test>\\x00\"\n"
+			want = "D \"Ri\\x00S1.1\\x00{rcpt_mailer}\\x00error\\x00{rcpt_host}\\x005.1.1\\x00{rcpt_addr}\\x00User unknown\\x00\"\nR \"<no@x.test>\\x00\"\n" + want
 		}
 		if heard != want {
 			t.Errorf("it heard\n%swant\n%s", heard, want)
