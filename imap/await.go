@@ -58,7 +58,10 @@ func (s *session) afterCommand(ctx context.Context, cmd *command) {
 	if s.box != nil && s.notify != nil && s.notify.selected.events == 0 && slices.Contains(expunging, cmd.name) {
 		s.syncOrEnd(ctx, false)
 	}
-	s.tellChanges(ctx, cmd.usesNumbers)
+	s.tellChanges(ctx, cmd.usesNumbers || s.holds)
+	if s.box != nil && !s.ended {
+		s.correctModSeq()
+	}
 }
 
 // awaitCommand waits for the client's next command. A client that used NOTIFY

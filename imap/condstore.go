@@ -28,8 +28,14 @@ func highestModSeq(v *storage.View) string {
 	return "HIGHESTMODSEQ " + strconv.FormatUint(uint64(v.HighestModSeq), 10)
 }
 
+// tellsUID reports whether FETCH responses that were not asked for, or that tell
+// of \Seen as well, carry the UID (RFC 7162 section 3.2.4, RFC 9051 section
+// 7.5.2).
+func (s *session) tellsUID() bool { return s.enabled&(condstore|imap4rev2) != 0 }
+
 // printModSeq prints `MODSEQ (n)` of a message.
 func (s *session) printModSeq(m storage.Message) {
+	s.box.toldModSeq = max(s.box.toldModSeq, m.ModSeq)
 	s.enc.Raw("MODSEQ (")
 	s.enc.Number(uint64(m.ModSeq))
 	s.enc.Byte(')')
@@ -55,6 +61,19 @@ func (p *searchParser) modSeqKey() searchKey {
 	}
 	n := modSeq(p.g)
 	return byFlags(func(c *candidate) bool { return c.msg.ModSeq >= n })
+}
+
+// correctModSeq tells a client how far it has heard, where the MODSEQs that it was
+// told let it believe more: an expunge with a lower one is held for now (RFC 7162
+// sections 3.2 and 6). Otherwise it would never hear of it if it lost the
+// connection.
+func (s *session) correctModSeq() {
+	box := s.box
+	behind := box.toldModSeq > box.known.HighestModSeq
+	if s.enabled&condstore != 0 && (behind || box.corrected) {
+		s.printHighestModSeq(box.known)
+	}
+	box.toldModSeq, box.corrected = 0, behind
 }
 
 // afterExpunge is the reply of a command that took messages away: with
@@ -114,7 +133,7 @@ func (r *fetch) begin(ctx context.Context, s *session) (positions, error) {
 		where = changedSince(s.box.known, where, r.since)
 	}
 	if r.vanished {
-		return where, s.printVanishedSince(ctx, r.since, r.set)
+		return where, s.printVanishedSince(ctx, r.since, r.set, 0)
 	}
 	return where, nil
 }

@@ -20,6 +20,8 @@ type fetch struct {
 	needs fetchNeeds
 	seen  bool // some item sets \Seen
 
+	tellsUID bool // UID is among the items
+
 	modSeq       bool // MODSEQ is asked for, by itself or by CHANGEDSINCE
 	changedSince bool // RFC 7162 section 3.1.4.1
 	since        storage.ModSeq
@@ -188,6 +190,7 @@ func (r *fetch) addSimple(name string) bool {
 		r.items = append(r.items, fetchItem{name: name, print: item.print})
 		r.needs |= item.needs
 		r.modSeq = r.modSeq || name == "MODSEQ"
+		r.tellsUID = r.tellsUID || name == "UID"
 	}
 	return true
 }
@@ -302,6 +305,10 @@ func (r fetch) message(ctx context.Context, s *session, known storage.Reader, m 
 	}
 	if m.flagged || tellFlags {
 		s.printModSeqToo(m)
+	}
+	if tellFlags && !r.tellsUID && s.tellsUID() {
+		s.enc.Raw(" UID ")
+		s.enc.Number(uint64(m.msg.UID))
 	}
 	s.enc.Byte(')')
 	s.enc.CRLF()

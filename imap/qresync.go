@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"math"
 	"strconv"
 
 	"gomaild/imap/wire"
@@ -14,6 +15,9 @@ type resync struct {
 	uidValidity uint32
 	since       storage.ModSeq
 	known       wire.NumSet // nil: all
+	// numbers and uids are a sample of what the client knows: the n-th of the one
+	// is the number of the n-th of the other (section 3.2.5.2).
+	numbers, uids wire.NumSet
 }
 
 // parseParams reads the parameters after the name of the mailbox.
@@ -39,26 +43,69 @@ func parseResync(g *grammar) *resync {
 	g.SP()
 	r.since = modSeq(g)
 	if g.Accept(' ') && g.Peek() != '(' {
-		r.known = g.NumSet()
+		r.known = parseKnown(g)
 		if g.Peek() == ' ' {
 			g.SP()
-			skipSequenceMatch(g)
+			r.parseSequenceMatch(g)
 		}
 	} else if g.Peek() == '(' {
-		skipSequenceMatch(g)
+		r.parseSequenceMatch(g)
 	}
 	g.Expect(')')
 	return &r
 }
 
-// skipSequenceMatch reads the pairs of numbers and UIDs of section 3.2.5.2.
-// They help servers that remember no expunged UIDs.
-func skipSequenceMatch(g *grammar) {
+func (r *resync) parseSequenceMatch(g *grammar) {
 	g.Expect('(')
-	g.NumSet()
+	r.numbers = parseKnown(g)
 	g.SP()
-	g.NumSet()
+	r.uids = parseKnown(g)
 	g.Expect(')')
+}
+
+// parseKnown reads a set of what a client knows: neither "*" nor "$" is in it.
+func parseKnown(g *grammar) wire.NumSet {
+	set := g.NumSet()
+	for _, r := range set {
+		if r.Saved || r.First == wire.Star || r.Last == wire.Star {
+			g.Fail("numbers expected")
+		}
+	}
+	return set
+}
+
+// knownUpTo is the last UID of the sample that has the number in v that it has for
+// the client, 0 without one: no message up to there has gone that the client
+// does not know of.
+func (r *resync) knownUpTo(v *storage.View) storage.UID {
+	var last storage.UID
+	numbers, uids := eachOf(r.numbers), eachOf(r.uids)
+	for {
+		number, uid := numbers(), uids()
+		if number == 0 || uid == 0 || int64(number) > int64(len(v.Messages)) {
+			return last
+		}
+		if v.Messages[number-1].UID == storage.UID(uid) {
+			last = storage.UID(uid)
+		}
+	}
+}
+
+// eachOf returns one number of a set after the other, and then 0. A set of which
+// nobody asks for more than there are messages may have any length.
+func eachOf(set wire.NumSet) func() uint32 {
+	done := uint32(0) // of the first range
+	return func() uint32 {
+		if len(set) == 0 {
+			return 0
+		}
+		lo, hi := set[0].Bounds(0)
+		n := lo + done
+		if done++; n == hi {
+			set, done = set[1:], 0
+		}
+		return n
+	}
 }
 
 // print tells what changed in v, which was just selected.
@@ -74,7 +121,7 @@ func (r *resync) print(ctx context.Context, s *session) error {
 			return err
 		}
 	}
-	if err := s.printVanishedSince(ctx, r.since, r.known); err != nil {
+	if err := s.printVanishedSince(ctx, r.since, r.known, r.knownUpTo(v)); err != nil {
 		return err
 	}
 	for i := range changedSince(v, where, r.since).all() {
@@ -83,9 +130,9 @@ func (r *resync) print(ctx context.Context, s *session) error {
 	return nil
 }
 
-// printVanishedSince tells which of the UIDs of a set, nil for all, are gone
-// since a MODSEQ (RFC 7162 section 3.2.6).
-func (s *session) printVanishedSince(ctx context.Context, since storage.ModSeq, within wire.NumSet) error {
+// printVanishedSince tells which of the UIDs of a set, nil for all, above knownUpTo
+// are gone since a MODSEQ (RFC 7162 section 3.2.6).
+func (s *session) printVanishedSince(ctx context.Context, since storage.ModSeq, within wire.NumSet, knownUpTo storage.UID) error {
 	v := s.box.known
 	gone, err := s.box.mailbox.Vanished(ctx, v, since)
 	if err != nil {
@@ -93,6 +140,9 @@ func (s *session) printVanishedSince(ctx context.Context, since storage.ModSeq, 
 	}
 	if within != nil {
 		gone = overlap(gone, s.box.uidRanges(v, within))
+	}
+	if knownUpTo > 0 {
+		gone = overlap(gone, []storage.UIDRange{{First: knownUpTo + 1, Last: math.MaxUint32}})
 	}
 	if len(gone) == 0 {
 		return nil

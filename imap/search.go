@@ -86,6 +86,7 @@ func (r *search) find(ctx context.Context, s *session) ([]int, error) {
 		s.useModSeq()
 	}
 	for _, k := range r.sets {
+		s.holds = s.holds || !k.byUID // RFC 7162 section 3.2.10.2
 		if err := k.bind(s.box); err != nil {
 			return nil, err
 		}

@@ -27,6 +27,11 @@ type selected struct {
 	live   []*liveSearch            // of CONTEXT=SEARCH
 	saved  []storage.UID            // "$" of RFC 5182, ascending
 	own    map[storage.UID]struct{} // stored by this client, while it uses NOTIFY
+	// toldModSeq is the highest MODSEQ that was told since the last tagged
+	// response.
+	toldModSeq storage.ModSeq
+	// corrected: it was too high, and the client was told so.
+	corrected bool
 }
 
 // deselect leaves the selected mailbox.
@@ -150,7 +155,7 @@ func (s *session) printFlagUpdate(number int, v *storage.View, m storage.Message
 	s.enc.Raw("* ")
 	s.enc.Number(uint64(number))
 	s.enc.Raw(" FETCH (")
-	if withUID || s.enabled&qresync != 0 {
+	if withUID || s.tellsUID() {
 		s.enc.Raw("UID ")
 		s.enc.Number(uint64(m.UID))
 		s.enc.Byte(' ')

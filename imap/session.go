@@ -39,6 +39,7 @@ type session struct {
 	state         state
 	tag           string // of the present command
 	ended         bool   // nothing more is read
+	holds         bool   // the command named message numbers although it is one by UID
 	lost          error  // of the connection, found while a command waited for the client
 	badCommands   int    // in a row
 	loginFailures int
@@ -258,6 +259,7 @@ func (s *session) execute(ctx context.Context, tag string) error {
 func (s *session) finish(ctx context.Context, tag string, cmd *command, req request, err error) error {
 	var rep reply
 	s.borrowBuffer()
+	s.holds = false
 	if s.box != nil {
 		s.box.fresh = nil
 	}

@@ -92,7 +92,7 @@ func (r store) run(ctx context.Context, s *session) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	conflicts, err := r.change(ctx, box.mailbox, where.uids(box.known))
+	conflicts, err := r.change(ctx, box, where.uids(box.known))
 	if err != nil {
 		return reply{}, err
 	}
@@ -104,10 +104,13 @@ func (r store) run(ctx context.Context, s *session) (reply, error) {
 	if s.srv.cfg.Event == nil {
 		box.fresh = now
 	}
-	if r.report(s, now, where, conflicts) {
+	gone := r.report(s, now, where, conflicts)
+	switch {
+	case gone && len(conflicts) > 0: // RFC 7162 section 3.1.3, example 11
+		return reply{}, no(r.modified(box.known, conflicts), "Conditional STORE failed, and some of the messages are gone")
+	case gone:
 		return reply{}, storage.ErrExpunged
-	}
-	if len(conflicts) > 0 {
+	case len(conflicts) > 0:
 		return reply{code: r.modified(box.known, conflicts), text: "Conditional STORE failed"}, nil
 	}
 	return reply{}, nil
@@ -115,13 +118,60 @@ func (r store) run(ctx context.Context, s *session) (reply, error) {
 
 // change edits the flags and returns the UIDs, ascending, of the messages that
 // were changed meanwhile. Since MODSEQ 0 every message was.
-func (r store) change(ctx context.Context, mailbox storage.Mailbox, uids []storage.UID) ([]storage.UID, error) {
+func (r store) change(ctx context.Context, box *selected, uids []storage.UID) ([]storage.UID, error) {
 	if r.conditional && r.unchangedSince == 0 {
 		return uids, nil
 	}
-	conflicts, err := mailbox.SetFlags(ctx, uids, r.edit, r.unchangedSince)
+	conflicts, err := box.mailbox.SetFlags(ctx, uids, r.edit, r.unchangedSince)
+	if err == nil && len(conflicts) > 0 && r.edit.Op != storage.ReplaceFlags {
+		conflicts, err = r.changeUntouched(ctx, box, conflicts)
+	}
 	slices.Sort(conflicts)
 	return conflicts, err
+}
+
+// changeUntouched edits those of the messages of which only other flags than the
+// named ones have changed since the client's MODSEQ, and returns the rest: RFC
+// 7162 section 3.1.12.
+func (r store) changeUntouched(ctx context.Context, box *selected, uids []storage.UID) (conflicts []storage.UID, err error) {
+	now, err := box.mailbox.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, uid := range uids {
+		i, known := box.known.Index(uid)
+		at, there := now.Index(uid)
+		if !known || !there || !r.untouched(box.known, now, box.known.Messages[i], now.Messages[at]) {
+			conflicts = append(conflicts, uid)
+			continue
+		}
+		again, err := box.mailbox.SetFlags(ctx, []storage.UID{uid}, r.edit, now.Messages[at].ModSeq)
+		if err != nil {
+			return nil, err
+		}
+		conflicts = append(conflicts, again...)
+	}
+	return conflicts, nil
+}
+
+// untouched reports whether the client's MODSEQ is that of old or later, and the
+// flags that the edit names are the same in m.
+func (r store) untouched(known, now *storage.View, old, m storage.Message) bool {
+	if old.ModSeq > r.unchangedSince || (old.Flags^m.Flags)&r.edit.Flags != 0 {
+		return false
+	}
+	for _, word := range r.edit.Keywords {
+		if has(known, old, word) != has(now, m, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// has reports whether a message of v has a keyword.
+func has(v *storage.View, m storage.Message, word string) bool {
+	i := keywordBit(v, word)
+	return i >= 0 && m.Keywords.Has(i)
 }
 
 // modified is the response code of RFC 7162 section 3.1.3.
@@ -172,7 +222,7 @@ func (s *session) printModSeqUpdate(number int, m storage.Message, withUID bool)
 	s.enc.Raw("* ")
 	s.enc.Number(uint64(number))
 	s.enc.Raw(" FETCH (")
-	if withUID || s.enabled&qresync != 0 {
+	if withUID || s.tellsUID() {
 		s.enc.Raw("UID ")
 		s.enc.Number(uint64(m.UID))
 		s.enc.Byte(' ')
