@@ -79,7 +79,7 @@ func (m *machine) eachText(yield func(string) bool) error {
 		return m.fault(m.at, err)
 	}
 	_, err = m.walk(root, func(p *message.Part) (bool, error) {
-		if !strings.EqualFold(p.Type, "text") {
+		if !isText(p) {
 			return true, nil
 		}
 		s, err := m.readText(p)
@@ -88,10 +88,25 @@ func (m *machine) eachText(yield func(string) bool) error {
 	return err
 }
 
+// isText reports a part that a person reads as text and that can be decoded.
+func isText(p *message.Part) bool {
+	switch strings.ToLower(p.Encoding) {
+	case "", "7bit", "8bit", "binary", "quoted-printable", "base64":
+	default:
+		return false // RFC 2045 section 6.4: an unknown one is to be taken for octets
+	}
+	return strings.EqualFold(p.Type, "text") && !strings.Contains(p.Subtype, "/") || isXHTML(p)
+}
+
+// isXHTML is RFC 3236.
+func isXHTML(p *message.Part) bool {
+	return strings.EqualFold(p.Type, "application") && strings.EqualFold(p.Subtype, "xhtml+xml")
+}
+
 // readText is the decoded text of a part, of HTML without its tags.
 func (m *machine) readText(p *message.Part) (string, error) {
 	s, err := m.readBody(p.Body, p.Encoding, paramValue(p.Params, "charset", "us-ascii"))
-	if err == nil && strings.EqualFold(p.Subtype, "html") {
+	if err == nil && (strings.EqualFold(p.Subtype, "html") || isXHTML(p)) {
 		s = message.HTMLText(s)
 	}
 	return s, err
@@ -129,7 +144,7 @@ func (m *machine) ownText(p *message.Part, yield func(string) bool) (more bool, 
 		return yield(withoutLastLine(before)) && yield(withoutFirstLine(behind)), nil
 	case p.IsMessage() && len(p.Parts) > 0:
 		s, err := m.readBody(p.Parts[0].Header, "", "")
-		return err == nil && yield(s), err
+		return err == nil && yield(withoutEmptyLine(s)), err
 	}
 	charset := ""
 	if strings.EqualFold(p.Type, "text") {
@@ -137,6 +152,20 @@ func (m *machine) ownText(p *message.Part, yield func(string) bool) (more bool, 
 	}
 	s, err := m.readBody(p.Body, p.Encoding, charset)
 	return err == nil && yield(s), err
+}
+
+// withoutEmptyLine cuts what ends a header.
+func withoutEmptyLine(s string) string {
+	if s == "\r\n" || s == "\n" {
+		return ""
+	}
+	if cut, ok := strings.CutSuffix(s, "\n\r\n"); ok {
+		return cut + "\n"
+	}
+	if cut, ok := strings.CutSuffix(s, "\n\n"); ok {
+		return cut + "\n"
+	}
+	return s
 }
 
 // withoutLastLine cuts the delimiter in front of the first part.

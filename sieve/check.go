@@ -2,6 +2,7 @@ package sieve
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,7 @@ type checker struct {
 	errors    int
 	begun     bool            // a command other than require was seen
 	test      bool            // a test script
+	tested    bool            // a script that one compiles
 	trusted   bool            // the administrator's
 	globals   map[string]bool // names that mean the same in every script
 	library   *library
@@ -63,6 +65,7 @@ func (c *checker) isRequired(ext string) bool {
 func (c *checker) block(nodes []*node, top bool) block {
 	var b block
 	var chain *ifChain
+	before := "require"
 	for _, n := range nodes {
 		name := strings.ToLower(n.name)
 		if name != "require" {
@@ -71,9 +74,14 @@ func (c *checker) block(nodes []*node, top bool) block {
 			c.errorf(n.pos, "require commands can only be placed at top level at the beginning of the file")
 			continue
 		}
+		if (name == "import" || name == "export") && (!top || !leads(before)) {
+			c.errorf(n.pos, "the %s command can only be placed at top level after require, import and export commands", name)
+		}
+		before = name
 		isChained := name == "elsif" || name == "else"
 		if isChained && (chain == nil || chain.closed) {
 			c.errorf(n.pos, "the %s command must follow an if or elsif command", name)
+			chain = &ifChain{} // what follows it is not to blame
 			continue
 		}
 		if !isChained {
@@ -87,12 +95,19 @@ func (c *checker) block(nodes []*node, top bool) block {
 			chain = ic
 			continue
 		}
+		if name == "if" {
+			chain = &ifChain{}
+		}
 		if cmd, ok := built.(command); ok {
 			b = append(b, step{n.pos, cmd})
 		}
 	}
 	return b
 }
+
+// leads reports the commands behind which import and export of the drafts before
+// RFC 6609 may stand.
+func leads(name string) bool { return name == "require" || name == "import" || name == "export" }
 
 // node checks one command or test; nil if it is not right.
 func (c *checker) node(n *node, asTest bool, previous *ifChain) any {
@@ -101,23 +116,26 @@ func (c *checker) node(n *node, asTest bool, previous *ifChain) any {
 		return nil
 	}
 	cl := &call{node: n, spec: s, tags: map[string]arg{}, previous: previous}
-	if !c.arguments(cl) || !c.shape(cl) {
-		return nil
-	}
 	before := c.errors
-	if !c.subtests(cl) {
-		return nil
+	right := c.arguments(cl)
+	// A tag without its colon is a test, and may be all that is wrong.
+	right = c.shapeOfTests(cl) && right && c.shapeOfBlock(cl)
+	// What is inside is looked at all the same, so that all errors are told at once.
+	if s.tests != arityNone {
+		right = c.subtests(cl) && right
 	}
-	if s.block && !c.isDead(cl) {
+	if s.block && !(right && c.isDead(cl)) {
 		cl.body = c.inside(cl)
 	}
-	if c.errors > before && s.block {
-		if previous != nil {
-			return previous
-		}
+	switch {
+	case right && c.errors == before:
+		return s.build(c, cl)
+	case s.block && previous != nil:
+		return previous
+	case s.block:
 		return &ifChain{}
 	}
-	return s.build(c, cl)
+	return nil
 }
 
 // inside builds the block of a call.
@@ -128,6 +146,9 @@ func (c *checker) inside(n *call) block {
 		name := ""
 		if a, ok := n.tags["name"]; ok {
 			name = a.strs[0].text
+		}
+		if len(outer) == maxLoops {
+			c.errorf(n.pos, "foreverypart loops are nested deeper than %d", maxLoops)
 		}
 		c.loops = append(outer[:len(outer):len(outer)], name)
 	}
@@ -174,12 +195,12 @@ func (c *checker) arguments(n *call) bool {
 			positional = append(positional, a)
 			continue
 		}
-		if len(positional) > 0 && !n.spec.loose {
-			c.errorf(a.pos, "encountered an unexpected tagged argument ':%s' after the positional arguments of the %s %s", a.tag, n.name, n.spec.kind())
-			return false
-		}
 		t, ok := c.tag(n, tags, a, groups)
 		if !ok {
+			return false
+		}
+		if len(positional) > 0 && !n.spec.loose {
+			c.errorf(a.pos, "encountered an unexpected tagged argument ':%s' after the positional arguments of the %s %s", a.tag, n.name, n.spec.kind())
 			return false
 		}
 		value := a
@@ -269,18 +290,46 @@ func isAre(n int) string {
 	return "are"
 }
 
-// shape checks tests and block against the spec.
-func (c *checker) shape(n *call) bool {
+// shapeOfTests holds the number of tests against the spec.
+func (c *checker) shapeOfTests(n *call) bool {
 	s, kind := n.spec, n.spec.kind()
 	switch {
 	case s.tests == arityNone && len(n.node.tests) > 0:
-		c.errorf(n.pos, "the %s %s accepts no sub-tests, but tests are specified", n.name, kind)
+		c.strayTests(n)
 	case s.tests == arityOne && len(n.node.tests) == 0:
 		c.errorf(n.pos, "the %s %s requires one sub-test, but none is specified", n.name, kind)
 	case s.tests == arityOne && n.list:
 		c.errorf(n.pos, "the %s %s requires one sub-test, but a list of sub-tests is specified", n.name, kind)
 	case s.tests == arityMany && !n.list:
 		c.errorf(n.pos, "the %s %s requires a list of sub-tests, but none or a single sub-test is specified", n.name, kind)
+	default:
+		return true
+	}
+	return false
+}
+
+// strayTests complains of tests where none belong: often they are what they seem
+// to be for want of one octet.
+func (c *checker) strayTests(n *call) {
+	kind, first := n.spec.kind(), n.node.tests[0].name
+	isTag := slices.ContainsFunc(n.spec.allTags(), func(t tagSpec) bool { return strings.EqualFold(t.name, first) && c.isRequired(t.ext) })
+	s := c.engine.table[key(true, first)]
+	switch {
+	case n.list:
+		c.errorf(n.pos, "the %s %s accepts no sub-tests, but tests are specified", n.name, kind)
+	case isTag:
+		c.errorf(n.pos, "missing colon ':' before '%s' tag in the %s %s", first, n.name, kind)
+	case !n.spec.isTest && (s == nil || !c.isRequired(s.ext)):
+		c.errorf(n.pos, "missing semicolon ';' after the %s %s", n.name, kind)
+	default:
+		c.errorf(n.pos, "the %s %s accepts no sub-tests, but tests are specified", n.name, kind)
+	}
+}
+
+// shapeOfBlock holds what stands behind the tests against the spec.
+func (c *checker) shapeOfBlock(n *call) bool {
+	s, kind := n.spec, n.spec.kind()
+	switch {
 	case s.block && !n.node.has:
 		c.errorf(n.pos, "the %s %s requires a command block, but it is missing", n.name, kind)
 	case !s.block && n.node.has:
@@ -291,6 +340,7 @@ func (c *checker) shape(n *call) bool {
 	return false
 }
 
+// subtests builds the tests of a call.
 func (c *checker) subtests(n *call) bool {
 	ok := true
 	for _, t := range n.node.tests {

@@ -16,10 +16,7 @@ func buildRequire(c *checker, n *call) any {
 func (c *checker) require(s str) {
 	name := s.text
 	if c.offers(name) {
-		c.takeIn(name)
-		if c.required["notify"] && c.required["enotify"] {
-			c.errorf(s.pos, "require command: the extensions notify and enotify cannot be used together")
-		}
+		c.takeIn(s.pos, name)
 		return
 	}
 	if c.engine.known[name] {
@@ -39,11 +36,31 @@ func (c *checker) require(s str) {
 
 // offers reports that the script may require an extension.
 func (c *checker) offers(name string) bool {
-	return name == testsuiteExtension && c.test || c.engine.offers(name, c.trusted || c.test)
+	return name == testsuiteExtension && (c.test || c.tested) || c.engine.offers(name, c.trusted || c.test)
+}
+
+// successor is the extension that took the place of an older one. A script has
+// one or the other, since their commands have the same names.
+func successor(old string) string {
+	switch old {
+	case "notify":
+		return "enotify"
+	case "imapflags":
+		return "imap4flags"
+	case "vnd.dovecot.duplicate":
+		return "duplicate"
+	}
+	return ""
 }
 
 // takeIn puts an extension in force, and what it brings along.
-func (c *checker) takeIn(name string) {
+func (c *checker) takeIn(at Pos, name string) {
+	for other := range c.required {
+		if successor(other) == name || successor(name) == other {
+			c.errorf(at, "the '%s' extension cannot be used together with the '%s' extension", name, other)
+			return
+		}
+	}
 	c.required[name] = true
 	switch name {
 	case "vnd.dovecot.imapsieve":

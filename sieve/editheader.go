@@ -20,8 +20,16 @@ type addheader struct {
 func buildAddheader(c *checker, n *call) any {
 	a := &addheader{pos: n.pos, name: c.string(n.args[0]), value: c.string(n.args[1]), last: n.has("last")}
 	c.editName(n, a.name)
+	if s, ok := a.value.constant(); ok && !isFieldValue(s) {
+		c.errorf(a.value.pos, "%s command: specified value '%s' for field is invalid", n.name, shorten(s))
+	} else if most := c.engine.limits.Headers; len(s) > most {
+		c.errorf(a.value.pos, "%s command: specified value for field is longer than %d bytes", n.name, most)
+	}
 	return a
 }
+
+// isFieldValue reports what a field can hold: no NUL (RFC 5322 section 4.1).
+func isFieldValue(s string) bool { return strings.IndexByte(s, 0) < 0 }
 
 // editName complains of a name that no field can have.
 func (c *checker) editName(n *call, name text) {
@@ -41,6 +49,9 @@ func (a *addheader) exec(m *machine) error {
 	}
 	if !isFieldName(name) {
 		return m.failAt(a.pos, "addheader action: specified field name '%s' is invalid", shorten(name))
+	}
+	if !isFieldValue(value) {
+		return m.failAt(a.pos, "addheader action: specified value '%s' for field is invalid", shorten(value))
 	}
 	if isForbidden(name, m.engine.noAdd) {
 		return nil

@@ -111,7 +111,7 @@ func (e *Engine) compile(name string, src []byte, prepare func(*checker)) (*Scri
 	}
 	for _, x := range e.implicit {
 		if c.offers(x) {
-			c.takeIn(x)
+			c.takeIn(Pos{Script: name}, x)
 		}
 	}
 	nodes := parse(name, src, e.limits, func(at Pos, text string) { c.errorf(at, "%s", text) })
@@ -119,6 +119,9 @@ func (e *Engine) compile(name string, src []byte, prepare func(*checker)) (*Scri
 		return nil, err
 	}
 	body := c.block(nodes, true)
+	if c.required["extracttext"] && !c.required["foreverypart"] {
+		c.errorf(Pos{Script: name, Line: 1, Column: 1}, "the 'extracttext' extension requires the 'foreverypart' extension")
+	}
 	if err := c.failure(); err != nil {
 		return nil, err
 	}

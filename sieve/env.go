@@ -66,6 +66,7 @@ type Answers struct {
 	FinalRecipient  bool   // OrigTo is no address of the user
 	FromRecipient   bool   // the envelope sender of an answer is the user, not the null path
 	ToHeader        bool   // To of an answer is who the message says it is from
+	MaxSubject      int    // characters of a subject that are repeated; 0: 256
 	Subject         string // where there is none to repeat
 	SubjectTemplate string // with %$ or %{subject} for the one to repeat
 	NotifyFrom      string // source of a notification's envelope sender
@@ -73,7 +74,8 @@ type Answers struct {
 }
 
 // source is an address by a source as Pigeonhole's settings name one: sender,
-// recipient, orig_recipient, user_email, <address>, and default or nothing.
+// recipient, orig_recipient, user_email, postmaster, <address>, and default or
+// nothing.
 func (e *Env) source(setting, absent string) string {
 	switch setting = strings.TrimSpace(setting); setting {
 	case "sender":
@@ -84,11 +86,23 @@ func (e *Env) source(setting, absent string) string {
 		return cmp.Or(e.OrigTo, e.To)
 	case "user_email":
 		return cmp.Or(e.UserEmail, e.To)
+	case "postmaster":
+		return e.postmaster()
 	}
 	if strings.HasPrefix(setting, "<") && strings.HasSuffix(setting, ">") {
 		return strings.TrimSpace(setting[1 : len(setting)-1])
 	}
 	return absent
+}
+
+// postmaster is that of the user's domain, as with Dovecot: where notices come
+// from that the user did not write.
+func (e *Env) postmaster() string {
+	_, domain, ok := splitPath(e.To)
+	if !ok || domain == "" {
+		return e.To
+	}
+	return "postmaster@" + domain
 }
 
 func isNullPath(s string) bool { return s == "" || s == "<>" }

@@ -42,7 +42,10 @@ func (t *envelope) eval(m *machine) (bool, error) {
 			if !ok || v == "" && t.match.kind == matchCount {
 				continue // RFC 5231 section 4.2: a null reverse-path counts as none
 			}
-			local, domain := splitPath(v)
+			local, domain, ok := splitPath(v)
+			if !ok {
+				continue
+			}
 			if v, ok := t.part(m.engine.delimiter, local, domain); ok && !yield(v) {
 				return nil
 			}
@@ -70,22 +73,33 @@ func (m *machine) envelope(part string) (string, bool) {
 }
 
 // splitPath takes a path apart: brackets and a source route go, quotes of the
-// local part too.
-func splitPath(s string) (local, domain string) {
-	s = strings.TrimSpace(s)
-	s = strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">")
-	if strings.HasPrefix(s, "@") {
-		if _, after, ok := strings.Cut(s, ":"); ok {
-			s = after
+// local part too. It is false for what is no path.
+func splitPath(s string) (local, domain string, ok bool) {
+	path, opened := strings.CutPrefix(strings.TrimSpace(s), "<")
+	path, closed := strings.CutSuffix(path, ">")
+	if opened != closed {
+		return "", "", false
+	}
+	if strings.HasPrefix(path, "@") {
+		route, after, ok := strings.Cut(path, ":")
+		if !ok || !isSourceRoute(route) {
+			return "", "", false
+		}
+		path = after
+	}
+	if local, domain, err := scanMailbox(path); err == nil {
+		return local, domain, true
+	}
+	return path, "", !strings.ContainsAny(path, "@<>: ")
+}
+
+// isSourceRoute is A-d-l of RFC 5321 section 4.1.2.
+func isSourceRoute(s string) bool {
+	for hop := range strings.SplitSeq(s, ",") {
+		domain, ok := strings.CutPrefix(hop, "@")
+		if _, err := mail.ParseDomain(domain); !ok || err != nil {
+			return false
 		}
 	}
-	if a, err := mail.ParseAddress(s); err == nil {
-		at := strings.LastIndexByte(s, '@')
-		return a.Local, s[at+1:]
-	}
-	at := strings.LastIndexByte(s, '@')
-	if at < 0 {
-		return s, ""
-	}
-	return s[:at], s[at+1:]
+	return true
 }

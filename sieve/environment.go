@@ -37,6 +37,9 @@ func (m *machine) environment(name string) (string, bool) {
 		if m.env.IMAP {
 			return "MS", true // RFC 6785 section 4.1: a message store
 		}
+		if v, ok := m.env.Items[name]; ok {
+			return v, true
+		}
 		return "MDA", true // RFC 5183: a delivery agent
 	case "phase":
 		if m.env.IMAP {

@@ -22,6 +22,9 @@ func buildFileinto(c *checker, n *call) any {
 		flags: c.flagsTag(n), specialUse: c.optional(n, "specialuse"), mailboxID: c.optional(n, "mailboxid"),
 	}
 	c.oneMailbox(n)
+	if f.specialUse != nil {
+		c.isUse(n, *f.specialUse)
+	}
 	if s, ok := f.mailbox.constant(); ok && !isMailboxName(s) {
 		c.errorf(f.mailbox.pos, "invalid folder name '%s' specified for fileinto command", shorten(s))
 	}

@@ -2,6 +2,7 @@ package sieve
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,13 +160,13 @@ func FuzzMailto(f *testing.F) {
 		if !ok {
 			return
 		}
-		all := append(append(append([]string{}, n.To...), n.Cc...), n.Bcc...)
+		all := slices.Concat(n.To, n.Cc, n.Bcc)
 		if len(all) == 0 || len(all) > maxNotified {
 			t.Fatalf("%d addresses", len(all))
 		}
 		for _, a := range all {
-			if _, err := mail.ParseAddress(a); err != nil {
-				t.Fatalf("%q: %v", a, err)
+			if _, err := mail.ParseAddress(a.Address); err != nil {
+				t.Fatalf("%q: %v", a.Address, err)
 			}
 		}
 		env := &Env{From: "x@example.org", To: "bob@example.net", Message: strings.NewReader("From: x@example.org\r\nSubject: s\r\n\r\n")}
@@ -179,6 +180,28 @@ func FuzzMailto(f *testing.F) {
 			if !strings.HasPrefix(line, " ") && (!isField || !isFieldName(name) || strings.EqualFold(name, "Bcc")) || strings.ContainsAny(line, "\r\n\x00") {
 				t.Fatalf("%q: the header holds the line %q", uri, line)
 			}
+		}
+	})
+}
+
+// FuzzMailbox holds what parseMailbox takes: it is an address, and printed and read
+// again the same one.
+func FuzzMailbox(f *testing.F) {
+	for _, s := range []string{
+		" ann @ example.org ", "Ann <ann(x)@example.org>", `"a, b" <"a b"@[192.0.2.1]>`, "..a..@b", "<>", "(((", `"\`, "a@b, c@d", "<<a@b>>", "a@\xff",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := parseMailbox(s)
+		if err == nil {
+			if again, err := parseMailbox(a.String()); err != nil || again != a {
+				t.Fatalf("%q is %q, then %q, %v", s, a, again, err)
+			}
+		}
+		whole := strings.Join(splitMailboxes(s), ",")
+		if len(whole) > len(s) {
+			t.Fatalf("%q in pieces is %q", s, whole)
 		}
 	})
 }

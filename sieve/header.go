@@ -1,6 +1,8 @@
 package sieve
 
 import (
+	"strings"
+
 	"gomaild/mail"
 )
 
@@ -18,7 +20,7 @@ func (c *checker) selection(n *call) selection {
 			c.errorf(a.pos, "the :index tag for the %s %s cannot be zero", n.name, n.spec.kind())
 		}
 	}
-	if s.last && s.index == 0 {
+	if _, given := n.tags["index"]; s.last && !given {
 		c.errorf(n.pos, "the :last tag for the %s %s cannot be specified without the :index tag", n.name, n.spec.kind())
 	}
 	return s
@@ -227,12 +229,24 @@ func (c *checker) addressPart(n *call) addressPart {
 	return func(_ string, local, domain string) (string, bool) { return whole(local, domain), true }
 }
 
+// isWhole reports a call without an address part, or with :all.
+func isWhole(n *call) bool {
+	return !n.has("localpart") && !n.has("domain") && !n.has("user") && !n.has("detail")
+}
+
+// whole is the address with the quotes that its local part needs, but for dots at
+// odd places, which are written without.
 func whole(local, domain string) string {
+	if strings.ContainsAny(local, ` "(),:;<>@[\]`) && domain != "" {
+		local = quoteLocal(local)
+	}
 	if domain == "" {
 		return local
 	}
 	return local + "@" + domain
 }
+
+func quoteLocal(local string) string { return `"` + quote(local, `"\`, 2*len(local)) + `"` }
 
 func cutDetail(local, delimiters string) (user, detail string, ok bool) {
 	for i := range len(local) {
@@ -250,6 +264,7 @@ type address struct {
 	names texts
 	match match
 	part  addressPart
+	all   bool // part is the whole
 	which selection
 	mime  *mimeOption
 }
@@ -263,7 +278,7 @@ func buildAddress(c *checker, n *call) any {
 			c.errorf(s.pos, "specified header '%s' is not allowed for the address test", shorten(fixed))
 		}
 	}
-	return &address{names: c.texts(n.args[0]), match: c.match(n, n.args[1]), part: c.addressPart(n), which: c.selection(n), mime: c.mimeOption(n)}
+	return &address{names: c.texts(n.args[0]), match: c.match(n, n.args[1]), part: c.addressPart(n), all: isWhole(n), which: c.selection(n), mime: c.mimeOption(n)}
 }
 
 // holdsAddresses are fields whose value is a list of addresses; a script that
@@ -312,6 +327,9 @@ func (t *address) field(x *matching, f *field) (bool, error) {
 		box := &boxes[i]
 		if box.GroupStart || box.GroupEnd || box.Local == "" && box.Domain == "" {
 			continue
+		}
+		if (box.Local == "" || box.Domain == "") && !t.all {
+			continue // RFC 5228 section 2.7.4: it is no address
 		}
 		v, ok := t.part(x.m.engine.delimiter, box.Local, box.Domain)
 		if !ok {

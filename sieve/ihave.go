@@ -15,7 +15,7 @@ func buildIhave(c *checker, n *call) any {
 	}
 	if all {
 		for _, s := range n.args[0].strs {
-			c.takeIn(s.text)
+			c.takeIn(s.pos, s.text)
 		}
 	}
 	return constant(all)

@@ -18,6 +18,7 @@ type library struct {
 	scripts map[string]*Script
 	open    map[string]bool // being compiled now: including it again is a circle
 	depth   int
+	now     bool // the script is to run now: what it includes must be there
 }
 
 // include is RFC 6609 section 3.2.
@@ -38,10 +39,12 @@ func buildInclude(c *checker, n *call) any {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && n.has("optional"):
 		return nil
-	case errors.Is(err, fs.ErrNotExist): // it may come yet: an error only where it is run (RFC 6609 section 3.1)
+	case errors.Is(err, fs.ErrNotExist) && !c.library.now: // it may come yet: an error only where it is run (RFC 6609 section 3.1)
 		text := fmt.Sprintf("included %s script '%s' does not exist", location(personal), shorten(name))
 		c.warnf(n.pos, "%s", text)
 		return does(func(m *machine) error { return m.failAt(n.pos, "%s", text) })
+	case errors.Is(err, fs.ErrNotExist):
+		c.errorf(n.pos, "included %s script '%s' does not exist", location(personal), shorten(name))
 	case c.inner(err):
 		c.errorf(n.pos, "failed to include %s script '%s'", location(personal), shorten(name))
 	case err != nil:
@@ -139,10 +142,11 @@ func buildReturn(*checker, *call) any { return returnCommand{} }
 
 func (returnCommand) exec(*machine) error { return errReturn }
 
-// buildGlobal makes names mean the same in every script: RFC 6609 section 3.4.
+// buildGlobal makes names mean the same in every script: RFC 6609 section 3.4,
+// and import and export, which the drafts before had in its place.
 func buildGlobal(c *checker, n *call) any {
 	if !c.required["variables"] {
-		c.errorf(n.pos, "the global command requires the variables extension")
+		c.errorf(n.pos, "the %s command requires the variables extension", n.name)
 	}
 	for _, s := range n.args[0].strs {
 		name := strings.ToLower(s.text)

@@ -3,6 +3,7 @@ package sieve
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -15,6 +16,7 @@ const (
 	tokNumber
 	tokString
 	tokPunct
+	tokGarbage // octets that begin no token
 	tokBad
 )
 
@@ -40,6 +42,8 @@ func (t token) describe() string {
 		return "number"
 	case tokString:
 		return "string"
+	case tokGarbage:
+		return "unexpected character(s)"
 	}
 	return "'" + t.text + "'"
 }
@@ -69,7 +73,8 @@ func (l *lexer) peek(off int) byte {
 
 func (l *lexer) col() int { return l.i - l.lineStart + 1 }
 
-// next is the next token. A bad one is reported here and comes as tokBad.
+// next is the next token. What is wrong is reported here: a bad token comes as
+// tokBad, and a run of octets that begin none as one tokGarbage.
 func (l *lexer) next() token {
 	if t, bad := l.skipBlanks(); bad {
 		return t
@@ -104,8 +109,23 @@ func (l *lexer) next() token {
 		t.kind, t.text = tokPunct, string(c)
 		return t
 	}
-	l.i++
-	return l.bad(t, unexpectedChar(c))
+	for l.i++; l.i < len(l.src) && !l.atToken(); l.i++ {
+	}
+	l.report(t.line, t.col, unexpectedChar(c))
+	t.kind = tokGarbage
+	return t
+}
+
+// atToken reports that a blank, a comment or a token begins here.
+func (l *lexer) atToken() bool {
+	switch c := l.peek(0); c {
+	case ':':
+		return isAlpha(l.peek(1))
+	case '/':
+		return l.peek(1) == '*'
+	default:
+		return isAlpha(c) || isDigit(c) || strings.IndexByte(" \t\r\n#\";,{}()[]", c) >= 0
+	}
 }
 
 func unexpectedChar(c byte) string {
@@ -189,12 +209,12 @@ func (l *lexer) skipComment() bool {
 
 // number reads digits and K, M or G: RFC 5228 section 2.4.1.
 func (l *lexer) number(t token) token {
-	const limit = 1 << 63
+	const most = math.MaxUint64
 	t.kind = tokNumber
 	over := false
 	for ; isDigit(l.peek(0)); l.i++ {
 		d := uint64(l.src[l.i] - '0')
-		if t.num > (limit-1-d)/10 {
+		if t.num > (most-d)/10 {
 			over = true
 			continue
 		}
@@ -211,7 +231,7 @@ func (l *lexer) number(t token) token {
 	}
 	if shift > 0 {
 		l.i++
-		over = over || t.num > (limit-1)>>shift
+		over = over || t.num > most>>shift
 		t.num <<= shift
 	}
 	if isAlpha(l.peek(0)) || isDigit(l.peek(0)) {

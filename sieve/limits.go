@@ -8,7 +8,7 @@ import (
 // Limits bound a script. Zero fields mean the default.
 type Limits struct {
 	ScriptSize   int // octets of a script, default 1 MiB
-	Nesting      int // blocks, tests and lists inside each other, default 32
+	Nesting      int // blocks inside each other, and tests, default 32 of each
 	Errors       int // diagnostics before the compiler gives up, default 30
 	Instructions int // steps of one run, all scripts of a delivery together, default 1 million
 	Text         int // octets of one string after substitution, default 128 KiB

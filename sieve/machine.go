@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gomaild/message"
 )
@@ -50,7 +51,9 @@ type machine struct {
 	msg      *content
 	budget   int
 	result   *Result
+	executed int           // actions of result that were carried out before: in a test suite
 	part     *message.Part // of the loop, nil outside
+	loops    int           // foreverypart loops around
 	added    int           // octets of added fields
 	written  int           // octets that replace and enclose wrote
 	programs int           // that were run
@@ -87,6 +90,17 @@ func (m *machine) spend(at Pos, n int) error {
 
 func (m *machine) failAt(at Pos, format string, args ...any) error {
 	return &RuntimeError{Pos: at, Text: fmt.Sprintf(format, args...)}
+}
+
+// maxProblems is how many of a run its owner is told.
+const maxProblems = 10
+
+// problem notes what went wrong without ending the script.
+func (m *machine) problem(at Pos, text string) {
+	d := Diagnostic{Pos: at, Text: text}
+	if list := m.result.Problems; len(list) < maxProblems && !slices.Contains(list, d) {
+		m.result.Problems = append(list, d)
+	}
 }
 
 // fault is an error of the message's or the world's, not of the script.
@@ -152,6 +166,7 @@ func (m *machine) script(s *Script) error {
 		err = nil
 	}
 	m.settlePipes()
+	m.notifyOnce()
 	m.result.Flags = m.flags
 	if err == nil {
 		m.result.Content, err = m.current(m.at)

@@ -1,5 +1,7 @@
 package sieve
 
+import "strings"
+
 // buildMetadata is metadata of mboxmetadata and servermetadata: RFC 5490
 // sections 4 and 5. The server's has no mailbox.
 func buildMetadata(c *checker, n *call) any {
@@ -62,6 +64,9 @@ func buildSpecialuse(c *checker, n *call) any {
 		box = &b
 	}
 	uses := c.texts(n.args[1])
+	for _, u := range uses {
+		c.isUse(n, u)
+	}
 	return asks(func(m *machine) (bool, error) {
 		name, err := m.optional(box)
 		if err != nil {
@@ -71,6 +76,14 @@ func buildSpecialuse(c *checker, n *call) any {
 			return m.env.SpecialUse != nil && m.env.SpecialUse(name, use)
 		})(m)
 	})
+}
+
+// isUse complains of what is no special-use flag: RFC 6154 section 6.
+func (c *checker) isUse(n *call, use text) {
+	s, ok := use.constant()
+	if name, flagged := strings.CutPrefix(s, `\`); ok && (!flagged || name == "" || !isFlag(name)) {
+		c.errorf(use.pos, "invalid special-use flag '%s' specified for the %s %s", shorten(s), n.name, n.spec.kind())
+	}
 }
 
 // buildDebugLog is debug_log of vnd.dovecot.debug: a line for whoever watches.

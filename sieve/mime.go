@@ -37,6 +37,9 @@ func (c *checker) mimeOption(n *call) *mimeOption {
 		o.params = c.texts(a)
 	}
 	if n.has("mime") {
+		if o.what != "" && n.spec.name != "header" {
+			c.errorf(n.pos, "the :%s tag is not for the %s test", o.what, n.name)
+		}
 		return o
 	}
 	if o.anyChild || o.what != "" {
@@ -124,6 +127,10 @@ type errBreak struct{ name string }
 
 func (errBreak) Error() string { return "break" }
 
+// maxLoops is how many foreverypart loops may be in each other, the scripts that a
+// loop includes counted: as many as with Pigeonhole.
+const maxLoops = 4
+
 // foreverypart is RFC 5703 section 3.
 type foreverypart struct {
 	pos  Pos
@@ -162,8 +169,12 @@ func contains(list []string, s string) bool {
 }
 
 func (f *foreverypart) exec(m *machine) error {
+	if m.loops == maxLoops {
+		return m.failAt(f.pos, "foreverypart loops are nested deeper than %d", maxLoops)
+	}
+	m.loops++
 	outer := m.part
-	defer func() { m.part = outer }()
+	defer func() { m.part, m.loops = outer, m.loops-1 }()
 	start := outer
 	if start == nil {
 		defer m.settle()
@@ -235,7 +246,7 @@ func buildExtracttext(c *checker, n *call) any {
 		}
 		s = cutRunes(s, first)
 		for _, f := range modifiers {
-			s = f(m.cut(s))
+			s = f(m.cut(s), m.limits.VariableSize)
 		}
 		write(m, s)
 		return nil

@@ -3,9 +3,9 @@ package sieve
 import (
 	"cmp"
 	"net/url"
+	"slices"
 	"strings"
 
-	"gomaild/mail"
 	"gomaild/message"
 )
 
@@ -18,13 +18,28 @@ type Notification struct {
 	From       string // "" for the recipient
 	Importance string // "1" is high, "3" low
 	Message    string // "" for the default text
-	To, Cc     []string
-	Bcc        []string
+	To, Cc     []Correspondent
+	Bcc        []Correspondent
 	Subject    string
 	Body       string
 	Fields     [][2]string // name and value of more header fields
 	FCC        *Action     // where a copy goes, nil: nowhere
 	id         string      // of the old notify, for denotify
+	isOld      bool        // of the old notify
+}
+
+// Correspondent is somebody who is notified.
+type Correspondent struct {
+	Address string
+	Text    string // as the header has it: the address, maybe with a name
+}
+
+func joined(list []Correspondent) string {
+	var out []string
+	for _, c := range list {
+		out = append(out, c.Text)
+	}
+	return strings.Join(out, ", ")
 }
 
 // parseMailto reads a mailto URI; ok is false for anything else.
@@ -39,8 +54,8 @@ func parseMailto(uri string) (n Notification, ok bool) {
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		key, value, _ := strings.Cut(pair, "=")
-		decoded, err := url.PathUnescape(value)
-		if err != nil {
+		decoded, ok := unescape(value)
+		if !ok {
 			return n, false
 		}
 		valid := true
@@ -55,8 +70,10 @@ func parseMailto(uri string) (n Notification, ok bool) {
 			n.Subject = decoded
 		case "body":
 			n.Body = decoded
+		case "":
+			valid = value == ""
 		default:
-			n.field(key, decoded)
+			valid = n.field(key, decoded)
 		}
 		if !valid {
 			return n, false
@@ -66,6 +83,17 @@ func parseMailto(uri string) (n Notification, ok bool) {
 	return n, count > 0 && count <= maxNotified
 }
 
+// unescape decodes what may stand in the parts of a mailto URI: RFC 6068 section 2.
+func unescape(s string) (string, bool) {
+	for i := range len(s) {
+		if c := s[i]; !isAlpha(c) && !isDigit(c) && strings.IndexByte("-.~!$'()*+,;:@%/?", c) < 0 {
+			return "", false
+		}
+	}
+	decoded, err := url.PathUnescape(s)
+	return decoded, err == nil
+}
+
 func cutFold(s, prefix string) (string, bool) {
 	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
 		return s, false
@@ -73,38 +101,78 @@ func cutFold(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
-func (n *Notification) addresses(to *[]string, list string) bool {
-	decoded, err := url.PathUnescape(list)
+func (n *Notification) addresses(to *[]Correspondent, list string) bool {
+	decoded, ok := unescape(list)
+	if !ok {
+		return false
+	}
+	for _, one := range splitMailboxes(decoded) {
+		if one != "" && !n.add(to, one) {
+			return false
+		}
+	}
+	return true
+}
+
+// add takes in who is not told already; false is for what is no address.
+func (n *Notification) add(to *[]Correspondent, text string) bool {
+	a, err := parseMailbox(text)
 	if err != nil {
 		return false
 	}
-	for one := range strings.SplitSeq(decoded, ",") {
-		if one = strings.TrimSpace(one); one == "" {
-			continue
-		}
-		a, err := mail.ParseAddress(one)
-		if err != nil {
-			return false
-		}
-		*to = append(*to, a.String())
+	c := Correspondent{a.String(), a.String()}
+	if strings.HasSuffix(text, ">") {
+		c.Text = text
+	}
+	if !slices.ContainsFunc(slices.Concat(n.To, n.Cc, n.Bcc), c.is) {
+		*to = append(*to, c)
 	}
 	return true
+}
+
+// is reports the same mailbox; nobody has two that differ in case alone.
+func (c Correspondent) is(other Correspondent) bool {
+	return strings.EqualFold(c.Address, other.Address)
+}
+
+// notifyOnce takes from each notification those whom an earlier one tells: RFC 5436
+// section 2.7 wants no two to the same address from one run. What tells nobody
+// then is left out.
+func (m *machine) notifyOnce() {
+	var told []Correspondent
+	m.result.Actions = slices.DeleteFunc(m.result.Actions, func(a Action) bool {
+		n := a.Notification
+		if a.Kind != Notify {
+			return false
+		}
+		for _, list := range []*[]Correspondent{&n.To, &n.Cc, &n.Bcc} {
+			*list = slices.DeleteFunc(*list, func(c Correspondent) bool { return slices.ContainsFunc(told, c.is) })
+		}
+		told = slices.Concat(told, n.To, n.Cc, n.Bcc)
+		return len(n.To)+len(n.Cc)+len(n.Bcc) == 0
+	})
 }
 
 // maxNotifiedFields is how many fields a URI may add.
 const maxNotifiedFields = 16
 
 // field adds a field that the URI asks for, but for those that are the
-// notification's own (RFC 5436 section 2.7).
-func (n *Notification) field(name, value string) {
+// notification's own (RFC 5436 section 2.7). A name that no field can have makes
+// the URI a wrong one.
+func (n *Notification) field(key, value string) bool {
+	name, ok := unescape(key)
+	if !ok || !isFieldName(name) {
+		return false
+	}
 	switch strings.ToLower(name) {
 	case "from", "sender", "reply-to", "return-path", "date", "message-id", "received", "auto-submitted",
 		"x-sieve", "x-priority", "importance":
-		return
+		return true
 	}
-	if isFieldName(name) && !isMIMEField(name) && len(n.Fields) < maxNotifiedFields {
+	if !isMIMEField(name) && len(n.Fields) < maxNotifiedFields {
 		n.Fields = append(n.Fields, [2]string{name, value})
 	}
+	return true
 }
 
 // notify is RFC 5435 section 3.
@@ -132,12 +200,43 @@ func buildNotify(c *checker, n *call) any {
 			c.errorf(a.pos, "invalid importance value for notify command: %s", shorten(t.importance))
 		}
 	}
+	if t.from != nil {
+		if s, ok := t.from.constant(); ok {
+			if _, err := parseMailbox(s); err != nil {
+				c.errorf(t.from.pos, "specified :from address '%s' is invalid for the mailto method: %v", shorten(s), err)
+			}
+		}
+	}
+	c.notifyOptions(n)
 	if s, ok := t.method.constant(); ok {
 		if _, valid := parseMailto(s); !valid {
 			c.errorf(t.method.pos, "notify command: invalid or unsupported notification method '%s'", shorten(s))
 		}
 	}
 	return t
+}
+
+// notifyOptions holds :options against RFC 5435 section 3.6. The mailto method has
+// none (RFC 5436 section 2.5), so that is all that is done with them.
+func (c *checker) notifyOptions(n *call) {
+	for _, s := range n.tags["options"].strs {
+		option, isConstant := c.text(s).constant()
+		name, value, found := strings.Cut(option, "=")
+		if isConstant && (!found || !isOptionName(name) || strings.ContainsAny(value, "\r\n")) {
+			c.errorf(s.pos, "notify command: invalid option '%s' specified: it is no name=value", shorten(option))
+		}
+	}
+}
+
+// isOptionName is optionname: a letter or digit, then also ".", "-" and "_".
+func isOptionName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (!isAlpha(c) || c == '_') && !isDigit(c) && (i == 0 || strings.IndexByte(".-_", c) < 0) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 func (t *notify) exec(m *machine) error {
@@ -152,6 +251,9 @@ func (t *notify) exec(m *machine) error {
 	n.Importance = t.importance
 	if n.From, err = m.optional(t.from); err != nil {
 		return err
+	}
+	if _, err := parseMailbox(n.From); err != nil {
+		n.From = "" // RFC 5436 section 2.7: one that is not valid counts as none
 	}
 	if n.Message, err = m.optional(t.message); err != nil {
 		return err
@@ -209,19 +311,31 @@ func (n *Notification) Send(env *Env) (*Outgoing, string) {
 	if v := strings.ToLower(c.first("Auto-Submitted")); v != "" && !strings.HasPrefix(v, "no") {
 		return nil, "the message was sent automatically"
 	}
-	o := &Outgoing{FCC: n.FCC, To: append(append(append([]string{}, n.To...), n.Cc...), n.Bcc...)}
-	if env.From != "" && pathOf(env.From) != "" {
-		o.From = env.source(env.Answers.NotifyFrom, pathOf(env.To))
+	o := &Outgoing{FCC: n.FCC}
+	for _, c := range slices.Concat(n.To, n.Cc, n.Bcc) {
+		o.To = append(o.To, c.Address)
+	}
+	if env.From != "" && pathOf(env.From) != "" { // RFC 5436 section 2.7: a null path for a null path
+		o.From = env.source(env.Answers.NotifyFrom, n.sender(env))
 	}
 	o.Content = n.compose(env, c)
 	return o, ""
+}
+
+// sender is the envelope sender of a notification: that of :from, else the
+// notification system's.
+func (n *Notification) sender(env *Env) string {
+	if a, err := parseMailbox(n.From); err == nil {
+		return a.String()
+	}
+	return pathOf(env.postmaster())
 }
 
 func (n *Notification) compose(env *Env, c *content) []byte {
 	var b headerWriter
 	from, subject, text := n.From, n.Subject, n.Body
 	if from == "" {
-		from = pathOf(env.To)
+		from = pathOf(env.postmaster())
 	}
 	if n.Message != "" {
 		subject = n.Message
@@ -234,15 +348,19 @@ func (n *Notification) compose(env *Env, c *content) []byte {
 	}
 	b.field("From", from)
 	if len(n.To) > 0 {
-		b.field("To", strings.Join(n.To, ", "))
+		b.field("To", joined(n.To))
 	}
 	if len(n.Cc) > 0 {
-		b.field("Cc", strings.Join(n.Cc, ", "))
+		b.field("Cc", joined(n.Cc))
 	}
 	b.field("Subject", subject)
 	b.field("Date", env.now().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	b.field("Message-ID", messageID(env, from, text))
-	b.field("Auto-Submitted", "auto-notified; owner-email=\""+pathOf(env.To)+"\"")
+	auto := "auto-notified; owner-email=\"" + pathOf(env.To) + "\""
+	if n.isOld {
+		auto = "auto-generated (notify)"
+	}
+	b.field("Auto-Submitted", auto)
 	b.field("X-Sieve", "gomaild")
 	priority := map[string][2]string{"1": {"1 (Highest)", "High"}, "2": {"3 (Normal)", "Normal"}, "3": {"5 (Lowest)", "Low"}}[n.Importance]
 	b.field("X-Priority", priority[0])

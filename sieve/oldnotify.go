@@ -40,6 +40,11 @@ func buildOldNotify(c *checker, n *call) any {
 		return nil
 	}
 	t.options = c.texts(a)
+	for _, o := range t.options {
+		if s, ok := o.constant(); ok && !isMailbox(s) {
+			c.errorf(o.pos, "notify command: invalid address '%s' in :options", shorten(s))
+		}
+	}
 	return t
 }
 
@@ -58,16 +63,14 @@ func (t *oldNotify) exec(m *machine) error {
 	if err != nil {
 		return err
 	}
-	n := &Notification{Importance: t.importance}
+	n := &Notification{Importance: t.importance, isOld: true}
 	if n.Importance == "" {
 		n.Importance = "2"
 	}
 	for _, s := range addresses {
-		a, err := redirectAddress(s)
-		if err != nil {
+		if !n.add(&n.To, s) {
 			return m.failAt(t.pos, "notify action: invalid address '%s'", shorten(s))
 		}
-		n.To = append(n.To, a.String())
 	}
 	if len(n.To) == 0 || len(n.To) > maxNotified {
 		return m.failAt(t.pos, "notify action: %d addresses are too few or too many (max %d)", len(n.To), maxNotified)

@@ -42,6 +42,10 @@ type str struct {
 	text string
 }
 
+// maxArguments is how many a command or test may have, tags included: as many
+// as with Pigeonhole.
+const maxArguments = 32
+
 // parser reads RFC 5228 section 8.2. After an error it goes on behind the next
 // semicolon or block, to find more.
 type parser struct {
@@ -49,7 +53,8 @@ type parser struct {
 	tok    token
 	name   string
 	limits Limits
-	depth  int
+	blocks int // those around
+	inTest int // those around
 	errors int
 	report func(Pos, string)
 }
@@ -123,13 +128,14 @@ func (p *parser) command() (*node, bool) {
 		p.advance()
 		return n, true
 	case p.is("{"):
-		if !p.enter() {
+		if !p.enter(&p.blocks, "blocks") {
+			p.recover()
 			return n, false
 		}
 		p.advance()
 		n.has = true
 		n.block = p.commands(true)
-		p.depth--
+		p.blocks--
 		return n, true
 	}
 	p.fail("expected end of command ';' or the beginning of a compound block '{', but found %s", p.tok.describe())
@@ -144,6 +150,9 @@ func (p *parser) call() (*node, bool) {
 	for {
 		switch {
 		case p.tok.kind == tokBad:
+			return n, false
+		case len(n.args) > maxArguments:
+			p.fail("too many arguments for '%s': more than %d", n.name, maxArguments)
 			return n, false
 		case p.tok.kind == tokTag:
 			n.args = append(n.args, arg{pos: p.pos(), kind: argTag, tag: p.tok.text})
@@ -192,20 +201,20 @@ func (p *parser) list() (arg, bool) {
 func (p *parser) tests(n *node) bool {
 	switch {
 	case p.tok.kind == tokIdentifier:
-		if !p.enter() {
+		if !p.enter(&p.inTest, "tests") {
 			return false
 		}
-		defer p.leave()
+		defer func() { p.inTest-- }()
 		t, ok := p.call()
 		n.tests = append(n.tests, t)
 		return ok
 	case !p.is("("):
 		return true
 	}
-	if !p.enter() {
+	if !p.enter(&p.inTest, "tests") {
 		return false
 	}
-	defer p.leave()
+	defer func() { p.inTest-- }()
 	n.list = true
 	for {
 		p.advance()
@@ -229,16 +238,15 @@ func (p *parser) tests(n *node) bool {
 	}
 }
 
-func (p *parser) enter() bool {
-	if p.depth++; p.depth <= p.limits.Nesting {
-		return true
+// enter counts a level of blocks or tests, unless that is one too many.
+func (p *parser) enter(depth *int, of string) bool {
+	if *depth >= p.limits.Nesting {
+		p.fail("maximum nesting of %s (%d) exceeded", of, p.limits.Nesting)
+		return false
 	}
-	p.fail("maximum nesting of blocks and tests (%d) exceeded", p.limits.Nesting)
-	p.errors = p.limits.Errors
-	return false
+	*depth++
+	return true
 }
-
-func (p *parser) leave() { p.depth-- }
 
 // recover passes over the rest of a broken command: to the end of its block,
 // or the next semicolon.

@@ -1,11 +1,5 @@
 package sieve
 
-import (
-	"strings"
-
-	"gomaild/mail"
-)
-
 // redirect is RFC 5228 section 4.2.
 type redirect struct {
 	pos     Pos
@@ -17,20 +11,11 @@ type redirect struct {
 func buildRedirect(c *checker, n *call) any {
 	r := &redirect{pos: n.pos, address: c.string(n.args[0]), copy: n.has("copy"), list: n.has("list")}
 	if s, ok := r.address.constant(); ok && !r.list {
-		if _, err := redirectAddress(s); err != nil {
+		if _, err := parseMailbox(s); err != nil {
 			c.errorf(r.address.pos, "specified redirect address '%s' is invalid: %v", shorten(s), err)
 		}
 	}
 	return r
-}
-
-// redirectAddress reads one address, with a display name or without.
-func redirectAddress(s string) (mail.Address, error) {
-	s = strings.TrimSpace(s)
-	if i := strings.LastIndexByte(s, '<'); i >= 0 && strings.HasSuffix(s, ">") {
-		s = s[i+1 : len(s)-1]
-	}
-	return mail.ParseAddress(s)
 }
 
 func (r *redirect) exec(m *machine) error {
@@ -45,7 +30,7 @@ func (r *redirect) exec(m *machine) error {
 		}
 	}
 	for _, one := range to {
-		a, err := redirectAddress(one)
+		a, err := parseMailbox(one)
 		if err != nil {
 			return m.failAt(r.pos, "specified redirect address '%s' is invalid: %v", shorten(one), err)
 		}

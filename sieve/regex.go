@@ -1,6 +1,7 @@
 package sieve
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -19,6 +20,10 @@ type pattern struct {
 func (x *matching) regex(v string) (bool, error) {
 	for i, k := range x.keys {
 		p, err := x.pattern(i, k)
+		if bad, ok := errors.AsType[*badPattern](err); ok {
+			x.m.problem(x.pos, bad.Error())
+			continue
+		}
 		if err != nil {
 			return false, err
 		}
@@ -46,6 +51,17 @@ func (x *matching) regex(v string) (bool, error) {
 	return false, nil
 }
 
+// badPattern is a key made at run time that is no regular expression. It matches
+// nothing, and the script goes on, as with Pigeonhole.
+type badPattern struct {
+	key   string
+	cause error
+}
+
+func (e *badPattern) Error() string {
+	return fmt.Sprintf("invalid regular expression '%s' for regex match: %v", shorten(e.key), e.cause)
+}
+
 func (x *matching) pattern(i int, key string) (*pattern, error) {
 	if x.patterns != nil {
 		return x.patterns[i], nil
@@ -59,7 +75,7 @@ func (x *matching) pattern(i int, key string) (*pattern, error) {
 	}
 	p, err := newPattern(key, x.cmp, x.m.limits.PatternSize)
 	if err != nil {
-		return nil, x.m.failAt(x.pos, "invalid regular expression '%s' for regex match: %v", shorten(key), err)
+		return nil, &badPattern{key, err}
 	}
 	if x.m.regexps == nil || len(x.m.regexps) > 100 {
 		x.m.regexps = map[string]*pattern{}

@@ -17,14 +17,14 @@ func (r *reject) exec(m *machine) error {
 		return err
 	}
 	m.cancelKeep()
-	return m.add(Action{Kind: Reject, Pos: r.pos, Reason: reason, Reported: !r.session && !isASCII(reason)})
+	return m.add(Action{Kind: Reject, Pos: r.pos, Reason: reason, Reported: !r.session && !isASCII(reason), inSession: r.session})
 }
 
 // Refusal is the notification (RFC 8098) that tells the sender the Reason of a
 // Reject which is Reported: RFC 5429 section 2.2.1. The original in it is as it
 // came, whatever the script changed. Without a sender it is nil: nobody is told.
 func (a *Action) Refusal(env *Env) (*Outgoing, error) {
-	sender, err := redirectAddress(env.From)
+	sender, err := parseMailbox(env.From)
 	if err != nil {
 		return nil, nil
 	}

@@ -123,9 +123,9 @@ func isMIMEField(name string) bool {
 
 // newField is a field that a script made.
 func newField(name, value string) *field {
-	var w headerWriter
+	w := headerWriter{controls: true}
 	w.field(name, value)
-	decoded := strings.TrimSpace(value)
+	decoded := strings.TrimSpace(unfold(value))
 	return &field{name: name, text: decoded, added: w.String(), decoded: &decoded}
 }
 

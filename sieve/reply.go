@@ -33,7 +33,7 @@ func (v *Vacation) Reply(env *Env) (*Outgoing, string) {
 	if _, err := c.header(); err != nil {
 		return nil, err.Error()
 	}
-	sender, err := redirectAddress(env.From)
+	sender, err := parseMailbox(env.From)
 	if err != nil {
 		return nil, "the sender is the null path or no address"
 	}
@@ -44,18 +44,13 @@ func (v *Vacation) Reply(env *Env) (*Outgoing, string) {
 	if own[sender.Fold().String()] {
 		return nil, "the sender is the recipient"
 	}
-	if !env.Answers.AnyRecipient && !c.names(own) {
+	named := c.shown(own)
+	if !env.Answers.AnyRecipient && named == "" {
 		return nil, "the message does not name the recipient"
 	}
-	from := v.From
-	if from == "" {
-		from = pathOf(env.To)
-	}
+	from := cmp.Or(v.From, named, pathOf(cmp.Or(env.UserEmail, env.To)))
 	sum := sha256.Sum256([]byte("vacation\x00" + v.Handle + "\x00" + sender.Fold().String()))
-	to := sender.String()
-	if named := c.address("From"); env.Answers.ToHeader && named != "" {
-		to = named
-	}
+	to := c.asNamed(sender, env.Answers.ToHeader)
 	path := ""
 	if env.Answers.FromRecipient {
 		path = pathOf(env.To)
@@ -71,7 +66,7 @@ func (v *Vacation) Reply(env *Env) (*Outgoing, string) {
 }
 
 func pathOf(s string) string {
-	local, domain := splitPath(s)
+	local, domain, _ := splitPath(s)
 	return mail.Address{Local: local, Domain: domain}.String()
 }
 
@@ -83,7 +78,7 @@ func (v *Vacation) own(env *Env) map[string]bool {
 		list = append(list, env.OrigTo)
 	}
 	for _, s := range list {
-		if a, err := redirectAddress(s); err == nil {
+		if a, err := parseMailbox(s); err == nil {
 			own[a.Fold().String()] = true
 		}
 	}
@@ -115,9 +110,29 @@ func (c *content) isAutomatic(sender mail.Address) string {
 	return ""
 }
 
-// names reports whether one of the addresses is among the recipients that the
-// header shows.
-func (c *content) names(own map[string]bool) bool {
+// asNamed is the sender as the message has it: the mailbox of Sender, Resent-From or
+// From with that address, name and all, or with any address at all; else the bare
+// address.
+func (c *content) asNamed(sender mail.Address, whoever bool) string {
+	for _, name := range []string{"Sender", "Resent-From", "From"} {
+		fields, err := c.named(name)
+		if err != nil {
+			break
+		}
+		for _, f := range fields {
+			for _, text := range splitMailboxes(f.text) {
+				if a, err := parseMailbox(text); err == nil && (whoever || a.Fold() == sender.Fold()) {
+					return text
+				}
+			}
+		}
+	}
+	return "<" + sender.String() + ">"
+}
+
+// shown is the first of the addresses that is among the recipients that the
+// header shows, "" if none is.
+func (c *content) shown(own map[string]bool) string {
 	for _, f := range c.fields {
 		switch strings.ToLower(f.name) {
 		case "to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc":
@@ -127,11 +142,11 @@ func (c *content) names(own map[string]bool) bool {
 		for _, box := range f.addresses() {
 			a := mail.Address{Local: box.Local, Domain: strings.ToLower(box.Domain)}
 			if own[a.Fold().String()] {
-				return true
+				return a.String()
 			}
 		}
 	}
-	return false
+	return ""
 }
 
 func (c *content) first(name string) string {
@@ -158,8 +173,9 @@ func (v *Vacation) subject(a *Answers, c *content) string {
 	default:
 		s = "Auto: " + about
 	}
-	if utf8.RuneCountInString(s) > maxSubject {
-		s = string([]rune(s)[:maxSubject-1]) + "…"
+	most := cmp.Or(a.MaxSubject, maxSubject)
+	if utf8.RuneCountInString(s) > most {
+		s = string([]rune(s)[:most-1]) + "…"
 	}
 	return s
 }
@@ -194,7 +210,7 @@ func (v *Vacation) compose(env *Env, c *content, from, to string) []byte {
 // messageID is the same for the same answer to the same message.
 func messageID(env *Env, from, text string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s\x00%d", env.From, env.To, from, text, env.now().UnixNano()))
-	_, domain := splitPath(env.To)
+	_, domain, _ := splitPath(env.To)
 	if domain == "" {
 		domain = "localhost"
 	}
@@ -202,13 +218,29 @@ func messageID(env *Env, from, text string) string {
 }
 
 // headerWriter writes fields that no value can break out of.
-type headerWriter struct{ strings.Builder }
+type headerWriter struct {
+	strings.Builder
+	controls bool // those that RFC 5322 section 4.1 knows are written as they are
+}
+
+// unfold is a value of several lines as one.
+func unfold(value string) string {
+	var b strings.Builder
+	for line := range strings.Lines(value) {
+		line = strings.TrimRight(line, "\r\n")
+		if b.Len() > 0 && !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") {
+			b.WriteByte(' ')
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
 
 // field writes one field; what is not ASCII becomes encoded-words, and long
 // ones fold (RFC 5322 section 2.1.1).
 func (b *headerWriter) field(name, value string) {
 	value = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !b.controls && (r < ' ' || r == 0x7f) || r == '\r' || r == '\n' || r == 0 {
 			return ' '
 		}
 		return r

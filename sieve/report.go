@@ -1,6 +1,7 @@
 package sieve
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -35,7 +36,7 @@ func buildReport(c *checker, n *call) any {
 		c.errorf(r.kind.pos, "specified feedback type '%s' for the report command is invalid", shorten(s))
 	}
 	if s, ok := r.where.constant(); ok {
-		if _, err := redirectAddress(s); err != nil {
+		if _, err := parseMailbox(s); err != nil {
 			c.errorf(r.where.pos, "specified report address '%s' is invalid: %v", shorten(s), err)
 		}
 	}
@@ -61,7 +62,7 @@ func (r *report) exec(m *machine) error {
 			return err
 		}
 	}
-	to, err := redirectAddress(where)
+	to, err := parseMailbox(where)
 	if err != nil {
 		return m.failAt(r.pos, "specified report address '%s' is invalid: %v", shorten(where), err)
 	}
@@ -81,9 +82,8 @@ func (r *Report) Send(env *Env, c message.Content) (*Outgoing, error) {
 	if err != nil {
 		return nil, err
 	}
-	user := pathOf(env.To)
 	report := multipartReport{
-		from: pathOf(env.source(env.Answers.ReportFrom, user)), to: r.Address, subject: "Report: " + original.subject,
+		from: pathOf(env.source(env.Answers.ReportFrom, env.postmaster())), to: r.Address, subject: "Report: " + original.subject,
 		auto: "auto-generated (report)", kind: "feedback-report", text: r.Message, about: original,
 	}
 	return &Outgoing{To: []string{r.Address}, Content: report.compose(env, func(b *headerWriter) {
@@ -91,7 +91,8 @@ func (r *Report) Send(env *Env, c message.Content) (*Outgoing, error) {
 		b.field("User-Agent", "gomaild")
 		b.field("Version", "1")
 		b.field("Original-Mail-From", "<"+pathOrNull(env.From)+">")
-		b.field("Original-Rcpt-To", user)
+		b.field("Original-Rcpt-To", "<"+pathOf(cmp.Or(env.OrigTo, env.To))+">")
+		b.field("Dovecot-Reporting-User", "<"+pathOf(cmp.Or(env.UserEmail, env.OrigTo, env.To))+">") // as readers of Dovecot's reports know it
 	})}, nil
 }
 

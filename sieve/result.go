@@ -51,7 +51,8 @@ type Action struct {
 	ElseKeep     bool            // Pipe: if it fails the implicit keep is in force again
 	Content      message.Content // the message as it was then if a script had changed it, else nil
 
-	elseKeep bool
+	elseKeep  bool
+	inSession bool // Reject: by ereject, which sends nothing
 }
 
 // String is the action for people: what, with what, and the line that decided.
@@ -83,6 +84,7 @@ type Result struct {
 	Flags        []string        // of the implicit keep
 	Content      message.Content // of the implicit keep if a script had changed it, else nil
 	Marks        []Mark          // what duplicate is to remember once all is done
+	Problems     []Diagnostic    // what went wrong without ending a script, for its owner
 }
 
 // Keeps reports that the message is kept, because a script said so or because
@@ -102,6 +104,9 @@ func (r *Result) reopen() {
 // add takes an action into the result: twice the same is once (RFC 5228
 // section 2.10.3), and limits and conflicts are errors.
 func (m *machine) add(a Action) error {
+	if a.Kind == Reject && m.count(Reject) > 0 && m.executed > 0 {
+		return nil // the sender was told already
+	}
 	for i := range m.result.Actions {
 		if sameAction(&m.result.Actions[i], &a) {
 			mergeFlags(&m.result.Actions[i], &a)
@@ -133,7 +138,7 @@ func (m *machine) add(a Action) error {
 // conflict says which actions cannot be together: RFC 5429 section 2.1.3, RFC
 // 5230 section 4.7.
 func (m *machine) conflict(a Action) error {
-	for _, b := range m.result.Actions {
+	for _, b := range m.result.Actions[m.executed:] {
 		switch {
 		case a.Kind == VacationReply && b.Kind == VacationReply:
 			return m.failAt(a.Pos, "duplicate vacation action not allowed (previously triggered one was here: %s)", b.Pos)

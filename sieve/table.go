@@ -176,6 +176,8 @@ func controlSpecs() []spec {
 		}, params: []param{{"script name", kindString}}, build: buildInclude},
 		{name: "return", ext: "include", build: buildReturn},
 		{name: "global", ext: "include", params: []param{{"variables", kindList}}, build: buildGlobal},
+		{name: "import", ext: "include", params: []param{{"variables", kindList}}, build: buildGlobal},
+		{name: "export", ext: "include", params: []param{{"variables", kindList}}, build: buildGlobal},
 		{name: "error", ext: "ihave", params: []param{{"reason", kindString}}, build: buildError},
 	}
 }

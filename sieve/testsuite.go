@@ -49,9 +49,9 @@ func RunTests(ctx context.Context, c TestConfig, name string, src []byte) (passe
 	m.suite = s
 	m.env.Metadata = func(mailbox, entry string) (string, bool) { v, ok := s.metadata[mailbox+"\x00"+entry]; return v, ok }
 	m.env.List = s.list
-	m.env.Program = s.program
+	m.env.Program = func(ctx context.Context, p Program) ([]byte, error) { return s.program(ctx, m, p) }
 	m.env.MailboxExists = func(name string) bool { _, ok := s.mailboxes[name]; return ok }
-	m.env.Items = map[string]string{"vnd.dovecot.username": "test", "vnd.dovecot.default-mailbox": "INBOX"}
+	m.env.Items = map[string]string{"vnd.dovecot.username": "test", "vnd.dovecot.default-mailbox": "INBOX", "location": "MS", "host": "localhost"}
 	m.env.Duplicate = func(id string) (bool, error) { return s.marks[id], nil }
 	if err := script.body.exec(m); err != nil && !errors.Is(err, errStop) {
 		s.failf("%s: %v", name, err)
@@ -69,10 +69,11 @@ type suite struct {
 	mailboxes map[string][]stored
 	metadata  map[string]string
 	marks     map[string]bool // what duplicate remembers
-	strict    bool            // a mailbox was made: those that were not are missing
 	smtp      []sentMessage
 	problems  []string // of the last compile, run or execute, for test_error
 	script    *Script
+	flags     []string // those that the scripts under test have set
+	hasFlags  bool
 	in        bool          // inside a test
 	time      time.Duration // one run may take, 0: what it takes
 	passed    int
@@ -102,6 +103,10 @@ func (s *suite) failf(format string, args ...any) {
 // problem keeps what went wrong for test_error, and says whether all is well.
 func (s *suite) problem(err error) bool {
 	s.problems = nil
+	if list, ok := errors.AsType[unpiped](err); ok {
+		s.problems = list
+		return false
+	}
 	if list, ok := errors.AsType[CompileError](err); ok {
 		for _, d := range list {
 			if !d.Warning {
@@ -131,7 +136,9 @@ func (s *suite) compile(m *machine, name string) (*Script, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.engine.Compile(strings.TrimSuffix(path.Base(name), ".sieve"), src, s.include)
+	lib := s.library()
+	lib.now = true
+	return m.engine.compile(strings.TrimSuffix(path.Base(name), ".sieve"), src, func(c *checker) { c.library, c.tested = lib, true })
 }
 
 func (s *suite) library() *library {
@@ -153,9 +160,16 @@ func (s *suite) deliver(m *machine) error {
 	if err != nil {
 		return err
 	}
+	first, err := newContent(m.env.Message).bytes()
+	if err != nil {
+		return err
+	}
+	original := stored{content: first} // of the implicit keep after a failure
 	m.settlePipes()
+	m.notifyOnce()
 	keep := m.result.ImplicitKeep
-	for _, a := range m.result.Actions {
+	defer func() { m.executed = len(m.result.Actions) }()
+	for _, a := range once(m.result.Actions[m.executed:]) {
 		raw := raw
 		if a.Content != nil {
 			if raw, err = newContent(a.Content).bytes(); err != nil {
@@ -167,6 +181,7 @@ func (s *suite) deliver(m *machine) error {
 			s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], stored{raw, a.Flags})
 		case FileInto:
 			if err := s.store(a, raw); err != nil {
+				s.mailboxes["INBOX"] = append(s.mailboxes["INBOX"], original)
 				return err
 			}
 		case Redirect:
@@ -188,7 +203,7 @@ func (s *suite) deliver(m *machine) error {
 				return err
 			}
 		case Reject:
-			if !a.Reported {
+			if a.inSession {
 				continue
 			}
 			out, err := a.Refusal(m.env)
@@ -222,6 +237,29 @@ func (s *suite) deliver(m *machine) error {
 	return nil
 }
 
+// once is the actions without the second that brings the message to INBOX, which
+// is where the suite keeps.
+func once(actions []Action) []Action {
+	var out []Action
+	kept := -1 // where in out
+	for _, a := range actions {
+		if a.Kind != Keep && (a.Kind != FileInto || !strings.EqualFold(a.Mailbox, "INBOX")) {
+			out = append(out, a)
+			continue
+		}
+		if kept >= 0 {
+			mergeFlags(&out[kept], &a)
+			if a.Kind == Keep {
+				out[kept].Kind = Keep
+			}
+			continue
+		}
+		kept = len(out)
+		out = append(out, a)
+	}
+	return out
+}
+
 // redirect sends a message on, once for an account.
 func (s *suite) redirect(m *machine, a Action, raw []byte) (sent bool, err error) {
 	const loop = "X-Sieve-Redirected-From"
@@ -244,20 +282,53 @@ func (s *suite) redirect(m *machine, a Action, raw []byte) (sent bool, err error
 }
 
 // program runs a program of the test's directory.
-func (s *suite) program(ctx context.Context, p Program) ([]byte, error) {
-	dir, ok := s.settings["sieve_"+strings.TrimPrefix(p.Extension, "vnd.dovecot.")+"_bin_dir"]
-	if !ok || s.config.Program == nil || path.IsAbs(dir) {
+func (s *suite) program(ctx context.Context, m *machine, p Program) ([]byte, error) {
+	setting := "sieve_" + strings.TrimPrefix(p.Extension, "vnd.dovecot.")
+	dir, ok := s.settings[setting+"_bin_dir"]
+	below, isBelow := strings.CutPrefix(dir, s.config.Dir+"/") // it was made of ${tst.path}
+	if !ok || s.config.Program == nil || path.IsAbs(dir) && !isBelow {
 		return nil, ErrNoProgram
+	}
+	if isBelow {
+		dir = below
+	}
+	if most, ok := period(s.settings[setting+"_exec_timeout"]); ok && most > 0 {
+		var end context.CancelFunc
+		ctx, end = context.WithTimeout(ctx, most)
+		defer end()
+	}
+	p.Environ = []string{"SENDER=" + m.env.From, "RECIPIENT=" + m.env.To, "ORIG_RECIPIENT=" + cmp.Or(m.env.OrigTo, m.env.To), "HOME=/", "USER=test", "HOST=localhost"}
+	if p.Input != nil {
+		in, err := newContent(p.Input).bytes()
+		if err != nil {
+			return nil, err
+		}
+		switch s.settings[setting+"_input_eol"] {
+		case "lf":
+			in = bytes.ReplaceAll(in, []byte("\r\n"), []byte("\n"))
+		case "crlf":
+			in = []byte(crlf(string(in)))
+		}
+		p.Input = bytes.NewReader(in)
 	}
 	return s.config.Program(ctx, path.Join(s.config.Dir, dir), p)
 }
+
+// unpiped is a program of a Pipe that failed: why, and what came of it.
+type unpiped []string
+
+func (e unpiped) Error() string { return strings.Join(e, "; ") }
 
 // pipe runs the program of a Pipe.
 func (s *suite) pipe(m *machine, a Action, raw []byte) (ran bool, err error) {
 	p := *a.Program
 	p.Input = bytes.NewReader(raw)
-	if _, err := s.program(m.ctx, p); err != nil && !a.Try {
-		return false, fmt.Errorf("failed to pipe message to program '%s': %w", p.Name, err)
+	if _, err := s.program(m.ctx, m, p); err != nil && !a.Try {
+		failed := unpiped{fmt.Sprintf("failed to pipe message to program '%s'", p.Name)}
+		if !errors.Is(err, ErrNoProgram) {
+			failed = append(unpiped{err.Error()}, failed...)
+		}
+		return false, failed
 	} else if err != nil {
 		return false, nil
 	}
@@ -295,7 +366,10 @@ func (s *suite) store(a Action, raw []byte) error {
 	if strings.Contains(a.Mailbox, "//") || strings.HasPrefix(a.Mailbox, "/") || strings.Contains(a.Mailbox, "..") || strings.HasSuffix(a.Mailbox, "/") {
 		return fmt.Errorf("failed to store into mailbox '%s': invalid mailbox name", a.Mailbox)
 	}
-	if _, ok := s.mailboxes[a.Mailbox]; !ok && !a.Create && s.strict {
+	if len(a.Mailbox) > 6 && strings.EqualFold(a.Mailbox[:6], "INBOX.") {
+		a.Mailbox = "INBOX." + a.Mailbox[6:]
+	}
+	if _, ok := s.mailboxes[a.Mailbox]; !ok && !a.Create {
 		return fmt.Errorf("failed to store into mailbox '%s': mailbox doesn't exist: %s", a.Mailbox, a.Mailbox)
 	}
 	s.mailboxes[a.Mailbox] = append(s.mailboxes[a.Mailbox], stored{raw, a.Flags})

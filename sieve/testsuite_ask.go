@@ -30,8 +30,15 @@ func buildTestScriptRun(_ *checker, n *call) any {
 		}
 		if !keepResult {
 			m.resetResult()
+			m.suite.flags, m.suite.hasFlags = nil, false
 		}
-		return m.suite.problem(m.nested(m.suite.script)), nil
+		if !m.suite.problem(m.nested(m.suite.script)) {
+			return false, nil
+		}
+		for _, p := range m.result.Problems {
+			m.suite.problems = append(m.suite.problems, p.Text)
+		}
+		return true, nil
 	})
 }
 
@@ -40,7 +47,7 @@ func (m *machine) nested(s *Script) error {
 	inner := *m
 	inner.budget = m.limits.Instructions
 	inner.matches = nil
-	inner.flags, inner.hasFlags = nil, false
+	inner.flags, inner.hasFlags = m.suite.flags, m.suite.hasFlags
 	inner.globals = map[string]string{}
 	inner.included = map[*Script]bool{}
 	if m.suite.time > 0 {
@@ -49,8 +56,9 @@ func (m *machine) nested(s *Script) error {
 		defer end()
 	}
 	err := inner.script(s)
-	m.result, m.cancelled = inner.result, inner.cancelled
+	m.result, m.cancelled, m.executed = inner.result, inner.cancelled, inner.executed
 	m.msg = inner.msg
+	m.suite.flags, m.suite.hasFlags = inner.flags, inner.hasFlags
 	if err != nil {
 		m.resetResult()
 	}
@@ -65,6 +73,7 @@ func buildTestMultiscript(c *checker, n *call) any {
 			return false, err
 		}
 		m.resetResult()
+		m.suite.flags, m.suite.hasFlags = nil, false
 		for _, name := range names {
 			script, err := m.suite.compile(m, name)
 			if err == nil {
@@ -90,7 +99,7 @@ func buildTestResultExecute(*checker, *call) any {
 func buildTestResultAction(c *checker, n *call) any {
 	return overList(c, n, func(m *machine) []string {
 		var names []string
-		for _, a := range m.result.Actions {
+		for _, a := range once(m.result.Actions) {
 			names = append(names, a.Kind.String())
 		}
 		return names

@@ -25,8 +25,7 @@ func buildTest(c *checker, n *call) any {
 			return err
 		}
 		s := m.suite
-		m.budget = m.limits.Instructions
-		m.matches = nil
+		m.budget, m.programs = m.limits.Instructions, 0
 		s.problems = nil
 		s.in = true
 		err = n.body.exec(m)
@@ -86,6 +85,7 @@ func buildTestSet(c *checker, n *call) any {
 		switch args[0] {
 		case "message":
 			m.setMessage([]byte(args[1]))
+			m.flags, m.hasFlags = nil, false
 			m.env.From, m.env.To, m.env.OrigTo = m.msg.address("From"), m.msg.address("To"), ""
 		case "envelope.from":
 			m.env.From = args[1]
@@ -150,7 +150,6 @@ func buildTestMessage(c *checker, n *call) any {
 
 func buildTestMailbox(c *checker, n *call) any {
 	return withStrings(c, n, func(m *machine, args []string) error {
-		m.suite.strict = true
 		if _, ok := m.suite.mailboxes[args[0]]; !ok {
 			m.suite.mailboxes[args[0]] = nil
 		}
@@ -165,7 +164,6 @@ func buildTestMailboxDelete(c *checker, n *call) any {
 		if _, ok := m.suite.mailboxes[args[0]]; !ok {
 			return m.testFail(n.pos, "no mailbox "+args[0])
 		}
-		m.suite.strict = true
 		delete(m.suite.mailboxes, args[0])
 		return nil
 	})
@@ -216,11 +214,14 @@ func buildTestResultReset(*checker, *call) any {
 	return does(func(m *machine) error {
 		m.resetResult()
 		m.suite.smtp = nil
+		m.msg = newContent(m.env.Message)
 		return nil
 	})
 }
 
-func (m *machine) resetResult() { m.result, m.cancelled = &Result{ImplicitKeep: true}, false }
+func (m *machine) resetResult() {
+	m.result, m.cancelled, m.executed = &Result{ImplicitKeep: true}, false, 0
+}
 
 func buildTestResultPrint(*checker, *call) any {
 	return does(func(m *machine) error {

@@ -16,14 +16,15 @@ import (
 func (s *suite) reload(m *machine) {
 	m.engine = s.engine()
 	m.limits = m.engine.limits
-	m.env.UserEmail = s.settings["sieve_user_email"]
+	m.env.UserEmail = strings.Trim(s.settings["sieve_user_email"], "<>")
 	m.env.Answers = Answers{
 		AnyRecipient:    isYes(s.settings["sieve_vacation_dont_check_recipient"]),
-		FinalRecipient:  isNo(s.settings["sieve_vacation_use_original_recipient"]),
+		FinalRecipient:  !isYes(s.settings["sieve_vacation_use_original_recipient"]),
 		FromRecipient:   isYes(s.settings["sieve_vacation_send_from_recipient"]),
 		ToHeader:        isYes(s.settings["sieve_vacation_to_header_ignore_envelope"]),
 		Subject:         s.settings["sieve_vacation_default_subject"],
 		SubjectTemplate: s.settings["sieve_vacation_default_subject_template"],
+		MaxSubject:      octets(s.settings["sieve_vacation_max_subject_codepoints"], 0),
 		NotifyFrom:      s.settings["sieve_notify_mailto_envelope_from"],
 		ReportFrom:      s.settings["sieve_report_from"],
 	}
@@ -36,8 +37,6 @@ func (s *suite) reload(m *machine) {
 }
 
 func isYes(s string) bool { return s == "yes" || s == "y" || s == "1" || s == "true" }
-
-func isNo(s string) bool { return s == "no" || s == "n" || s == "0" || s == "false" }
 
 // engine is an Engine with the settings of the tests.
 func (s *suite) engine() *Engine {

@@ -42,7 +42,7 @@ func buildVacation(c *checker, n *call) any {
 	}
 	if v.from != nil {
 		if s, ok := v.from.constant(); ok {
-			if _, err := redirectAddress(s); err != nil {
+			if _, err := parseMailbox(s); err != nil {
 				c.errorf(v.from.pos, "specified :from address '%s' is invalid for vacation action: %v", shorten(s), err)
 			}
 		}

@@ -32,7 +32,7 @@ func (c *checker) reference(pos Pos, ref string) func(*machine) string {
 		return func(m *machine) string { return m.suite.config.Dir }
 	case isSpaced:
 		c.errorf(pos, "referring to an unknown variable namespace '%s' in variable '%s'", space, ref)
-		return nil
+		return func(*machine) string { return "" }
 	case c.globals[ref]:
 		return func(m *machine) string { return m.globals[ref] }
 	}
@@ -63,7 +63,7 @@ func (c *checker) declare(pos Pos, name string) {
 func (c *checker) matchValue(pos Pos, n int) func(*machine) string {
 	if n >= maxMatchValues {
 		c.errorf(pos, "match value index %d out of range (max: %d)", n, maxMatchValues-1)
-		return nil
+		return func(*machine) string { return "" }
 	}
 	return func(m *machine) string {
 		if n < len(m.matches) {
@@ -113,8 +113,11 @@ type set struct {
 	pos       Pos
 	write     func(*machine, string)
 	value     text
-	modifiers []func(string) string
+	modifiers []modifier
 }
+
+// modifier changes a value, and makes nothing longer than limit.
+type modifier func(s string, limit int) string
 
 func buildSet(c *checker, n *call) any {
 	return &set{n.pos, c.target(n.args[0].strs[0]), c.string(n.args[1]), c.modifiers(n)}
@@ -126,22 +129,22 @@ func modifierTable() []struct {
 	name  string
 	ext   string
 	group string
-	apply func(string) string
+	apply modifier
 } {
 	return []struct {
 		name  string
 		ext   string
 		group string
-		apply func(string) string
+		apply modifier
 	}{
-		{"lower", "", "case", mail.FoldASCII},
-		{"upper", "", "case", upperASCII},
-		{"lowerfirst", "", "first", func(s string) string { return first(s, mail.FoldASCII) }},
-		{"upperfirst", "", "first", func(s string) string { return first(s, upperASCII) }},
-		{"quotewildcard", "", "quote", func(s string) string { return quote(s, `*?\`) }},
-		{"quoteregex", "regex", "quote", func(s string) string { return quote(s, `^$.*+?()[]{}|\`) }},
+		{"lower", "", "case", func(s string, _ int) string { return mail.FoldASCII(s) }},
+		{"upper", "", "case", func(s string, _ int) string { return upperASCII(s) }},
+		{"lowerfirst", "", "first", func(s string, _ int) string { return first(s, mail.FoldASCII) }},
+		{"upperfirst", "", "first", func(s string, _ int) string { return first(s, upperASCII) }},
+		{"quotewildcard", "", "quote", func(s string, limit int) string { return quote(s, `*?\`, limit) }},
+		{"quoteregex", "regex", "quote", func(s string, limit int) string { return quote(s, `^$.*+?()[]{}|\`, limit) }},
 		{"encodeurl", "enotify", "", encodeURL},
-		{"length", "", "", func(s string) string { return strconv.Itoa(utf8.RuneCountInString(s)) }},
+		{"length", "", "", func(s string, _ int) string { return strconv.Itoa(utf8.RuneCountInString(s)) }},
 	}
 }
 
@@ -153,8 +156,8 @@ func modifierTags() []tagSpec {
 	return tags
 }
 
-func (c *checker) modifiers(n *call) []func(string) string {
-	var list []func(string) string
+func (c *checker) modifiers(n *call) []modifier {
+	var list []modifier
 	for _, m := range modifierTable() {
 		if n.has(m.name) {
 			list = append(list, m.apply)
@@ -179,10 +182,16 @@ func first(s string, f func(string) string) string {
 	return f(s[:n]) + s[n:]
 }
 
-func quote(s, special string) string {
+// quote puts a backslash before what is special. Where limit cuts it, no half of
+// a pair is left.
+func quote(s, special string, limit int) string {
 	var b strings.Builder
 	for i := range len(s) {
-		if strings.IndexByte(special, s[i]) >= 0 {
+		isSpecial := strings.IndexByte(special, s[i]) >= 0
+		if isSpecial && b.Len()+2 > limit {
+			break
+		}
+		if isSpecial {
 			b.WriteByte('\\')
 		}
 		b.WriteByte(s[i])
@@ -191,8 +200,19 @@ func quote(s, special string) string {
 }
 
 // encodeURL is RFC 5435 section 6: percent-encoding of all but the unreserved.
-func encodeURL(s string) string {
-	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
+// Where limit cuts it, no piece of a character is left.
+func encodeURL(s string, limit int) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		_, n := utf8.DecodeRuneInString(s)
+		one := strings.ReplaceAll(url.QueryEscape(s[:n]), "+", "%20")
+		if b.Len()+len(one) > limit {
+			break
+		}
+		b.WriteString(one)
+		s = s[n:]
+	}
+	return b.String()
 }
 
 func (t *set) exec(m *machine) error {
@@ -201,7 +221,7 @@ func (t *set) exec(m *machine) error {
 		return err
 	}
 	for _, f := range t.modifiers {
-		v = f(m.cut(v))
+		v = f(m.cut(v), m.limits.VariableSize)
 	}
 	t.write(m, v)
 	return nil

@@ -207,6 +207,9 @@ func (r *run) decide(ctx context.Context, scripts []*sieve.Script) (local.Verdic
 	if err != nil {
 		r.complain(ctx, err.Error())
 	}
+	for _, p := range result.Problems {
+		r.complain(ctx, p.String())
+	}
 	return r.act(ctx, env, result)
 }
 

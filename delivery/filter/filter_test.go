@@ -481,3 +481,21 @@ func TestFaultIsTemporary(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestProblemsAreTold: what goes wrong without ending a script is in the log
+// beside it, once, and the script goes on.
+func TestProblemsAreTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(*filter.Config) {})
+	w.write("bob/.dovecot.sieve", `require ["regex","variables","fileinto"];
+set "re" "[";
+if anyof (header :regex "to" "${re}", header :regex "from" "${re}") { discard; }
+fileinto "on";`)
+	if got, err := w.deliver(simple); err != nil || !slices.Equal(got, []string{"on"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	log := w.log()
+	if !strings.Contains(log, "line 3, column 11") || strings.Count(log, "invalid regular expression '['") != 2 {
+		t.Errorf("the log says %q", log)
+	}
+}

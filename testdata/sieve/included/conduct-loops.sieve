@@ -1,0 +1,3 @@
+require "foreverypart";
+require "include";
+foreverypart { include "conduct-loop"; }

@@ -1,0 +1,11 @@
+redirect "@example.org";
+redirect "ann";
+redirect "ann@";
+redirect "Ann ann@example.org";
+redirect "Ann <ann@example.org";
+redirect "ann@example.org>";
+redirect "<>";
+redirect "ann@example.org, bob@example.org";
+redirect "ann (at home@example.org";
+redirect "\"ann@example.org";
+redirect "ann @ -example.org";

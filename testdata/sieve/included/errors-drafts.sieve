@@ -1,0 +1,3 @@
+require ["enotify", "notify"];
+require ["imap4flags", "imapflags"];
+require ["duplicate", "vnd.dovecot.duplicate"];

@@ -1,0 +1,4 @@
+require ["include", "variables"];
+import "a";
+export ["b", "c"];
+set "a" "1";
