@@ -20,7 +20,7 @@ func parseAuthenticate(g *grammar) request {
 	g.SP()
 	r.mechanism = g.Word()
 	if g.Accept(' ') {
-		r.initial, r.hasInitial = g.AString(), true
+		r.initial, r.hasInitial = g.Atom(), true // RFC 4959 section 3: not a string
 	}
 	g.End()
 	return r

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -15,6 +16,8 @@ const maxPatterns = 100
 // (LIST-EXTENDED), RFC 6154 (SPECIAL-USE) and RFC 5819 (LIST-STATUS).
 type list struct {
 	patterns []string // with the reference before each
+	asked    int      // patterns, also those that are not in the list
+	empty    bool     // "" is among them
 	extended bool
 
 	subscribed, recursive, special  bool // select these
@@ -46,10 +49,19 @@ func parseList(g *grammar) request {
 	return r
 }
 
+// addPattern leaves out what no name can match: RFC 9051 section 6.3.9 wants no
+// error for it.
 func (r *list) addPattern(g *grammar, reference string) {
-	r.patterns = append(r.patterns, g.Name(reference+g.ListMailbox()))
-	if len(r.patterns) > maxPatterns {
+	pattern := g.ListMailbox()
+	if r.asked++; r.asked > maxPatterns {
 		g.Fail("more than %d patterns", maxPatterns)
+	}
+	if pattern == "" {
+		r.empty = true
+		return
+	}
+	if name, ok := g.Pattern(reference + pattern); ok {
+		r.patterns = append(r.patterns, name)
 	}
 }
 
@@ -100,8 +112,8 @@ func (r *list) parseReturn(g *grammar) {
 }
 
 func (r list) run(ctx context.Context, s *session) (reply, error) {
-	if !r.extended && len(r.patterns) == 1 && r.patterns[0] == "" {
-		s.enc.Raw(`* LIST (\Noselect) "/" ""` + "\r\n") // asks for the separator
+	if r.empty && !r.extended {
+		s.enc.Raw(`* LIST (\Noselect) "/" ""` + "\r\n") // asks for the separator; RFC 5258 section 3: only there
 		return reply{}, nil
 	}
 	if slices.Contains(r.status, "HIGHESTMODSEQ") {
@@ -127,18 +139,34 @@ func (r list) run(ctx context.Context, s *session) (reply, error) {
 		if r.subscribed && !info.Subscribed && !(childInfo && hidden[info.Name]) || r.special && info.SpecialUse == "" {
 			continue
 		}
-		s.printMailbox("LIST", info.Name, r.attributes(info, tree), childInfo)
+		listed, status := info, ""
+		if isChosen := !r.subscribed || info.Subscribed; isChosen { // RFC 5819 section 2: none for what is told for the sake of others
+			status = r.statusOf(ctx, s, &listed)
+		}
+		s.printMailbox("LIST", info.Name, r.attributes(listed, tree), childInfo)
 		if r.myRights {
 			s.printListedRights(ctx, info)
 		}
-		isChosen := !r.subscribed || info.Subscribed // RFC 5819 section 2: none for what is told for the sake of others
-		if r.status != nil && !info.NoSelect && isChosen {
-			if err := s.printStatus(ctx, info.Name, r.status); err != nil {
-				s.warnUnless(isUnread(err), "status of "+info.Name, err) // RFC 5819 section 2: LIST goes on
-			}
+		if status != "" {
+			s.printStatusLine(info.Name, status)
 		}
 	}
 	return reply{}, nil
+}
+
+// statusOf is the status of a mailbox that is listed, "" where none is told. One
+// that cannot be opened is listed as \Noselect (RFC 5819 section 2).
+func (r list) statusOf(ctx context.Context, s *session, info *storage.MailboxInfo) string {
+	if r.status == nil || info.NoSelect {
+		return ""
+	}
+	status, err := s.status(ctx, info.Name, r.status)
+	if err == nil {
+		return status
+	}
+	info.NoSelect = isUnread(err) || errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrNoSelect)
+	s.warnUnless(info.NoSelect, "status of "+info.Name, err) // LIST goes on
+	return ""
 }
 
 func (r list) attributes(info storage.MailboxInfo, tree *mailboxTree) []string {

@@ -17,7 +17,7 @@ func parseLsub(g *grammar) request {
 	g.SP()
 	r.addPattern(g, reference)
 	g.End()
-	return lsub{r.patterns[0]}
+	return lsub{strings.Join(r.patterns, "")} // there is one at most
 }
 
 func (r lsub) run(ctx context.Context, s *session) (reply, error) {

@@ -207,15 +207,11 @@ func (n *notification) inherit(w, old *watched) {
 
 // printList tells of a mailbox as it is now, with the name that it had.
 func (n *notification) printList(w *watched, from string) {
-	s := n.s
-	s.enc.Raw("* LIST (" + strings.Join(w.attrs, " ") + `) "/" `)
-	s.enc.Mailbox(w.info.Name)
 	if from != "" {
-		s.enc.Raw(` ("OLDNAME" (`)
-		s.enc.Mailbox(from)
-		s.enc.Raw("))")
+		n.s.printOldName(w.attrs, w.info.Name, from)
+		return
 	}
-	s.enc.CRLF()
+	n.s.printMailbox("LIST", w.info.Name, w.attrs, false)
 }
 
 func (n *notification) printGone(name string) {

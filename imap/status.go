@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gomaild/storage"
 )
@@ -103,42 +104,45 @@ func (r mailboxStatus) run(ctx context.Context, s *session) (reply, error) {
 	if slices.Contains(r.items, "HIGHESTMODSEQ") {
 		s.useModSeq()
 	}
-	return reply{}, s.printStatus(ctx, r.name, r.items)
+	status, err := s.status(ctx, r.name, r.items)
+	if err == nil {
+		s.printStatusLine(r.name, status)
+	}
+	return reply{}, err
 }
 
-// printStatus prints the STATUS response of a mailbox.
-func (s *session) printStatus(ctx context.Context, name string, items []string) error {
+// printStatusLine prints the STATUS response of a mailbox.
+func (s *session) printStatusLine(name, status string) {
+	s.enc.Raw("* STATUS ")
+	s.enc.Mailbox(name)
+	s.enc.Raw(" (" + status + ")\r\n")
+}
+
+// status is the items of a mailbox with their values.
+func (s *session) status(ctx context.Context, name string, items []string) (string, error) {
 	mailbox, err := s.account.Open(ctx, name)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { s.warn("close mailbox", mailbox.Close()) }()
 	view, err := mailbox.View(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	q := &statusQuery{mailbox: mailbox, view: view, limits: &s.limits}
 	if s.box != nil && s.box.mailbox.Name() == mailbox.Name() {
 		q.box = s.box
 	}
-	mark := s.enc.Mark()
-	s.enc.Raw("* STATUS ")
-	s.enc.Mailbox(name)
-	s.enc.Raw(" (")
+	var text strings.Builder
 	for i, item := range items {
 		value, err := statusItems[item](ctx, q)
 		if err != nil {
-			s.enc.Rollback(mark) // nothing of this line can have been sent
-			return err
+			return "", err
 		}
 		if i > 0 {
-			s.enc.Byte(' ')
+			text.WriteByte(' ')
 		}
-		s.enc.Raw(item)
-		s.enc.Byte(' ')
-		s.enc.Raw(value)
+		text.WriteString(item + " " + value)
 	}
-	s.enc.Byte(')')
-	s.enc.CRLF()
-	return nil
+	return text.String(), nil
 }

@@ -223,6 +223,16 @@ func (d *Decoder) Name(raw string) string {
 	return name
 }
 
+// Pattern decodes a pattern of LIST as Name does; false for one that is not in the
+// encoding.
+func (d *Decoder) Pattern(raw string) (string, bool) {
+	if d.UTF8 {
+		return raw, utf8.ValidString(raw)
+	}
+	name, err := DecodeUTF7(raw)
+	return name, err == nil
+}
+
 // FoldINBOX spells INBOX, alone or as first level, in capitals (RFC 3501
 // section 5.1).
 func FoldINBOX(name string) string {
