@@ -25,13 +25,23 @@ type liveSearch struct {
 	next    storage.UID    // messages from here on are new
 }
 
-// follow keeps the search up to date from now on, if that is possible: not
-// beyond maxContexts, and not where the keys name message numbers or "$",
-// which mean other messages later.
+// checkTag refuses UPDATE with the tag of a search that is kept up to date: what
+// is told later names the search by it (RFC 5267 section 4.3).
+func (r *search) checkTag(s *session) error {
+	if r.returns&returnUpdate != 0 && slices.ContainsFunc(s.box.live, func(l *liveSearch) bool { return l.tag == s.tag }) {
+		return bad("Tag is that of a search that is kept up to date")
+	}
+	return nil
+}
+
+// follow keeps the search up to date from now on, but not beyond maxContexts.
+// Message numbers and "$" in the keys go on to mean the messages that they mean
+// now (RFC 5267 section 4.3).
 func (r *search) follow(s *session, hits []int, sort *sortMessages) {
-	s.box.cancel(s.tag)
-	fixed := slices.ContainsFunc(r.sets, func(k *setKey) bool { return !k.byUID || k.set[0].Saved })
-	if fixed || len(s.box.live) >= maxContexts {
+	for _, k := range r.sets {
+		k.fix(s.box.known)
+	}
+	if len(s.box.live) >= maxContexts {
 		s.enc.Raw(`* NO [NOUPDATE `)
 		s.enc.String(s.tag)
 		s.enc.Raw("] Search is not kept up to date\r\n")

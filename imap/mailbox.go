@@ -122,6 +122,9 @@ func (r renameMailbox) run(ctx context.Context, s *session) (reply, error) {
 	if err := s.account.Rename(ctx, r.from, to); err != nil {
 		return reply{}, err
 	}
+	if r.from == "INBOX" {
+		s.warn("copy annotations of INBOX", s.copyNotes(ctx, r.from, to))
+	}
 	s.did(ctx)
 	if to != r.to {
 		s.printOldName(nil, to, r.from)

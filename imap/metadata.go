@@ -47,6 +47,9 @@ func parseGetMetadata(g *grammar) request {
 		g.List(add)
 	} else {
 		add()
+		for g.Accept(' ') && !g.AtEnd() {
+			add() // so in the examples of section 4.4.1
+		}
 	}
 	g.End()
 	return r
@@ -159,6 +162,9 @@ func parseSetMetadata(g *grammar) request {
 		entry := parseEntry(g, false)
 		g.SP()
 		g.Accept('~') // a literal8
+		if g.LiteralComes() && g.LiteralSize() > storage.MaxAnnotation {
+			g.FailCode(tooLongNote, "Value is too long")
+		}
 		value, is := g.NString()
 		if r.values[entry] = nil; is {
 			r.values[entry] = &value
@@ -174,11 +180,39 @@ func parseSetMetadata(g *grammar) request {
 	return r
 }
 
+// copyNotes gives a mailbox the annotations of another: RENAME leaves those of
+// INBOX where they are as well (RFC 5464 section 4.1). A special use stays behind.
+func (s *session) copyNotes(ctx context.Context, from, to string) error {
+	notes, err := s.account.Annotations(ctx, from)
+	if err != nil {
+		return err
+	}
+	values := map[string]*string{}
+	for entry, value := range notes {
+		if entry != storage.SpecialUseEntry {
+			values[entry] = &value
+		}
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	return s.account.Annotate(ctx, to, values)
+}
+
+// tooLongNote is the response code of section 4.3.
+var tooLongNote = "METADATA MAXSIZE " + strconv.Itoa(storage.MaxAnnotation)
+
+// adminEntry of the server is the administrator's (section 3.2.1.1).
+const adminEntry = "/shared/admin"
+
 func (r setMetadata) run(ctx context.Context, s *session) (reply, error) {
+	if _, is := r.values[adminEntry]; is && r.mailbox == "" {
+		return reply{}, no("NOPERM", adminEntry+" is set by the administrator")
+	}
 	err := s.account.Annotate(ctx, r.mailbox, r.values)
 	switch {
 	case errors.Is(err, storage.ErrAnnotationSize):
-		return reply{}, no("METADATA MAXSIZE "+strconv.Itoa(storage.MaxAnnotation), "Value is too long")
+		return reply{}, no(tooLongNote, "Value is too long")
 	case errors.Is(err, storage.ErrAnnotationCount):
 		return reply{}, no("METADATA TOOMANY", "Too many annotations")
 	case err == nil:

@@ -49,8 +49,8 @@ func (r *results) parse(g *grammar) {
 		}
 		r.parseOption(g, option)
 	})
-	if r.returns&^returnsNothing == 0 {
-		r.returns |= returnAll
+	if r.returns == 0 { // RFC 4731 section 3.1
+		r.returns = returnAll
 	}
 }
 

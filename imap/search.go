@@ -82,6 +82,9 @@ func (r search) run(ctx context.Context, s *session) (reply, error) {
 // find looks at every message of the known View and returns the indexes of
 // those that match.
 func (r *search) find(ctx context.Context, s *session) ([]int, error) {
+	if err := r.checkTag(s); err != nil {
+		return nil, err
+	}
 	if r.modSeq {
 		s.useModSeq()
 	}

@@ -122,6 +122,17 @@ func (k *setKey) bind(b *selected) (err error) {
 	return err
 }
 
+// fix makes the set one of UIDs, those of the messages that were found in v.
+func (k *setKey) fix(v *storage.View) {
+	if k.byUID && (len(k.set) == 0 || !k.set[0].Saved) {
+		return
+	}
+	k.byUID, k.set = true, nil
+	for _, p := range k.where {
+		k.set = append(k.set, wire.Range{First: uint32(v.Messages[p[0]].UID), Last: uint32(v.Messages[p[1]-1].UID)})
+	}
+}
+
 func (k *setKey) match(_ context.Context, c *candidate) (bool, error) {
 	return k.where.has(c.index), nil
 }

@@ -351,6 +351,9 @@ func (d *Decoder) accept() bool {
 	return true
 }
 
+// LiteralComes reports whether a literal comes next.
+func (d *Decoder) LiteralComes() bool { return d.Err() == nil && d.atLiteral() }
+
 // LiteralSize is the size of the literal that comes next. Without one it is a
 // syntax error.
 func (d *Decoder) LiteralSize() int64 {
