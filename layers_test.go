@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"internal/peertest":            {},
 	"internal/sdnotify":            {},
 	"internal/dialogtest":          {},
-	"internal/mariadbtest":         {},
+	"internal/mariadbtest":         {"internal/peertest"},
 
 	"message":                       {},
 	"accounts":                      {"mail"},

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
+
+	"gomaild/internal/peertest"
 )
 
 // TestLearn holds that the shipped scripts and their configuration teach what
@@ -33,9 +35,7 @@ func TestLearn(t *testing.T) {
 	}
 	taught := w.path("taught")
 	learn := fmt.Sprintf("#!/bin/sh\necho \"$1 $2 $(grep ^Subject:)\" >>%s\n", taught)
-	if err := os.WriteFile(filepath.Join(programs, "learn"), []byte(learn), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	peertest.WriteProgram(t, filepath.Join(programs, "learn"), []byte(learn))
 	rules, err := os.ReadFile(shipped + "learn.toml")
 	if err != nil {
 		t.Fatal(err)

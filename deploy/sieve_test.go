@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"gomaild/internal/peertest"
 	"gomaild/sieve"
 )
 
@@ -16,9 +17,7 @@ func TestLearnProgram(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	rspamc := "#!/bin/sh\necho \"$*: $(cat)\"\n"
-	if err := os.WriteFile(filepath.Join(dir, "rspamc"), []byte(rspamc), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	peertest.WriteProgram(t, filepath.Join(dir, "rspamc"), []byte(rspamc))
 	for _, tt := range []struct {
 		args  []string
 		want  string

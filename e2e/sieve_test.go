@@ -231,9 +231,7 @@ func TestProgramCapabilities(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := filepath.Join(programs, "shows")
-	if err := os.WriteFile(program, []byte(shows), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	peertest.WriteProgram(t, program, []byte(shows))
 	child := exec.Command(program)
 	child.SysProcAttr = given
 	out, err := child.Output()

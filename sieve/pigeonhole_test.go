@@ -200,9 +200,7 @@ plugin {
 		t.Fatal(err)
 	}
 	for name, text := range crossPrograms {
-		if err := os.WriteFile(filepath.Join(p.programs(), name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		peertest.WriteProgram(p.t, filepath.Join(p.programs(), name), []byte("#!/bin/sh\n"+text+"\n"))
 	}
 	return p
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"gomaild/cluster/control"
+	"gomaild/internal/peertest"
 )
 
 // TestMain lets the test binary be a server that does not want to end: called as
@@ -156,9 +157,7 @@ func TestStopKills(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{"gomaild": self, "mail/f": nil} {
-		if err := os.WriteFile(w.path(name), data, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		peertest.WriteProgram(t, w.path(name), data)
 	}
 	servers := []process{w.serve(t, "/proc/self/exe", "gomaild.toml"), w.serve(t, "/proc/self/exe", "gomaild.toml")}
 	ours := w.serve(t, w.path("gomaild"), "other.toml", w.path("mail/f"))

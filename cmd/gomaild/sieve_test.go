@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gomaild/internal/peertest"
 )
 
 // TestSieveCommands holds what check, run and test print, the line that decided
@@ -14,9 +16,7 @@ func TestSieveCommands(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		peertest.WriteProgram(t, path, []byte(text))
 		return path
 	}
 	message := file("message", "From: ann@example.org\nTo: bob@example.net\nSubject: project x\n\nHi\n")

@@ -31,6 +31,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"gomaild/internal/peertest"
 )
 
 // Package is the Debian package that brings the server.
@@ -48,11 +50,12 @@ type Server struct {
 	Host   string // 127.0.0.1
 	Port   int
 
-	dir    string
-	log    string
-	exited chan struct{} // closed when the process is gone
-	cmd    *exec.Cmd
-	admin  *sql.DB
+	dir     string
+	log     string
+	exited  chan struct{} // closed when the process is gone
+	cmd     *exec.Cmd
+	release func() // gives Port back
+	admin   *sql.DB
 
 	mu        sync.Mutex
 	databases int // made so far; guarded by mu
@@ -131,7 +134,7 @@ func (s *Server) run(ctx context.Context) error {
 	if out, err := exec.CommandContext(ctx, install, append(args, s.userArgs()...)...).CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
 	}
-	if s.Port, err = freePort(); err != nil {
+	if s.Port, s.release, err = peertest.ClaimPort(); err != nil {
 		return err
 	}
 	if err := s.launch(data); err != nil {
@@ -222,15 +225,9 @@ func (s *Server) stop() {
 		}
 	}
 	_ = os.RemoveAll(s.dir)
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	if s.release != nil {
+		s.release()
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // Addr is the TCP address of the server.

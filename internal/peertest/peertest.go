@@ -1,5 +1,6 @@
 // Package peertest helps tests that drive real programs: it says when one is
-// missing, runs commands within a time, and finds ports that are free.
+// missing, runs commands within a time, writes programs, and finds ports that are
+// free.
 //
 // Rule: nothing skips silently. As root or in CI, where `make test` installs
 // the packages, a missing program is a failure; elsewhere .ci/packages has
@@ -9,7 +10,9 @@ package peertest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -17,6 +20,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -70,34 +74,63 @@ func Try(t testing.TB, stdin string, name string, args ...string) (stdout, stder
 // can have it again.
 func FreePort(t testing.TB) int {
 	t.Helper()
+	port, release, err := ClaimPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	return port
+}
+
+// ClaimPort is FreePort for who has no test: the port is its own until release.
+func ClaimPort() (port int, release func(), err error) {
 	const first, ports, tries = 10_000, 20_000, 1000
 	for range tries {
 		port := first + rand.IntN(ports)
-		if !claim(t, port) {
+		release, err := claim(port)
+		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			continue
+			return 0, nil, err
 		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
+		if isFree(port) {
+			return port, release, nil
 		}
-		return port
+		release()
 	}
-	t.Fatalf("no free port in %d tries", tries)
-	return 0
+	return 0, nil, fmt.Errorf("no free port in %d tries", tries)
+}
+
+// isFree listens on the port for a moment. No process is made meanwhile: a child
+// has the sockets of its parent until its program begins, and would go on listening.
+func isFree(port int) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	return err == nil && l.Close() == nil
+}
+
+// WriteProgram writes an executable file. No process is made meanwhile: a child
+// would have the file open for writing until its own program begins, and nobody can
+// run it then ("text file busy").
+func WriteProgram(t testing.TB, path string, content []byte) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // staleClaim is when a claim is nobody's any more: its test was killed.
 const staleClaim = time.Hour
 
-// claim takes a port for a test by a file that only one can make.
-func claim(t testing.TB, port int) bool {
-	t.Helper()
+// claim takes a port by a file that only one can make, else fs.ErrExist.
+func claim(port int) (release func(), err error) {
 	dir := filepath.Join(os.TempDir(), "gomaild-test-ports")
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	name := filepath.Join(dir, strconv.Itoa(port))
 	if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > staleClaim {
@@ -105,11 +138,7 @@ func claim(t testing.TB, port int) bool {
 	}
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	t.Cleanup(func() { _ = os.Remove(name) })
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return true
+	return func() { _ = os.Remove(name) }, f.Close()
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gomaild/internal/peertest"
 	"gomaild/sieve"
 	"gomaild/sieve/program"
 )
@@ -23,9 +24,7 @@ func runner(t *testing.T, c program.Config, scripts map[string]string) (*program
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range scripts {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		peertest.WriteProgram(t, filepath.Join(dir, name), []byte("#!/bin/sh\n"+text))
 	}
 	c.Dirs = map[string]string{pipe: dir}
 	return program.New(c), dir
