@@ -18,11 +18,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Need returns the path of a program, which the named Debian package has. Some
@@ -141,4 +144,22 @@ func claim(port int) (release func(), err error) {
 		return nil, err
 	}
 	return func() { _ = os.Remove(name) }, f.Close()
+}
+
+// ThreadTime is the processor time that f takes, which other work on the machine does
+// not lengthen. What f starts in other goroutines does not count.
+func ThreadTime(t testing.TB, f func()) time.Duration {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	spent := func() time.Duration {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := spent()
+	f()
+	return spent() - before
 }

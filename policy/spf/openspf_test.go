@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"gomaild/mail"
 )
@@ -138,13 +137,9 @@ func TestOpenSPF(t *testing.T) {
 				at := strings.LastIndexByte(c.MailFrom, '@')
 				from.Address = mail.Address{Local: c.MailFrom[:max(at, 0)], Domain: c.MailFrom[at+1:]}
 			}
-			start := time.Now()
 			got := Check(t.Context(), z, netip.MustParseAddr(c.Host), c.Helo, from)
 			if !slices.Contains(c.Result, string(got.Result)) {
 				t.Errorf("%s, %s (RFC 7208 %s): %s (%s), want %v", s.Scenario, c.Name, c.Spec, got.Result, got.Reason, c.Result)
-			}
-			if took := time.Since(start); took > time.Second {
-				t.Errorf("%s, %s: took %v", s.Scenario, c.Name, took)
 			}
 		}
 	}
