@@ -82,7 +82,7 @@ func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d sto
 	if err := m.putDurably(m.place(), t, "cur", name, d); err != nil {
 		return 0, err
 	}
-	uids, err := m.addToList([]string{base})
+	uids, err := m.addToList([]string{base}, nil)
 	if err != nil {
 		if failed := m.store.journal.Forget(m.place().dir, base); failed != nil {
 			return 0, errors.Join(err, failed)
@@ -132,8 +132,9 @@ func (m *mailbox) prepare(ctx context.Context, lock *dotlock) error {
 	return m.settleLocked(ctx, lock)
 }
 
-// addToList gives UIDs to files that were just put into cur/, durably.
-func (m *mailbox) addToList(bases []string) ([]storage.UID, error) {
+// addToList gives UIDs to files that were just put into cur/, durably. What is in
+// ext by base name goes into their lines.
+func (m *mailbox) addToList(bases []string, ext map[string]string) ([]storage.UID, error) {
 	list := m.disk.list
 	entries, err := list.number(bases)
 	if err != nil {
@@ -142,6 +143,9 @@ func (m *mailbox) addToList(bases []string) ([]storage.UID, error) {
 	saved := dateExt(m.store.now())
 	for i := range entries {
 		entries[i].ext = saved
+		if more := ext[entries[i].base]; more != "" {
+			entries[i].ext += " " + more
+		}
 	}
 	if err := m.appendEntries(list, entries); err != nil {
 		return nil, err

@@ -115,6 +115,7 @@ type copying struct {
 	words    map[int]storage.KeywordSet    // of the target for positions of the source
 	more     map[string]storage.KeywordSet // of the copies, for gomaild.keywords
 	taken    map[string]struct{}           // base names in the target
+	guids    map[string]string             // fields of the copies' lines, by base name
 	bases    []string
 	made     []string // files
 }
@@ -126,6 +127,7 @@ func (c *copying) run(ctx context.Context, lock *dotlock, uids []storage.UID) ([
 	if err := c.mapKeywords(ctx, uids); err != nil {
 		return nil, err
 	}
+	c.guids = map[string]string{}
 	c.taken = make(map[string]struct{}, len(c.to.disk.list.entries))
 	for _, e := range c.to.disk.list.entries {
 		c.taken[e.base] = struct{}{} // also of messages that are gone: a line means a UID
@@ -146,7 +148,7 @@ func (c *copying) run(ctx context.Context, lock *dotlock, uids []storage.UID) ([
 	if err := c.sync(); err != nil {
 		return nil, err
 	}
-	copied, err := c.to.addToList(c.bases)
+	copied, err := c.to.addToList(c.bases, c.guids)
 	if err == nil {
 		c.room.take()
 		c.to.poke()
@@ -206,6 +208,9 @@ func (c *copying) one(i int) error {
 		return err
 	}
 	c.taken[base] = struct{}{}
+	if ext := f.guidExt(base); ext != "" {
+		c.guids[base] = ext
+	}
 	c.bases = append(c.bases, base)
 	c.made = append(c.made, name)
 	return nil

@@ -19,7 +19,7 @@ var changeTests = []test{
 		w.vanished(m, w.view(m), 0, "[{2 3}]")
 	}},
 	{"a mailbox has an id that a rename keeps and a namesake has not", testMailboxID},
-	{"a message has an id that move keeps", testEmailID},
+	{"a message has an id that copies and moves keep", testEmailID},
 	{"annotations are kept for each mailbox and the account", testAnnotations},
 	{"annotations that cannot be change nothing", testBadAnnotations},
 }
@@ -75,6 +75,30 @@ func testEmailID(t *testing.T, w *world) {
 	w.ok(err)
 	moved, err := to.Info(w.ctx, 1)
 	w.ok(err)
+	for _, into := range []storage.Mailbox{m, m, to, to, m} { // names may be taken there
+		from := m
+		if into == m {
+			from = to
+		}
+		here := storage.UID(1)
+		if from == m {
+			here = w.view(m).Messages[1].UID
+		}
+		uids, err := from.Copy(w.ctx, []storage.UID{here}, into)
+		w.ok(err)
+		copied, err := into.Info(w.ctx, uids[0])
+		w.ok(err)
+		if copied.EmailID != one.EmailID {
+			t.Errorf("id %q, of a copy %q", one.EmailID, copied.EmailID)
+		}
+	}
+	same, err := to.Copy(w.ctx, []storage.UID{1}, to)
+	w.ok(err)
+	copied, err := to.Info(w.ctx, same[0])
+	w.ok(err)
+	if copied.EmailID != one.EmailID {
+		t.Errorf("id %q, of a copy within the mailbox %q", one.EmailID, copied.EmailID)
+	}
 	if moved.EmailID != one.EmailID || one.EmailID == two.EmailID || !isObjectID(one.EmailID) {
 		t.Errorf("ids %q, %q, after the move %q", one.EmailID, two.EmailID, moved.EmailID)
 	}
