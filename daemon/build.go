@@ -251,14 +251,15 @@ func (p *parts) receiveConfig() receive.Config {
 
 func (p *parts) imapConfig(l *config.Listener) imap.Config {
 	c := imap.Config{
-		Hostname:        p.d.hostname,
-		Auth:            p.auth,
-		Accounts:        p.openAccount,
-		AccessLists:     p.c.ACL.Enabled,
-		Event:           p.imapEvents(),
-		SieveURL:        p.c.Sieve.IMAP.URL,
-		Changes:         &p.d.changes,
-		TrustedNetworks: l.TrustedNetworks,
+		Hostname:         p.d.hostname,
+		Auth:             p.auth,
+		Accounts:         p.openAccount,
+		AccessLists:      p.c.ACL.Enabled,
+		Event:            p.imapEvents(),
+		SieveURL:         p.c.Sieve.IMAP.URL,
+		Changes:          &p.d.changes,
+		TrustedNetworks:  l.TrustedNetworks,
+		NoUnauthenticate: !p.c.IMAP.Unauthenticate,
 		Limits: imap.Limits{
 			Message:      int64(p.c.Limits.MessageSize),
 			LoginTimeout: time.Duration(p.c.Limits.LoginTimeout),

@@ -55,6 +55,7 @@ type deflatedConn struct {
 	pipe     net.Conn   // what was decompressed
 	pool     *sync.Pool // of *flate.Writer
 	reading  sync.WaitGroup
+	rest     []byte // what was read behind the stream; of the goroutine, until reading is done
 }
 
 // newDeflatedConn reads conn until stop.
@@ -63,7 +64,7 @@ func newDeflatedConn(conn net.Conn, pool *sync.Pool) *deflatedConn {
 	d := &deflatedConn{Conn: conn, pipe: outside, pool: pool}
 	_ = conn.SetReadDeadline(time.Time{}) // the pipe's deadlines count from here on
 	d.reading.Go(func() {
-		_ = inflate.Copy(inside, conn) // whatever ends it, the session reads EOF
+		d.rest, _ = inflate.CopyRest(inside, conn) // whatever ends it, the session reads EOF
 		_ = inside.Close()
 	})
 	return d
@@ -74,6 +75,39 @@ func (d *deflatedConn) stop() {
 	_ = d.pipe.Close()
 	_ = d.Conn.SetReadDeadline(time.Unix(1, 0))
 	d.reading.Wait()
+}
+
+// inflated ends the compression in both directions: the answer to UNAUTHENTICATE
+// was the last that is compressed, and so was the command (RFC 8437 section 4.1).
+// What the client has sent since is read first.
+func (s *session) inflated(context.Context) error {
+	if err := s.enc.Flush(); err != nil {
+		return err
+	}
+	s.deflated.stop()
+	conn := s.deflated.Conn
+	if len(s.deflated.rest) > 0 {
+		conn = &restConn{Conn: conn, rest: s.deflated.rest}
+	}
+	s.deflated = nil
+	s.attach(conn)
+	return nil
+}
+
+// restConn is a connection of which something was read already.
+type restConn struct {
+	net.Conn
+	rest []byte
+}
+
+// Read implements net.Conn.
+func (r *restConn) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return r.Conn.Read(p)
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
 }
 
 // Read implements net.Conn.

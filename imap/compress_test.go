@@ -81,6 +81,55 @@ func TestCompress(t *testing.T) {
 	}
 }
 
+// TestCompressUnauthenticate holds that the compression ends with UNAUTHENTICATE in
+// both directions (RFC 8437 section 4.1), whether the client waits for the answer
+// or goes on at once, and whether or not it says that its stream is at the end.
+func TestCompressUnauthenticate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	address := w.listen()
+	for name, c := range map[string]struct{ last, pipelined bool }{
+		"waits": {}, "goes on": {pipelined: true}, "last block, waits": {last: true}, "last block, goes on": {true, true},
+	} {
+		client := w.login(address)
+		client.do("COMPRESS DEFLATE")
+		plain, plainReader := client.conn, client.r
+		client.deflate()
+		client.do("NOOP")
+		f := client.conn.(flushing)
+		if _, err := f.w.Write([]byte("u UNAUTHENTICATE\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		end := f.w.Flush
+		if c.last {
+			end = f.w.Close
+		}
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		const login = "l LOGIN alice secret\r\n"
+		if c.pipelined {
+			f.out.WriteString(login)
+		}
+		if _, err := plain.Write(f.out.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		if got := client.until("u"); got[len(got)-1] != "u OK UNAUTHENTICATE completed" {
+			t.Fatalf("%s: %q", name, got)
+		}
+		client.conn, client.r = plain, plainReader
+		if !c.pipelined {
+			client.send(login)
+		}
+		if got := client.until("l"); !strings.HasPrefix(got[len(got)-1], "l OK") {
+			t.Errorf("%s: login %q", name, got)
+		}
+		if got := client.do("COMPRESS DEFLATE"); got[0] != "t OK DEFLATE active" {
+			t.Errorf("%s: again: %q", name, got)
+		}
+	}
+}
+
 // TestCompressPipelined holds that commands sent with COMPRESS are not taken
 // for compressed ones.
 func TestCompressPipelined(t *testing.T) {

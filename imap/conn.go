@@ -46,8 +46,11 @@ func (s *session) readDeadline() time.Time {
 // isTLS asks for what a TLS connection can do, not for its type: it may be
 // wrapped.
 func isTLS(conn net.Conn) bool {
-	if d, deflated := conn.(*deflatedConn); deflated {
-		conn = d.Conn
+	switch c := conn.(type) {
+	case *deflatedConn:
+		return isTLS(c.Conn)
+	case *restConn:
+		return isTLS(c.Conn)
 	}
 	_, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
 	return ok

@@ -19,6 +19,7 @@ import (
 //	# text        a comment
 //	! raw         do not log in and read the greeting first (at the top)
 //	! no-plain    passwords are not allowed (at the top)
+//	! no-unauthenticate   UNAUTHENTICATE is switched off (at the top)
 //	! memory      needs what only the store in memory has (at the top)
 //	! quota N M   accounts may hold N octets and M messages (at the top)
 //	! acl         mailboxes have access control lists (at the top)
@@ -106,6 +107,8 @@ func (d *dialog) option(c *Config, line string) bool {
 		d.users[client] = name
 	case verb == "raw":
 		d.raw = true
+	case verb == "no-unauthenticate":
+		c.NoUnauthenticate = true
 	case verb == "no-plain":
 		c.PlaintextAuth = false
 	case verb == "limit":

@@ -40,6 +40,10 @@ type Config struct {
 	// run (RFC 6785 section 2.1), "" where they have none.
 	SieveURL string
 
+	// NoUnauthenticate takes UNAUTHENTICATE away: a proxy that looks at the login
+	// only would not see the next one (RFC 8437 section 8).
+	NoUnauthenticate bool
+
 	// PlaintextAuth allows passwords on connections without TLS. Otherwise
 	// only clients in TrustedNetworks may log in there, and the others are
 	// told LOGINDISABLED (RFC 3501 section 6.2.3).

@@ -9,10 +9,13 @@ import (
 )
 
 // unauthenticate is UNAUTHENTICATE, RFC 8437: the connection is as it was
-// before the login, but for its TLS and compression.
+// before the login, but for its TLS.
 type unauthenticate struct{}
 
 func (unauthenticate) run(_ context.Context, s *session) (reply, error) {
+	if s.srv.cfg.NoUnauthenticate {
+		return reply{}, bad("unknown command")
+	}
 	s.unlisten()
 	if s.box != nil {
 		s.deselect()
@@ -24,5 +27,8 @@ func (unauthenticate) run(_ context.Context, s *session) (reply, error) {
 	s.speakUTF8()
 	s.state, s.log = notAuthenticated, s.baseLog
 	s.loginBy = time.Now().Add(s.limits.LoginTimeout)
+	if s.deflated != nil {
+		return reply{after: s.inflated}, nil
+	}
 	return reply{}, nil
 }

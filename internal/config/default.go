@@ -57,6 +57,7 @@ func Default() *Config {
 		Quota: Quota{Grace: 10, DomainUnit: 1_024_000},
 		ACL:   ACL{Prefix: "Shared/", Dictionary: "shared-folders/shared-mailboxes.db"},
 		Sieve: Sieve{Enabled: true, Dir: ".sieve", Programs: SievePrograms{Timeout: Duration(10 * time.Second), MaxOutput: 16 << 20}},
+		IMAP:  IMAPOptions{Unauthenticate: true},
 		POP3:  POP3Options{UniqueIDs: "%08Xu%08Xv", MarkSeen: true},
 		Limits: Limits{
 			MessageSize:  50_000_000,

@@ -47,6 +47,8 @@ type Config struct {
 	ACL ACL `toml:"acl"`
 	// The users' mail filters.
 	Sieve Sieve `toml:"sieve"`
+	// What IMAP clients may do.
+	IMAP IMAPOptions `toml:"imap"`
 	// What POP3 clients see.
 	POP3 POP3Options `toml:"pop3"`
 	// What is written about it.
@@ -683,6 +685,14 @@ type SieveScanner struct {
 	// For status_type `text`: the verdicts of the values 0, 1, 2 ... (spamtest
 	// goes to 10, virustest to 5), an empty one where a value has none.
 	TextValues []string `toml:"text_values"`
+}
+
+// IMAPOptions is the table [imap].
+type IMAPOptions struct {
+	// Offer UNAUTHENTICATE (RFC 8437), with which webmail uses one connection for
+	// one user after the other. Where a proxy in front of this server looks at the
+	// first login only, take it away.
+	Unauthenticate bool `toml:"unauthenticate"`
 }
 
 // POP3Options is the table [pop3].

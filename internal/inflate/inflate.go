@@ -25,7 +25,27 @@ const windowSize = 32 << 10 // how far back a stream may refer (section 2)
 // those of src and dst, io.ErrUnexpectedEOF where src ends before the stream
 // does, and ErrCorrupt. Memory does not depend on the input.
 func Copy(dst io.Writer, src io.Reader) error {
+	_, err := CopyRest(dst, src)
+	return err
+}
+
+// CopyRest is Copy for a stream that may end in the middle, as that of a client
+// which goes on without compression. It returns too what was read of src after the
+// stream: behind the last block or, if there was none, behind the last flush (an
+// empty stored block). Of a writer that never flushed so, that is what was read
+// since src last had nothing more at once. It is nil where it is over maxRest.
+func CopyRest(dst io.Writer, src io.Reader) (rest []byte, err error) {
 	d := &decoder{in: bufio.NewReaderSize(src, 4<<10), out: dst}
+	err = d.blocks()
+	if d.tooLong {
+		return nil, err
+	}
+	ahead, _ := d.in.Peek(d.in.Buffered()) // as many as there are: no error
+	return append(d.since, ahead...), err
+}
+
+// blocks decodes the stream.
+func (d *decoder) blocks() error {
 	for last := false; !last; {
 		header, err := d.bits(3)
 		if err != nil {
@@ -35,9 +55,15 @@ func Copy(dst io.Writer, src io.Reader) error {
 		if err := d.block(header >> 1); err != nil {
 			return d.end(err)
 		}
+		if last {
+			d.since, d.tooLong = d.since[:0], false
+		}
 	}
 	return d.flush()
 }
+
+// maxRest is how much is remembered of what came after the last flush.
+const maxRest = 64 << 10
 
 // decoder is a stream in work.
 type decoder struct {
@@ -51,6 +77,10 @@ type decoder struct {
 	pos     int  // where the next octet goes
 	flushed int  // window[flushed:pos] is not given out yet
 	full    bool // the window has wrapped: all of it may be referred to
+
+	since   []byte // what was read since the last flush
+	tooLong bool   // that was more than maxRest
+	flushes bool   // there was one
 }
 
 // end gives out what was decoded before err.
@@ -77,8 +107,24 @@ func (d *decoder) octet() (byte, error) {
 		if err := d.flush(); err != nil {
 			return 0, err
 		}
+		if !d.flushes {
+			d.since, d.tooLong = d.since[:0], false
+		}
 	}
-	return d.in.ReadByte()
+	c, err := d.in.ReadByte()
+	if err == nil {
+		d.remember(c)
+	}
+	return c, err
+}
+
+func (d *decoder) remember(c byte) {
+	if len(d.since) == maxRest {
+		d.since, d.tooLong = nil, true
+	}
+	if !d.tooLong {
+		d.since = append(d.since, c)
+	}
 }
 
 // bits reads n bits, at most 16.
@@ -163,6 +209,9 @@ func (d *decoder) stored() error {
 		if err := d.put(c); err != nil {
 			return err
 		}
+	}
+	if n == 0 {
+		d.since, d.tooLong, d.flushes = nil, false, true
 	}
 	return nil
 }

@@ -172,3 +172,41 @@ var partial = [...]string{
 		"2c300b9d1566a5b3c16c745e302f3a3bcc4ee70df3a673c01c744e9893cebf00",
 	"4a56f0f177f70f0de1e50208",
 }
+
+// TestCopyRest holds that what comes behind a stream is given back, whether it has
+// a last block or ended with a flush, and only as far as it is sure.
+func TestCopyRest(t *testing.T) {
+	t.Parallel()
+	flushed := func(texts ...string) []byte {
+		var b bytes.Buffer
+		w, err := flate.NewWriter(&b, flate.DefaultCompression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range texts {
+			if _, err := w.Write([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b.Bytes()
+	}
+	for name, c := range map[string]struct {
+		stream     []byte
+		rest, want string
+	}{
+		"a last block":              {deflated(t, []byte("text"), 6), "a LOGIN x y\r\n", "a LOGIN x y\r\n"},
+		"a last block, nothing":     {deflated(t, []byte("text"), 6), "", ""},
+		"a flush":                   {flushed("one", "two"), "a LOGIN x y\r\n", "a LOGIN x y\r\n"},
+		"a flush, nothing":          {flushed("one", "two"), "", ""},
+		"a flush, and much":         {flushed("one"), strings.Repeat("a NOOP\r\n", 4096), strings.Repeat("a NOOP\r\n", 4096)},
+		"no flush: what was waited": {nil, "", ""},
+	} {
+		got, _ := CopyRest(io.Discard, bytes.NewReader(append(c.stream, c.rest...)))
+		if !strings.HasPrefix(c.want, string(got)) || len(got) < min(len(c.want), 4096-len(c.stream)) {
+			t.Errorf("%s: %d octets, %.60q", name, len(got), got)
+		}
+	}
+}
