@@ -243,12 +243,9 @@ func failing(text string) error {
 
 // submit queues a message of this server itself, to be routed when its turn
 // comes: soon, and not within the delivery that it comes from.
-func (o *outgoing) submit(_ context.Context, from mail.Address, to []mail.Address, c message.Content) error {
-	return o.submitAs(mail.ReversePath{Address: from, UTF8: from.NeedsUTF8()}, to, c)
-}
-
-func (o *outgoing) submitAs(from mail.ReversePath, to []mail.Address, c message.Content) error {
+func (o *outgoing) submit(_ context.Context, from mail.ReversePath, to []mail.Address, c message.Content) error {
 	e := queue.Envelope{From: from, RequireTLS: from.RequireTLS}
+	e.From.UTF8 = from.UTF8 || from.Address.NeedsUTF8()
 	for _, a := range to {
 		e.From.UTF8 = e.From.UTF8 || a.NeedsUTF8()
 		e.To = append(e.To, queue.Recipient{Recipient: mail.Recipient{Address: a}, Destination: queue.Destination{Transport: transportLocal}})
@@ -277,12 +274,12 @@ func (o *outgoing) tell(ctx context.Context, n queue.Notice, e queue.Envelope, c
 	if err != nil {
 		return err
 	}
-	return o.submitAs(mail.ReversePath{UTF8: e.From.UTF8, RequireTLS: e.RequireTLS}, []mail.Address{e.From.Address}, bytes.NewReader(text))
+	return o.submit(ctx, mail.ReversePath{UTF8: e.From.UTF8, RequireTLS: e.RequireTLS}, []mail.Address{e.From.Address}, bytes.NewReader(text))
 }
 
 // delivered tells the sender, who asked for it, of mailboxes that have a message.
 func (o *outgoing) delivered(ctx context.Context, from mail.ReversePath, to []mail.Recipient, c message.Content) error {
-	e := queue.Envelope{From: from, Arrived: time.Now()}
+	e := queue.Envelope{From: from, Arrived: time.Now(), RequireTLS: from.RequireTLS}
 	var list []queue.Outcome
 	for _, r := range to {
 		list = append(list, queue.Outcome{Recipient: queue.Recipient{Recipient: r}})

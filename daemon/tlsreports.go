@@ -193,7 +193,7 @@ func (d *Daemon) sendTLSReport(ctx context.Context, r tlsReport, records []strin
 		if err != nil {
 			return done, err
 		}
-		if err := d.mailTLSReport(r, from, to, text); err != nil {
+		if err := d.mailTLSReport(ctx, r, from, to, text); err != nil {
 			return done, err
 		}
 		done = true
@@ -201,7 +201,7 @@ func (d *Daemon) sendTLSReport(ctx context.Context, r tlsReport, records []strin
 	return done, nil
 }
 
-func (d *Daemon) mailTLSReport(r tlsReport, from, to mail.Address, text []byte) error {
+func (d *Daemon) mailTLSReport(ctx context.Context, r tlsReport, from, to mail.Address, text []byte) error {
 	if r.g.keys != nil { // RFC 8460 section 5.3: signed
 		fields, err := r.g.keys.Sign(bytes.NewReader(text))
 		if err != nil {
@@ -210,5 +210,5 @@ func (d *Daemon) mailTLSReport(r tlsReport, from, to mail.Address, text []byte) 
 		text = append(fields, text...)
 	}
 	d.log.Info("TLS report", "domain", r.domain, "to", to.String(), "day", r.day)
-	return r.o.submitAs(mail.ReversePath{Address: from}, []mail.Address{to}, bytes.NewReader(text))
+	return r.o.submit(ctx, mail.ReversePath{Address: from}, []mail.Address{to}, bytes.NewReader(text))
 }

@@ -23,7 +23,8 @@ import (
 var ErrNobody = errors.New("nobody to notify")
 
 // maxReturned is how much of the message is returned, as Postfix's
-// bounce_size_limit; above it, or with RET=HDRS, only the header is.
+// bounce_size_limit; above it, with RET=HDRS, or with REQUIRETLS (RFC 8689 section
+// 5), only the header is.
 const maxReturned = 50_000
 
 // maxHeader bounds a returned header.
@@ -96,7 +97,7 @@ func wants(n mail.Notify, notice queue.Notice) bool {
 // header (RFC 3461 section 6.2: RET is about failures).
 func original(r Report) (text []byte, whole bool, err error) {
 	c := r.Content
-	if r.Notice == queue.NoticeFailed && r.Envelope.From.Ret != mail.RetHeaders && c.Size() <= maxReturned {
+	if r.Notice == queue.NoticeFailed && r.Envelope.From.Ret != mail.RetHeaders && !r.Envelope.RequireTLS && c.Size() <= maxReturned {
 		text, err = io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
 		return text, true, err
 	}

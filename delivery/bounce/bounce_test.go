@@ -95,9 +95,10 @@ func TestFailed(t *testing.T) {
 // Only the header goes back when the sender wants that or the message is large.
 func TestReturnedHeader(t *testing.T) {
 	t.Parallel()
-	small, large := envelope(), envelope()
+	small, large, secret := envelope(), envelope(), envelope()
 	small.From.Ret = mail.RetHeaders
-	for e, words := range map[*queue.Envelope]string{&small: "words", &large: strings.Repeat("words", maxReturned)} {
+	secret.From.Ret, secret.RequireTLS = mail.RetFull, true // RFC 8689 section 5
+	for e, words := range map[*queue.Envelope]string{&small: "words", &secret: "words", &large: strings.Repeat("words", maxReturned)} {
 		data, err := failed("mx.x.test", *e, body("Subject: hi\r\n\r\n"+words), []queue.Outcome{failure("u", nobody)})
 		if err != nil {
 			t.Fatal(err)

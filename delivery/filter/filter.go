@@ -55,7 +55,7 @@ type Config struct {
 	Hostname, Version string
 	// Submit makes a message durable in the queue. nil: nothing can be sent; a
 	// redirect keeps the message, and an answer is not sent, both logged.
-	Submit func(ctx context.Context, from mail.Address, to []mail.Address, content message.Content) error
+	Submit func(ctx context.Context, from mail.ReversePath, to []mail.Address, content message.Content) error
 	// Vacations knows the vacations set in PostfixAdmin; nil: nobody is away.
 	Vacations accounts.Vacations
 	Now       func() time.Time // default time.Now
@@ -295,7 +295,7 @@ func (r *run) reject(ctx context.Context, env *sieve.Env, a sieve.Action) error 
 	if err != nil {
 		return err
 	}
-	return r.Submit(ctx, mail.Address{}, []mail.Address{to}, bytes.NewReader(o.Content))
+	return r.Submit(ctx, r.from(mail.Address{}), []mail.Address{to}, bytes.NewReader(o.Content))
 }
 
 // maxRefusal is how much of a reason a reply repeats, in octets.

@@ -30,6 +30,7 @@ type world struct {
 	dir       string
 	now       time.Time
 	sent      []string
+	secret    bool // messages come with REQUIRETLS
 	maybeAway bool
 	copies    []string // folders of what was stored after the answers
 	conf      filter.Config
@@ -51,9 +52,13 @@ func newWorld(t *testing.T, change func(*filter.Config)) *world {
 		FS: root, Root: w.dir, UID: -1, GID: -1,
 		Home: func(storage.Owner) (string, error) { return "bob", nil },
 		Now:  func() time.Time { return w.now },
-		Submit: func(_ context.Context, from mail.Address, to []mail.Address, c message.Content) error {
+		Submit: func(_ context.Context, from mail.ReversePath, to []mail.Address, c message.Content) error {
 			text, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
-			w.sent = append(w.sent, from.String()+" > "+to[0].String()+"\n"+string(text))
+			mark := ""
+			if from.RequireTLS {
+				mark = " REQUIRETLS"
+			}
+			w.sent = append(w.sent, from.Address.String()+" > "+to[0].String()+mark+"\n"+string(text))
 			return err
 		},
 	}
@@ -91,7 +96,7 @@ func (w *world) deliver(msg string) ([]string, error) {
 	w.t.Helper()
 	v, err := w.f.Filter(w.t.Context(), local.Question{
 		Recipient: local.Recipient{Mailbox: accounts.Mailbox{Address: bob}, Vacation: w.maybeAway},
-		From:      mail.ReversePath{Address: mail.Address{Local: "ann", Domain: "example.org"}},
+		From:      mail.ReversePath{Address: mail.Address{Local: "ann", Domain: "example.org"}, RequireTLS: w.secret},
 		Content:   strings.NewReader(msg), Account: w.acc,
 		Client: netip.MustParseAddr("192.0.2.7"),
 		Store: func(_ context.Context, s local.Store) error {
@@ -474,11 +479,36 @@ func TestFaultIsTemporary(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	w.write("bob/.dovecot.sieve", `redirect "cd@example.com";`)
-	w.conf.Submit = func(context.Context, mail.Address, []mail.Address, message.Content) error { return errors.New("disk") }
+	w.conf.Submit = func(context.Context, mail.ReversePath, []mail.Address, message.Content) error {
+		return errors.New("disk")
+	}
 	w.f = filter.New(w.conf)
 	_, err := w.deliver(simple)
 	if err == nil || !mail.StatusOf(err).Temporary() {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestRequireTLS: what a script sends on or answers is as secret as the message (RFC
+// 8689 section 6).
+func TestRequireTLS(t *testing.T) {
+	t.Parallel()
+	for _, secret := range []bool{true, false} {
+		w := newWorld(t, nil)
+		w.secret = secret
+		w.write("bob/.dovecot.sieve", `require ["copy","vacation","enotify"]; redirect :copy "cy@example.com"; vacation "Away."; notify "mailto:di@example.com";`)
+		if _, err := w.deliver(simple); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.sent) != 3 {
+			t.Fatalf("sent %q", w.sent)
+		}
+		for _, s := range w.sent {
+			first, _, _ := strings.Cut(s, "\n")
+			if strings.HasSuffix(first, " REQUIRETLS") != secret {
+				t.Errorf("secret: %t, sent %q", secret, first)
+			}
+		}
 	}
 }
 

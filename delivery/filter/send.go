@@ -40,7 +40,7 @@ func (r *run) redirect(ctx context.Context, a sieve.Action) (sent bool, err erro
 		return false, nil
 	}
 	marked := message.Joined{Head: []byte(loopField + ": " + own + "\r\n"), Tail: content}
-	return true, r.Submit(ctx, r.q.From.Address, []mail.Address{to}, marked)
+	return true, r.Submit(ctx, r.from(r.q.From.Address), []mail.Address{to}, marked)
 }
 
 // done remembers and answers, once the message is safe.
@@ -107,6 +107,12 @@ func notice(env *sieve.Env, a sieve.Action) (*sieve.Outgoing, string) {
 	return o, ""
 }
 
+// from is the reverse-path of what comes of the message. That the message must not
+// travel without TLS is true of that, too (RFC 8689 section 6).
+func (r *run) from(a mail.Address) mail.ReversePath {
+	return mail.ReversePath{Address: a, RequireTLS: r.q.From.RequireTLS}
+}
+
 // answer sends, and then files the copy that :fcc asks for.
 func (r *run) answer(ctx context.Context, o *sieve.Outgoing) {
 	var to []mail.Address
@@ -122,7 +128,7 @@ func (r *run) answer(ctx context.Context, o *sieve.Outgoing) {
 	if err != nil {
 		from = mail.Address{} // the null path
 	}
-	if err := r.Submit(ctx, from, to, bytes.NewReader(o.Content)); err != nil {
+	if err := r.Submit(ctx, r.from(from), to, bytes.NewReader(o.Content)); err != nil {
 		r.log.WarnContext(ctx, "send vacation answer", "error", err)
 		return
 	}

@@ -25,7 +25,7 @@ type poolKey struct {
 }
 
 func (t *attempt) key() poolKey {
-	return poolKey{t.to, t.policy.Level, t.login.Name, t.job.RequireTLS, t.tlsOptional}
+	return poolKey{t.to, t.policy.Level, t.login.Name, t.requiresTLS(), t.tlsOptional}
 }
 
 // pool holds sessions that wait a moment for the next message.

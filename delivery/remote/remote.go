@@ -173,7 +173,7 @@ func (t *attempt) prepare() error {
 	if err := t.choose(); err != nil {
 		return err
 	}
-	if t.job.RequireTLS {
+	if t.requiresTLS() {
 		if t.policy.Level < DANE {
 			t.policy.Level = Verify
 		}
@@ -191,7 +191,7 @@ func (t *attempt) prepare() error {
 // not answer, or not as they should, are passed over.
 func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 	var first error // about the best host, which is the most telling one
-	var lacks error // about the best of those that do not offer REQUIRETLS
+	var lacks error // about the best of those that do not offer what REQUIRETLS wants
 	fail := func() { t.fail(cmp.Or(first, lacks, noHost(t.to.Host))) }
 	addresses, sessions := 0, 0
 	for _, h := range hosts {
@@ -200,7 +200,7 @@ func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 			t.reportTLS(h, "", demand{tls: &tls.Config{}}, errors.Join(errTLSFailed, errNotAllowed))
 			continue
 		}
-		if t.job.RequireTLS && !t.vouchedFor(h) {
+		if t.requiresTLS() && !t.vouchedFor(h) {
 			first = cmp.Or(first, put(cmp.Or(h.name, t.to.Host), "4.7.30", "is named by neither DNSSEC nor MTA-STS, which REQUIRETLS wants (RFC 8689)", nil))
 			continue
 		}
@@ -212,7 +212,7 @@ func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 			addresses++
 			s, err := t.connect(ctx, h, addr)
 			if err != nil {
-				if errors.Is(err, errNoRequireTLS) {
+				if errors.Is(err, errNoRequireTLS) || t.requiresTLS() && errors.Is(err, errNoTLS) {
 					lacks = cmp.Or(lacks, err)
 				} else {
 					first = cmp.Or(first, err)
@@ -229,6 +229,11 @@ func (t *attempt) tryHosts(ctx context.Context, hosts []host) {
 	}
 	fail()
 }
+
+// requiresTLS reports a message that goes with REQUIRETLS or not at all. A
+// notification, which has the null reverse-path, goes in any case: it is not to be lost (RFC
+// 8689 section 5).
+func (t *attempt) requiresTLS() bool { return t.job.RequireTLS && !t.job.From.Address.IsZero() }
 
 // vouchedFor reports that a host is what its domain says it is (RFC 8689 section
 // 4.2.1): the MX records are signed, its MTA-STS policy names it, or the operator

@@ -30,7 +30,8 @@ func (s *session) explain(err error) error {
 }
 
 // connect makes a session with a host at one address, as the policy wants it.
-// Errors are about this host, and temporary but for errNoRequireTLS.
+// Errors are about this host, and temporary but for those of a host that offers
+// neither TLS nor REQUIRETLS to a message which wants them.
 func (t *attempt) connect(ctx context.Context, h host, addr string) (*session, error) {
 	name := h.name
 	if name == "" {
@@ -49,13 +50,15 @@ func (t *attempt) connect(ctx context.Context, h host, addr string) (*session, e
 		s, err = t.begin(ctx, h, addr, want)
 	}
 	switch {
+	case errors.Is(err, errNoTLS) && t.requiresTLS():
+		return nil, &mail.Status{Code: 550, Enhanced: "5.7.10", Text: "Host " + name + " offers no TLS, which the message requires (RFC 8689)", Cause: err}
 	case errors.Is(err, errTLSFailed), errors.Is(err, errNoTLS):
 		return nil, put(name, "4.7.5", "has no TLS as the policy wants it", err)
 	case err != nil:
 		return nil, put(name, "4.4.1", "could not be spoken to", err)
 	}
 	s.host = name
-	if _, ok := s.conn.Extension("REQUIRETLS"); t.job.RequireTLS && !ok {
+	if _, ok := s.conn.Extension("REQUIRETLS"); t.requiresTLS() && !ok {
 		s.conn.Quit(ctx)
 		return nil, &mail.Status{Code: 550, Enhanced: "5.7.30", Text: "Host " + name + " does not offer REQUIRETLS (RFC 8689)", Cause: errNoRequireTLS}
 	}

@@ -98,7 +98,7 @@ func (t *attempt) demand(ctx context.Context, h host) (demand, error) {
 			want.byTLSA = true
 		case level == DANEOnly:
 			return demand{}, errNoTLSA
-		case t.enforces(), t.job.RequireTLS:
+		case t.enforces(), t.requiresTLS():
 			level = Verify
 		case published:
 			level = Encrypt
@@ -152,7 +152,7 @@ func (t *attempt) observe(h host, found *error) (check func(tls.ConnectionState)
 // of the operator's, whose policy is ours.
 func (t *attempt) findSTS(ctx context.Context) {
 	level := t.policy.Level
-	counts := t.job.RequireTLS || level == May || level == Encrypt || level == DANE
+	counts := t.requiresTLS() || level == May || level == Encrypt || level == DANE
 	if t.cfg.STS == nil || t.tlsOptional || t.to.NoMX || t.to.Transport == "lmtp" || !counts {
 		return
 	}

@@ -211,7 +211,7 @@ func TestRequireTLS(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	good, own := ca.server(t, false, "mx1.y.test"), newAuthority(t).server(t, false, "mx1.y.test")
-	both := []string{"STARTTLS", "REQUIRETLS"}
+	both, gone := []string{"STARTTLS", "REQUIRETLS"}, []string{"gone"}
 	strict := func(c *remote.Config) {
 		c.Roots = ca.pool()
 		c.Policy = func(mail.NextHop) (remote.Policy, error) { return remote.Policy{Level: remote.Encrypt}, nil }
@@ -227,7 +227,7 @@ func TestRequireTLS(t *testing.T) {
 		second []string // extensions of the second exchanger, which has TLS too
 		want   string
 	}{
-		{"without TLS", nil, nil, remote.May, true, false, "", nil, "4.7.5"},
+		{"without TLS", nil, nil, remote.May, true, false, "", nil, "5.7.10"},
 		{"without the extension", good, []string{"STARTTLS"}, remote.May, true, false, "", nil, "5.7.30"},
 		{"all that it wants", good, both, remote.May, true, false, "", nil, "ok mx1.y.test"},
 		{"a certificate of nobody", own, both, remote.Encrypt, true, false, "", nil, "4.7.5"},
@@ -237,14 +237,18 @@ func TestRequireTLS(t *testing.T) {
 		{"a certificate that DANE knows", own, both, remote.DANE, true, true, "", nil, "ok mx1.y.test"},
 		{"dane, and no record", own, both, remote.DANE, true, false, "", nil, "4.7.5"},
 		{"another exchanger has the extension", good, []string{"STARTTLS"}, remote.May, true, false, "", both, "ok mx2.y.test"},
-		{"another exchanger is not reached", good, []string{"STARTTLS"}, remote.May, true, false, "", []string{}, "4.7.5"},
+		{"another exchanger has no TLS", good, []string{"STARTTLS"}, remote.May, true, false, "", []string{}, "5.7.30"},
+		{"another exchanger is not reached", good, []string{"STARTTLS"}, remote.May, true, false, "", gone, "4.4.1"},
 	} {
 		w := newWorld()
 		w.zone.Authentic = tt.signed
-		if tt.second == nil {
+		switch {
+		case tt.second == nil:
 			delete(w.sinks, "192.0.2.2")
 			w.zone.Records["y.test"] = w.zone.Records["y.test"][:1]
-		} else if len(tt.second) > 0 {
+		case slices.Equal(tt.second, gone):
+			delete(w.sinks, "192.0.2.2")
+		case len(tt.second) > 0:
 			w.sinks["192.0.2.2"].TLS, w.sinks["192.0.2.2"].Extensions = ca.server(t, false, "mx2.y.test"), tt.second
 		}
 		s := w.sinks["192.0.2.1"]
@@ -267,6 +271,20 @@ func TestRequireTLS(t *testing.T) {
 		}
 		if m := s.Messages(); got == "ok mx1.y.test" && (len(m) != 1 || !m[0].OnTLS || !strings.HasSuffix(m[0].From, " REQUIRETLS")) {
 			t.Errorf("%s: %+v", tt.rule, m)
+		}
+	}
+	// A notification is not lost for want of it (section 5).
+	for _, ext := range [][]string{nil, both} {
+		w := newWorld()
+		s := w.sinks["192.0.2.1"]
+		if s.Extensions = ext; ext != nil {
+			s.TLS = good
+		}
+		j := job("y.test", "b")
+		j.RequireTLS, j.From = true, mail.ReversePath{}
+		got := outcomes(w.agent(t, func(c *remote.Config) { c.Roots = ca.pool() }).Deliver(t.Context(), j))[0]
+		if m := s.Messages(); got != "ok mx1.y.test" || len(m) != 1 || strings.HasSuffix(m[0].From, " REQUIRETLS") != (ext != nil) {
+			t.Errorf("a notification to a host with %q: %s, %+v", ext, got, m)
 		}
 	}
 	// TLS-Required: No asks for delivery in any case.

@@ -23,10 +23,12 @@ type Content interface {
 
 // Message is what one transaction sends.
 type Message struct {
-	From       mail.ReversePath
-	To         []mail.Recipient
-	Content    Content
-	RequireTLS bool // RFC 8689: the next host must promise to go on with TLS
+	From    mail.ReversePath
+	To      []mail.Recipient
+	Content Content
+	// RequireTLS is RFC 8689: the next host must promise to go on with TLS. With the
+	// null reverse-path it is asked to, and gets the message in any case (section 5).
+	RequireTLS bool
 }
 
 // Result is the outcome for one recipient.
@@ -103,7 +105,7 @@ func (s *sending) plan() error {
 		return errNoUTF8
 	case s.eight && !s.c.has("8BITMIME"):
 		return &mail.Status{Code: 554, Enhanced: "5.6.3", Text: "The next host takes no 8-bit content (RFC 6152)"}
-	case s.m.RequireTLS && !s.c.has("REQUIRETLS"):
+	case s.m.RequireTLS && !s.m.From.Address.IsZero() && !s.c.has("REQUIRETLS"):
 		return &mail.Status{Code: 550, Enhanced: "5.7.30", Text: "The next host does not offer REQUIRETLS (RFC 8689)"}
 	}
 	if limit := s.c.maxSize(); limit > 0 && s.m.Content.Size() > limit {
@@ -364,7 +366,7 @@ func (s *sending) mailLine() string {
 	if s.utf8 {
 		b.WriteString(" SMTPUTF8")
 	}
-	if s.m.RequireTLS {
+	if s.m.RequireTLS && s.c.has("REQUIRETLS") {
 		b.WriteString(" REQUIRETLS")
 	}
 	if s.c.has("DSN") {
