@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"strconv"
 	"time"
 
@@ -87,13 +88,14 @@ func (r appendMessages) run(ctx context.Context, s *session) (reply, error) {
 		return reply{}, err // a synchronising client has sent nothing yet
 	}
 	defer func() { s.warn("close mailbox", mailbox.Close()) }()
-	uids, err := r.store(ctx, s, mailbox)
+	uids, err := mailbox.AppendAll(ctx, r.drafts(ctx, s))
+	if fault := r.g.Err(); fault != nil {
+		err = fault // whatever the store says of it
+	}
 	if err != nil {
-		if len(uids) > 0 { // all or none, RFC 3502 section 3
-			s.warn("take back messages", mailbox.Expunge(context.WithoutCancel(ctx), uids))
-		}
 		return reply{}, err
 	}
+	s.stored(mailbox.Name(), uids...)
 	s.event(ctx, CauseAppend, mailbox, "", uids)
 	view, err := mailbox.View(ctx)
 	if err != nil {
@@ -103,53 +105,57 @@ func (r appendMessages) run(ctx context.Context, s *session) (reply, error) {
 	return reply{code: appendUID(view.UIDValidity, uids)}, nil
 }
 
-// store stores one message after the other and returns the UIDs of those that
-// are stored, also with an error.
-func (r appendMessages) store(ctx context.Context, s *session, mailbox storage.Mailbox) (uids []storage.UID, err error) {
-	for next := &r.first; next != nil; {
-		d := *next
-		next = nil
-		uid, err := s.storeDraft(ctx, r.g, mailbox, d, func() error {
-			if r.g.Accept(' ') && !r.g.AtEnd() {
-				following := parseDraft(r.g)
-				next = &following
+// drafts are the messages, one after the other as they come. What follows the octets
+// of the last one read belongs to the command too: if that is wrong its content has
+// an error, and none is stored (RFC 3502 section 3).
+func (r appendMessages) drafts(ctx context.Context, s *session) iter.Seq[storage.Draft] {
+	return func(yield func(storage.Draft) bool) {
+		for next := &r.first; next != nil; {
+			d := *next
+			next = nil
+			content := d.open(ctx, s, r.g, func() error {
+				if r.g.Accept(' ') && !r.g.AtEnd() {
+					following := parseDraft(r.g)
+					next = &following
+					return r.g.Err()
+				}
+				r.g.End()
 				return r.g.Err()
+			})
+			goOn := yield(d.storage(content))
+			leave(content)
+			if !goOn {
+				return
 			}
-			r.g.End()
-			return r.g.Err()
-		})
-		if err != nil {
-			return uids, err
 		}
-		uids = append(uids, uid)
-		s.stored(mailbox.Name(), uid)
 	}
-	return uids, nil
 }
 
-// storeDraft stores one message. What follows its octets, which rest reads,
-// belongs to the command too: if that is wrong, the message is not stored.
-func (s *session) storeDraft(ctx context.Context, g *grammar, mailbox storage.Mailbox, d draft, rest func() error) (storage.UID, error) {
-	return s.storeInstead(ctx, g, mailbox, d, nil, rest)
-}
-
-// storeInstead is storeDraft for a message that takes another's place.
+// storeInstead stores a message that takes another's place. What follows its octets,
+// which rest reads, belongs to the command too: if that is wrong, the message is
+// not stored.
 func (s *session) storeInstead(ctx context.Context, g *grammar, mailbox storage.Mailbox, d draft, instead *storage.Replaced, rest func() error) (storage.UID, error) {
 	content := d.open(ctx, s, g, rest)
-	if c, ok := content.(*catenation); ok {
-		defer c.leave()
-	}
-	uid, err := mailbox.Append(ctx, storage.Draft{
-		Content:      content,
-		Flags:        d.flags.system,
-		Keywords:     d.flags.keywords,
-		InternalDate: d.date,
-		Instead:      instead,
-	})
+	defer leave(content)
+	message := d.storage(content)
+	message.Instead = instead
+	uid, err := mailbox.Append(ctx, message)
 	if fault := g.Err(); fault != nil {
 		err = fault // whatever the store says of it
 	}
 	return uid, err
+}
+
+// storage is what the store is to be given.
+func (d draft) storage(content io.Reader) storage.Draft {
+	return storage.Draft{Content: content, Flags: d.flags.system, Keywords: d.flags.keywords, InternalDate: d.date}
+}
+
+// leave closes what is left open of a content that was not read to its end.
+func leave(content io.Reader) {
+	if c, ok := content.(*catenation); ok {
+		c.leave()
+	}
 }
 
 // open is a reader of the message's octets.

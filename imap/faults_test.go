@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -54,12 +55,15 @@ func (m faultyMailbox) View(ctx context.Context) (*storage.View, error) {
 	return m.Mailbox.View(ctx)
 }
 
-func (m faultyMailbox) Append(ctx context.Context, d storage.Draft) (storage.UID, error) {
+func (m faultyMailbox) AppendAll(ctx context.Context, drafts iter.Seq[storage.Draft]) ([]storage.UID, error) {
 	if err := m.fault(); err != nil {
-		_, _ = d.Content.Read(make([]byte, 3)) // a full disk shows after some octets
-		return 0, err
+		for d := range drafts {
+			_, _ = d.Content.Read(make([]byte, 3)) // a full disk shows after some octets
+			break
+		}
+		return nil, err
 	}
-	return m.Mailbox.Append(ctx, d)
+	return m.Mailbox.AppendAll(ctx, drafts)
 }
 
 func (m faultyMailbox) Reader() storage.Reader { return faultyReader{m.Mailbox.Reader(), m} }

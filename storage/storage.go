@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"time"
 
 	"gomaild/mail"
@@ -136,6 +137,10 @@ type Mailbox interface {
 
 	// Append stores a message under the next UID. ErrKeywordLimit, ErrQuota.
 	Append(ctx context.Context, d Draft) (UID, error)
+	// AppendAll stores messages under the next UIDs, all or none, over a crash too
+	// (RFC 3502). The content of each is read before the next is asked for; Instead
+	// is not looked at. ErrKeywordLimit, ErrQuota.
+	AppendAll(ctx context.Context, drafts iter.Seq[Draft]) ([]UID, error)
 	// Deliver stores a new message durably without looking at the mailbox; it
 	// gets its UID when somebody opens the mailbox. The way of local delivery.
 	// ErrKeywordLimit, ErrQuota.

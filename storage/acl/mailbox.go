@@ -3,6 +3,7 @@ package acl
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync/atomic"
 	"time"
 
@@ -89,6 +90,21 @@ func (m *mailbox) Append(ctx context.Context, d storage.Draft) (storage.UID, err
 		}
 	}
 	return m.Mailbox.Append(ctx, limit(d, r))
+}
+
+// AppendAll implements storage.Mailbox.
+func (m *mailbox) AppendAll(ctx context.Context, drafts iter.Seq[storage.Draft]) ([]storage.UID, error) {
+	r, err := m.need(ctx, storage.RightInsert)
+	if err != nil {
+		return nil, err
+	}
+	return m.Mailbox.AppendAll(ctx, func(yield func(storage.Draft) bool) {
+		for d := range drafts {
+			if !yield(limit(d, r)) {
+				return
+			}
+		}
+	})
 }
 
 // Deliver implements storage.Mailbox.

@@ -91,7 +91,7 @@ func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d sto
 	}
 	room.take()
 	if current {
-		m.showAppended(name, d.Flags, set)
+		m.showAppended([]readyMessage{{draft: d, set: set, name: name}})
 	} else {
 		m.disk.ours, _ = m.stamps() // a help only
 		m.poke()
@@ -99,23 +99,26 @@ func (m *mailbox) appendLocked(ctx context.Context, lock *dotlock, t temp, d sto
 	return uids[0], nil
 }
 
-// showAppended adds the message of the list's last line to a state that had all
+// showAppended adds the messages of the list's last lines to a state that had all
 // others, which spares the next look the reading of the directories.
-func (m *mailbox) showAppended(name string, flags storage.SystemFlag, set storage.KeywordSet) {
+func (m *mailbox) showAppended(added []readyMessage) {
 	if err := m.discardIndex(); err != nil {
 		m.poke() // the next look says what is wrong
 		return
 	}
 	s, words := m.current(), m.disk.vocabulary()
-	last := m.disk.list.entries[len(m.disk.list.entries)-1]
-	_, suffix := splitName(name)
+	lines := m.disk.list.entries[len(m.disk.list.entries)-len(added):]
 	m.disk.modseq++
 	view := *s.view
 	view.HighestModSeq, view.UIDNext = m.disk.modseq, m.disk.list.next
 	view.Keywords, view.MoreKeywords = words.names(), words.hasRoom()
-	// Who has an older view does not look behind its end.
-	view.Messages = append(view.Messages, storage.Message{UID: last.uid, ModSeq: m.disk.modseq, Flags: flags, Keywords: set})
-	m.publish(&state{&view, append(s.files, file{base: last.base, suffix: suffix, ext: last.ext})})
+	files := s.files
+	for i, one := range added { // who has an older view does not look behind its end
+		_, suffix := splitName(one.name)
+		view.Messages = append(view.Messages, storage.Message{UID: lines[i].uid, ModSeq: m.disk.modseq, Flags: one.draft.Flags, Keywords: one.set})
+		files = append(files, file{base: lines[i].base, suffix: suffix, ext: lines[i].ext})
+	}
+	m.publish(&state{&view, files})
 	m.stayCurrent()
 }
 

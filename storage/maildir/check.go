@@ -59,7 +59,7 @@ func (c checker) isYoung(info fs.FileInfo, lives time.Duration) bool {
 func (c checker) entry(name string, info fs.FileInfo) error {
 	left := strings.HasSuffix(name, ".lock") || strings.HasSuffix(name, ".tmp")
 	switch {
-	case left && !c.isYoung(info, staleAfter):
+	case (left || name == appendFile) && !c.isYoung(info, staleAfter):
 		return fmt.Errorf("%s: left behind", path.Join(c.dir, name))
 	case name == usageFile:
 		return c.usage()

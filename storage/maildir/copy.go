@@ -230,7 +230,7 @@ func (c *copying) link(f file, name string) error {
 	for range lookAgain {
 		err := c.settle(f.base, c.from.path(source))
 		if err == nil {
-			err = c.linkOrCopy(c.from.path(source), name)
+			err = c.to.store.linkOrCopy(c.from.path(source), name)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -267,11 +267,11 @@ func (c *copying) settle(base, source string) error {
 	return c.from.store.syncFile(source)
 }
 
-func (c *copying) linkOrCopy(source, name string) error {
-	err := c.to.store.fs.Link(source, name)
+func (s *Store) linkOrCopy(source, name string) error {
+	err := s.fs.Link(source, name)
 	for _, cannot := range []error{syscall.EXDEV, syscall.EMLINK, syscall.EPERM} {
 		if errors.Is(err, cannot) {
-			return c.to.store.copyFile(source, name)
+			return s.copyFile(source, name)
 		}
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gomaild/internal/durable/crashfs"
 	"gomaild/internal/durable/journal"
@@ -34,6 +35,19 @@ var crashTests = []struct {
 		uid, err := c.inbox.Append(c.ctx, d)
 		return c.shown(err, "INBOX", uid, "new")
 	}, []string{"INBOX new"}, nil},
+	{"append several", func(c *crashed) error {
+		return c.appendSet(3)
+	}, []string{"INBOX set0", "INBOX set1", "INBOX set2"}, nil},
+	{"append many", func(c *crashed) error {
+		return c.appendSet(shareSync)
+	}, []string{"INBOX set0", "INBOX set7"}, nil},
+	{"append several and expunge them", func(c *crashed) error {
+		if err := c.appendSet(3); err != nil {
+			return err
+		}
+		c.set = 0 // from here on they may be there or not
+		return c.inbox.Expunge(c.ctx, []storage.UID{4, 5, 6})
+	}, nil, []string{"INBOX set0", "INBOX set1", "INBOX set2"}},
 	{"append, flag and expunge", func(c *crashed) error {
 		uid, err := c.inbox.Append(c.ctx, storagetest.Draft("new"))
 		if err := c.shown(err, "INBOX", uid, "new"); err != nil {
@@ -181,6 +195,27 @@ type crashed struct {
 	account      storage.Account
 	inbox, other storage.Mailbox
 	seen         map[string]*shown // what clients were shown, by mailbox
+	set          int               // messages "set0" and so on that come together, 0: none do
+}
+
+// appendSet appends n messages together.
+func (c *crashed) appendSet(n int) error {
+	c.set = n
+	uids, err := c.inbox.AppendAll(c.ctx, func(yield func(storage.Draft) bool) {
+		for i := range n {
+			d := storagetest.Draft(fmt.Sprint("set", i))
+			if i == 1 {
+				d.Flags, d.Keywords, d.InternalDate = storage.Seen, []string{"kw"}, time.Unix(1e9, 0)
+			}
+			if !yield(d) {
+				return
+			}
+		}
+	})
+	for i, uid := range uids {
+		err = c.shown(err, "INBOX", uid, fmt.Sprint("set", i))
+	}
+	return err
 }
 
 // shown is what clients know of one mailbox.
@@ -309,9 +344,43 @@ func cutAfter(t *testing.T, n int64, journaled bool, do func(*crashed) error, wa
 	return err == nil
 }
 
+// TestPowerCutInTheEndOfAnAppend cuts the power a second time, wherever the
+// mailbox is opened after the first and the rest of an AppendAll is done.
+func TestPowerCutInTheEndOfAnAppend(t *testing.T) {
+	t.Parallel()
+	cutOff := 0
+	for n, done := int64(0), false; !done && !t.Failed(); n++ {
+		c := newCrashed(t, true)
+		c.fs.CutAfter(n)
+		done = c.appendSet(3) == nil
+		tree := c.fs.Crash(crashfs.Survivals()[n%int64(len(crashfs.Survivals()))])
+		if _, err := tree.Stat(alice + appendFile); err != nil {
+			continue
+		}
+		if cutOff++; cutOff%4 != 2 {
+			continue // with one link or two, and with all of them
+		}
+		for m, opened := int64(0), false; !opened && !t.Failed(); m++ {
+			after := c.reboot(tree.Crash(crashfs.Everything))
+			after.fs.CutAfter(m)
+			inbox, err := after.account.Open(c.ctx, "INBOX")
+			if err == nil {
+				_, err = inbox.View(c.ctx)
+				opened = err == nil
+			}
+			for _, s := range []crashfs.Survival{crashfs.Nothing, crashfs.Everything} {
+				c.reboot(after.fs.Crash(s)).check(fmt.Sprintf("after %d operations, then %d, %v", n, m, s), false, nil, nil)
+			}
+		}
+	}
+	if cutOff < 5 {
+		t.Errorf("an append was cut off only %d times", cutOff)
+	}
+}
+
 // reboot is the tree on another node; what clients know they still know.
 func (c *crashed) reboot(tree *crashfs.FS) *crashed {
-	after := &crashed{ctx: c.ctx, t: c.t, fs: tree, seen: c.seen}
+	after := &crashed{ctx: c.ctx, t: c.t, fs: tree, seen: c.seen, set: c.set}
 	after.start("node2", c.journal != nil)
 	return after
 }
@@ -330,6 +399,15 @@ func (c *crashed) check(when string, done bool, wanted, gone []string) {
 		if !slices.ContainsFunc(have, func(h string) bool { return subjectOf(h) == subjectOf(w) }) {
 			c.t.Errorf("%s: %s is lost; there are %q", when, w, have)
 		}
+	}
+	var set []string
+	for _, h := range have {
+		if strings.HasPrefix(subjectOf(h), "set") {
+			set = append(set, h)
+		}
+	}
+	if c.set > 0 && len(set) != 0 && len(set) != c.set {
+		c.t.Errorf("%s: of the %d messages that come together there are %q", when, c.set, set)
 	}
 	for _, g := range gone {
 		if done && slices.Contains(have, g) {

@@ -83,6 +83,13 @@ func (m *mailbox) refresh(ctx context.Context) error {
 		m.publish(m.current())
 		return nil
 	}
+	if !m.disk.loaded && m.isCutOff() {
+		lock, err := m.lock(ctx)
+		if err != nil {
+			return noMailbox(err)
+		}
+		return errors.Join(asFarAsRoom(m.settleLocked(ctx, lock)), lock.unlock())
+	}
 	r, err := m.read(seen)
 	if err != nil {
 		return err
@@ -270,6 +277,9 @@ func (m *mailbox) settle(ctx context.Context, r *reading, looked time.Time) erro
 }
 
 func (m *mailbox) settleLocked(ctx context.Context, lock *dotlock) error {
+	if !m.disk.loaded && m.isCutOff() {
+		m.finishAppend(lock)
+	}
 	looked := time.Now()
 	seen, err := m.stampsOrMend()
 	if err != nil {

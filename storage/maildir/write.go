@@ -60,8 +60,18 @@ func (m *mailbox) writeTempFor(keep *keeper, d storage.Draft) (temp, error) {
 	return m.writeInto(keep, d, m.createUnnamed)
 }
 
+// writeUnsynced stores a draft under a name; the caller makes it durable.
+func (m *mailbox) writeUnsynced(d storage.Draft) (temp, error) {
+	return m.fill(nil, d, m.createTemp, false)
+}
+
 // writeInto fills a new file. One with a name is closed, the other stays open.
 func (m *mailbox) writeInto(keep *keeper, d storage.Draft, create func() (temp, error)) (temp, error) {
+	return m.fill(keep, d, create, true)
+}
+
+// fill does what writeInto does, and syncs what is not kept only if sync says so.
+func (m *mailbox) fill(keep *keeper, d storage.Draft, create func() (temp, error), sync bool) (temp, error) {
 	t, err := create()
 	if err != nil {
 		return temp{}, err
@@ -73,7 +83,7 @@ func (m *mailbox) writeInto(keep *keeper, d storage.Draft, create func() (temp, 
 	if err == nil && (m.store.uid >= 0 || m.store.gid >= 0) {
 		err = t.file.Chown(m.store.uid, m.store.gid)
 	}
-	if t.kept = keep.content(); err == nil && t.kept == nil {
+	if t.kept = keep.content(); err == nil && t.kept == nil && sync {
 		err = t.file.Sync()
 	}
 	if t.name != "" {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -290,6 +291,41 @@ func (h *handle) Append(_ context.Context, draft storage.Draft) (storage.UID, er
 	uid := h.b.add(v, d.message, d.flags, keywords)
 	h.b.publish(v)
 	return uid, nil
+}
+
+// AppendAll implements storage.Mailbox.
+func (h *handle) AppendAll(_ context.Context, drafts iter.Seq[storage.Draft]) ([]storage.UID, error) {
+	var all []delivery
+	var add storage.Usage
+	for draft := range drafts {
+		d, err := read(draft)
+		if err != nil {
+			return nil, fmt.Errorf("append to %q: %w", h.Name(), err)
+		}
+		all = append(all, d)
+		add = add.Plus(d.message.usage())
+	}
+	unlock, err := h.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := h.b.account.room(add, false); err != nil {
+		return nil, fmt.Errorf("append to %q: %w", h.b.name, err)
+	}
+	v := h.b.edit()
+	keywords := make([]storage.KeywordSet, len(all))
+	for i, d := range all {
+		if keywords[i], err = keywordBits(v, d.keywords); err != nil {
+			return nil, err
+		}
+	}
+	uids := make([]storage.UID, len(all))
+	for i, d := range all {
+		uids[i] = h.b.add(v, d.message, d.flags, keywords[i])
+	}
+	h.b.publish(v)
+	return uids, nil
 }
 
 // Deliver implements storage.Mailbox.

@@ -35,6 +35,8 @@ var messageTests = []test{
 	{"what is read is what was written", testRoundTrip},
 	{"a failing content stores nothing", testFailingContent},
 	{"append keeps flags, keywords and date", testAppend},
+	{"several messages are appended in order", testAppendAll},
+	{"of several messages one of which fails none is stored", testAppendAllFails},
 	{"the view is the same pointer until something changes", func(t *testing.T, w *world) {
 		m := w.open("INBOX")
 		w.fill(m, "a")
@@ -168,6 +170,52 @@ func testAppend(t *testing.T, w *world) {
 	w.ok(err)
 	if !info.InternalDate.Equal(date()) || info.SaveDate.IsZero() {
 		t.Errorf("info %+v", info)
+	}
+}
+
+func testAppendAll(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	last := Draft("b")
+	last.Flags, last.Keywords, last.InternalDate = storage.Seen, []string{"work"}, date()
+	uids, err := m.AppendAll(w.ctx, slices.Values([]storage.Draft{Draft("a"), last, Draft("c")}))
+	w.ok(err)
+	if want := []storage.UID{1, 2, 3}; !slices.Equal(uids, want) {
+		t.Errorf("UIDs %d, want %d", uids, want)
+	}
+	if got, want := Subjects(t, m), []string{"a", "b", "c"}; !slices.Equal(got, want) {
+		t.Errorf("subjects %q, want %q", got, want)
+	}
+	msg := w.message(m, 2)
+	if got := w.view(m).KeywordNames(msg.Keywords); msg.Flags != storage.Seen || !slices.Equal(got, []string{"work"}) {
+		t.Errorf("flags %b, keywords %q", msg.Flags, got)
+	}
+	info, err := m.Info(w.ctx, 2)
+	w.ok(err)
+	if !info.InternalDate.Equal(date()) {
+		t.Errorf("INTERNALDATE %v", info.InternalDate)
+	}
+	one, err := m.AppendAll(w.ctx, slices.Values([]storage.Draft{Draft("d")}))
+	w.ok(err)
+	none, err := m.AppendAll(w.ctx, slices.Values([]storage.Draft(nil)))
+	w.ok(err)
+	if len(one) != 1 || one[0] != 4 || len(none) != 0 {
+		t.Errorf("UIDs of one %d, of none %d", one, none)
+	}
+}
+
+func testAppendAllFails(t *testing.T, w *world) {
+	m := w.open("INBOX")
+	asked := 0
+	_, err := m.AppendAll(w.ctx, func(yield func(storage.Draft) bool) {
+		for _, d := range []storage.Draft{Draft("a"), {Content: failing{strings.NewReader("half")}}, Draft("c")} {
+			if asked++; !yield(d) {
+				return
+			}
+		}
+	})
+	w.want(err, errClient)
+	if v := w.view(m); len(v.Messages) != 0 || asked != 2 {
+		t.Errorf("%d messages, %d asked for", len(v.Messages), asked)
 	}
 }
 

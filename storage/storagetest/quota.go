@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"gomaild/storage"
@@ -65,6 +66,17 @@ var quotaTests = []test{
 		w.ok(other.Expunge(w.ctx, []storage.UID{there[0].UID, there[1].UID}))
 		w.fill(inbox, "fits")
 		w.used(10)
+	}},
+	{"quota: of several messages all must fit", func(_ *testing.T, w *world) {
+		w.limit(storage.Usage{Messages: 3})
+		inbox := w.open("INBOX")
+		w.fill(inbox, "a")
+		_, err := inbox.AppendAll(w.ctx, slices.Values([]storage.Draft{Draft("b"), Draft("c"), Draft("d")}))
+		w.want(err, storage.ErrQuota)
+		w.used(1)
+		_, err = inbox.AppendAll(w.ctx, slices.Values([]storage.Draft{Draft("b"), Draft("c")}))
+		w.ok(err)
+		w.used(3)
 	}},
 	{"quota: what replaces another needs only the difference", func(_ *testing.T, w *world) {
 		w.limit(storage.Usage{Messages: 2})
