@@ -73,6 +73,8 @@ type Dump struct {
 	Domains   []Domain
 	Mailboxes []Credentials
 	Aliases   []Alias
+	// SigningKeys are nil where they are not copied.
+	SigningKeys []SigningKey
 }
 
 // Credentials is a mailbox with its stored passwords, any one of which lets in.

@@ -31,6 +31,7 @@ func AccountsConfig(c *config.Config, log *slog.Logger) (postfixadmin.Config, er
 		AppPasswords:  a.AppPasswords,
 		Deployed:      a.DeployedAnswers,
 		OldQuotaTable: c.Quota.OldTable,
+		SigningKeys:   a.DKIMKeys,
 		Logger:        log,
 	}
 	if a.Driver != config.MySQL {

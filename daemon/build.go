@@ -63,13 +63,14 @@ func (d *Daemon) build(c *config.Config) (*generation, error) {
 		return nil, c.At("accounts", err, "mend the table [accounts]")
 	}
 	g := newGeneration(c, db)
-	p, err := d.parts(c, d.accountsOf(c, db), db)
+	source := d.accountsOf(c, db)
+	p, err := d.parts(c, source, db)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	p.policy, p.keys, p.seal, p.srs = judge, &signer{ring: ring}, seal, rewriter
 	if c.Accounts.DKIMKeys {
-		p.keys.db = &databaseKeys{ctx: d.base, read: db.SigningKeys, log: d.log}
+		p.keys.db = &databaseKeys{ctx: d.base, read: source.SigningKeys, log: d.log}
 	}
 	g.policy, g.last = judge, d.flushUsage
 	find := p.sharer

@@ -26,6 +26,7 @@ const (
 type accountSource interface {
 	accounts.Lookup
 	Passwords(ctx context.Context, a mail.Address) (accounts.Mailbox, []string, error)
+	SigningKeys(ctx context.Context) ([]accounts.SigningKey, error)
 }
 
 // accountsOf puts the snapshot behind a database, where there is one.

@@ -58,6 +58,9 @@ type Config struct {
 	Deployed bool
 
 	// OldQuotaTable writes usage to the table quota instead of quota2.
+	// SigningKeys are dumped too: DKIM keys, which are not to lie about where nobody
+	// uses them.
+	SigningKeys   bool
 	OldQuotaTable bool
 
 	Logger *slog.Logger // default: discard

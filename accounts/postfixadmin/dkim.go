@@ -19,24 +19,35 @@ const (
 // there without its text. The error is a fault.
 func (db *DB) SigningKeys(ctx context.Context) ([]accounts.SigningKey, error) {
 	s, err := db.probed(ctx)
-	if err != nil || !s.has("dkim_signing", "dkim_id") {
+	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, db.config.LookupTimeout)
 	defer cancel()
+	all, err := db.signingKeys(ctx, s)
+	if err != nil {
+		db.unprobe(err)
+		return nil, fmt.Errorf("postfixadmin: %w", err)
+	}
+	return all, nil
+}
+
+func (db *DB) signingKeys(ctx context.Context, s *schema) ([]accounts.SigningKey, error) {
+	if !s.has("dkim_signing", "dkim_id") {
+		return nil, nil
+	}
 	statement := fmt.Sprintf("SELECT s.author, d.domain_name, d.selector, CASE WHEN LENGTH(d.private_key) <= %d THEN d.private_key ELSE '' END"+
 		" FROM dkim_signing s JOIN dkim d ON d.id = s.dkim_id ORDER BY s.id LIMIT %d", maxPrivateKey, maxSigningKeys+1)
 	var all []accounts.SigningKey
 	var author, domain, selector, text sql.NullString
-	err = db.each(ctx, statement, []any{&author, &domain, &selector, &text}, func() {
+	err := db.each(ctx, statement, []any{&author, &domain, &selector, &text}, func() {
 		all = append(all, accounts.SigningKey{Author: author.String, Domain: domain.String, Selector: selector.String, PEM: text.String})
 	})
 	switch {
 	case err != nil:
-		db.unprobe(err)
-		return nil, fmt.Errorf("postfixadmin: keys that sign: %w", err)
+		return nil, fmt.Errorf("keys that sign: %w", err)
 	case len(all) > maxSigningKeys:
-		return nil, fmt.Errorf("postfixadmin: more than %d keys that sign", maxSigningKeys)
+		return nil, fmt.Errorf("more than %d keys that sign", maxSigningKeys)
 	}
 	return all, nil
 }

@@ -13,7 +13,11 @@ func TestSigningKeys(t *testing.T) {
 	t.Parallel()
 	for name, c := range emptyDatabases(t) {
 		t.Run(name, func(t *testing.T) {
+			c.SigningKeys = true
 			db := open(t, c)
+			if d, err := db.Dump(t.Context()); err != nil || d.SigningKeys == nil {
+				t.Fatalf("dumped when empty: %v, %v", d.SigningKeys, err)
+			}
 			got, err := db.SigningKeys(t.Context())
 			if err != nil || len(got) != 0 {
 				t.Fatalf("empty: %v, %v", got, err)
@@ -39,6 +43,17 @@ func TestSigningKeys(t *testing.T) {
 			var lines []string
 			for _, k := range got {
 				lines = append(lines, fmt.Sprintf("%s %s %s %s", k.Author, k.Domain, k.Selector, k.PEM))
+			}
+			before, err := db.Version(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			if d, err := db.Dump(t.Context()); err != nil || !slices.Equal(d.SigningKeys, got) {
+				t.Errorf("dumped %v, %v", d.SigningKeys, err)
+			}
+			insert(t, db, "dkim", columns{{"id", 9}, {"domain_name", "k.test"}, {"selector", "s9"}, {"private_key", "text"}})
+			if after, err := db.Version(t.Context()); err != nil || after == before {
+				t.Errorf("a new key leaves version %q, %v", after, err)
 			}
 			if want := []string{"*@k.test k.test s1 text of a", "bob@k.test k.test s3 ", "k.test k.test s1 text of a"}; err != nil || !slices.Equal(lines, want) {
 				t.Errorf("%q, %v, want %q", lines, err, want)

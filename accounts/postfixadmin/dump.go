@@ -18,7 +18,7 @@ func (db *DB) Dump(ctx context.Context) (accounts.Dump, error) {
 	if err != nil {
 		return d, err
 	}
-	for _, step := range []func(context.Context, *schema, *accounts.Dump) error{db.dumpDomains, db.dumpMailboxes, db.dumpAliases} {
+	for _, step := range []func(context.Context, *schema, *accounts.Dump) error{db.dumpDomains, db.dumpMailboxes, db.dumpAliases, db.dumpSigningKeys} {
 		if err := step(ctx, s, &d); err != nil {
 			db.unprobe(err)
 			return d, fmt.Errorf("postfixadmin: dump: %w", err)
@@ -41,6 +41,16 @@ func (db *DB) each(ctx context.Context, statement string, into []any, row func()
 		row()
 	}
 	return rows.Err()
+}
+
+// dumpSigningKeys leaves an empty list where there are none.
+func (db *DB) dumpSigningKeys(ctx context.Context, s *schema, d *accounts.Dump) error {
+	if !db.config.SigningKeys {
+		return nil
+	}
+	all, err := db.signingKeys(ctx, s)
+	d.SigningKeys = append([]accounts.SigningKey{}, all...)
+	return err
 }
 
 // dumpDomains joins the two tables as askDomain does.
@@ -156,7 +166,11 @@ func (db *DB) Version(ctx context.Context) (string, error) {
 		return "", err
 	}
 	var parts []string
-	for _, table := range []string{"domain", "alias_domain", "mailbox", "alias", "mailbox_app_password"} {
+	tables := []string{"domain", "alias_domain", "mailbox", "alias", "mailbox_app_password"}
+	if db.config.SigningKeys {
+		tables = append(tables, "dkim", "dkim_signing")
+	}
+	for _, table := range tables {
 		newest := "modified"
 		if !s.has(table, newest) {
 			newest = "id"

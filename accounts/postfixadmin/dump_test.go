@@ -22,6 +22,9 @@ func TestDump(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
+			if d.SigningKeys != nil {
+				t.Errorf("%s: keys are dumped that nobody asked for", name)
+			}
 			if len(d.Domains) < 5 || len(d.Mailboxes) < 10 || len(d.Aliases) < 10 {
 				t.Errorf("%s: %d domains, %d mailboxes, %d aliases", name, len(d.Domains), len(d.Mailboxes), len(d.Aliases))
 			}

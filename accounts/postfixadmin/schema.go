@@ -106,7 +106,7 @@ func (db *DB) tableColumns(ctx context.Context, table string) ([]string, error) 
 }
 
 func probedTables() []string {
-	tables := slices.Clone(other)
+	tables := append(slices.Clone(other), "dkim")
 	for t := range needed {
 		tables = append(tables, t)
 	}

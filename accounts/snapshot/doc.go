@@ -12,7 +12,8 @@
 // one caller at a time, so that it is not stormed when it comes back and nobody
 // waits for a timeout meanwhile.
 //
-// The file is one line and JSON, mode 0600 because it holds password hashes:
+// The file is one line and JSON, mode 0600 because it holds password hashes
+// and, where they are in the database, the keys that sign mail:
 //
 //	gomaild-accounts 1 <SHA-256 of what follows>
 //

@@ -74,6 +74,13 @@ func (g *Guard) Passwords(ctx context.Context, a mail.Address) (accounts.Mailbox
 	return c.Mailbox, c.Passwords, err
 }
 
+// SigningKeys are all DKIM keys. A copy without any list of them does not answer.
+func (g *Guard) SigningKeys(ctx context.Context) ([]accounts.SigningKey, error) {
+	return ask(ctx, g, func() ([]accounts.SigningKey, error) { return g.src.SigningKeys(ctx) }, func(r *rows) ([]accounts.SigningKey, error) {
+		return r.keys, known(r.keys != nil)
+	})
+}
+
 // errUnknown is a row that the copy does not have: no answer.
 var errUnknown = errors.New("not in the snapshot")
 

@@ -27,6 +27,8 @@ type Source interface {
 	// Version changes when the rows do.
 	Version(ctx context.Context) (string, error)
 	Dump(ctx context.Context) (accounts.Dump, error)
+	// SigningKeys are all DKIM keys.
+	SigningKeys(ctx context.Context) ([]accounts.SigningKey, error)
 }
 
 // Config is where the copy is kept. At least one Place is required; the first is
@@ -62,6 +64,7 @@ type rows struct {
 	domains   map[string]accounts.Domain
 	mailboxes map[mail.Address]accounts.Credentials
 	aliases   map[mail.Address][]mail.Address
+	keys      []accounts.SigningKey // nil: they were not copied
 }
 
 // ErrDamaged is a file that is no copy; the Keeper works without one.
@@ -134,6 +137,7 @@ func index(d accounts.Dump) *rows {
 		domains:   make(map[string]accounts.Domain, len(d.Domains)),
 		mailboxes: make(map[mail.Address]accounts.Credentials, len(d.Mailboxes)),
 		aliases:   make(map[mail.Address][]mail.Address, len(d.Aliases)),
+		keys:      d.SigningKeys,
 	}
 	for _, one := range d.Domains {
 		r.domains[one.Name] = one

@@ -66,6 +66,10 @@ func (s *source) Mailbox(ctx context.Context, a mail.Address) (accounts.Mailbox,
 	return s.Memory.Mailbox(ctx, a)
 }
 
+func (s *source) SigningKeys(context.Context) ([]accounts.SigningKey, error) {
+	return s.dump.SigningKeys, s.down
+}
+
 func (s *source) Version(context.Context) (string, error) { return s.version, s.down }
 
 func (s *source) Dump(context.Context) (accounts.Dump, error) {
@@ -115,6 +119,28 @@ func TestSuite(t *testing.T) {
 		w.Memory = accountstest.NewMemory(rows)
 		return w.guard(), w.Add
 	})
+}
+
+// TestSigningKeys holds that keys which were copied sign on, be they none, and that a
+// copy without a list of them is no answer.
+func TestSigningKeys(t *testing.T) {
+	t.Parallel()
+	for rule, keys := range map[string][]accounts.SigningKey{
+		"one": {{Author: "*@example.org", Domain: "example.org", Selector: "s", PEM: "text"}}, "none": {}, "not copied": nil,
+	} {
+		w := newWorld(t)
+		w.dump.SigningKeys = keys
+		w.refresh(t)
+		w.open(t)
+		if got, err := w.guard().SigningKeys(t.Context()); err != nil || !slices.Equal(got, keys) {
+			t.Errorf("%s, the database answers: %v, %v", rule, got, err)
+		}
+		w.fail(errDown)
+		got, err := w.guard().SigningKeys(t.Context())
+		if !slices.Equal(got, keys) || errors.Is(err, errDown) != (keys == nil) {
+			t.Errorf("%s, it is away: %v, %v", rule, got, err)
+		}
+	}
 }
 
 // TestAway holds what is answered while the database is away: who is known, and
