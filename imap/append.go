@@ -54,6 +54,10 @@ func parseDraft(g *grammar) draft {
 		return d
 	}
 	if d.utf8 = g.Peek() == 'U' || g.Peek() == 'u'; d.utf8 {
+		if g.Word() != "UTF8" {
+			g.Fail("literal expected")
+		}
+		g.SP()
 		parseUTF8(g)
 	}
 	d.binary = g.Accept('~')
@@ -67,15 +71,11 @@ func parseDraft(g *grammar) draft {
 	return d
 }
 
-// parseUTF8 reads what comes before the literal8 of UTF8 data.
+// parseUTF8 reads what comes between UTF8 and its literal8.
 func parseUTF8(g *grammar) {
-	switch {
-	case g.Word() != "UTF8":
-		g.Fail("literal expected")
-	case g.enabled&utf8Accept == 0:
+	if g.enabled&utf8Accept == 0 {
 		g.Fail("UTF8=ACCEPT must be enabled first")
 	}
-	g.SP()
 	g.Expect('(')
 	if g.Peek() != '~' {
 		g.Fail("literal8 expected")

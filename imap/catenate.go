@@ -81,6 +81,18 @@ func (c *catenation) next() error {
 		}
 		c.part, c.close = g.Stream(g.Err), func() error { return nil }
 		return g.Err()
+	case "UTF8": // RFC 6855 section 4
+		g.SP()
+		parseUTF8(g)
+		g.Accept('~')
+		if g.LiteralSize() > g.limits.Message-c.size {
+			g.FailCode("TOOBIG", "Message is larger than the limit")
+		}
+		c.part, c.close = &lineReader{r: g.Stream(func() error {
+			g.Expect(')')
+			return g.Err()
+		})}, func() error { return nil }
+		return g.Err()
 	case "URL":
 		g.SP()
 		link := g.AString()
@@ -89,7 +101,7 @@ func (c *catenation) next() error {
 		}
 		return c.open(link)
 	}
-	g.Fail("TEXT or URL expected")
+	g.Fail("TEXT, UTF8 or URL expected")
 	return g.Err()
 }
 
@@ -128,14 +140,14 @@ func notThere(err, badURL error) error {
 	return err
 }
 
-// quoted is link as a quoted string of a response code.
+// quoted is link as a quoted string of a response code, which "]" would end.
 func quoted(link string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {
 			return '?'
 		}
 		return r
-	}, link)
+	}, strings.ReplaceAll(link, "]", "%5D"))
 	return `"` + clean[:min(len(clean), 1000)] + `"`
 }
 

@@ -196,6 +196,8 @@ func (h *header) displayName(f headerField) sortValue {
 		return textValue("")
 	case first.GroupStart:
 		name = message.DecodeHeader(first.Local)
+	case name == "" && first.Domain == "":
+		name = first.Local
 	case name == "":
 		name = first.Local + "@" + first.Domain
 	}

@@ -125,13 +125,30 @@ func messageIDs(text string, limit int) []string {
 		if end < 0 {
 			break
 		}
-		id := strings.Join(strings.Fields(after[:end]), "")
+		id := unquoteID(strings.Join(strings.Fields(after[:end]), ""))
 		if after[end] == '>' && strings.Contains(id, "@") {
 			ids = append(ids, id)
 		}
 		text = after[end:]
 	}
 	return ids
+}
+
+// unquoteID is a Message-ID without the quotes that its left part may have: with
+// and without them it is the same (RFC 5256 section 3).
+func unquoteID(id string) string {
+	at := strings.LastIndexByte(id, '@')
+	if at < 2 || id[0] != '"' || id[at-1] != '"' {
+		return id
+	}
+	var left strings.Builder
+	for i := 1; i < at-1; i++ {
+		if id[i] == '\\' && i+1 < at-1 {
+			i++
+		}
+		left.WriteByte(id[i])
+	}
+	return left.String() + id[at:]
 }
 
 // threadPrinter prints threads in the form of RFC 5256 section 4.

@@ -83,7 +83,8 @@ type Account interface {
 	// Annotations are those of a mailbox, of the account itself with mailbox ""
 	// (RFC 5464). They stay with a mailbox that is renamed. ErrNoMailbox.
 	Annotations(ctx context.Context, mailbox string) (Annotations, error)
-	// Annotate sets annotations, all or none; nil removes one. The names and
+	// Annotate sets annotations, all or none; nil removes one. Those of a mailbox
+	// raise its HIGHESTMODSEQ. The names and
 	// values are those that CheckAnnotation takes. ErrNoMailbox, ErrName,
 	// ErrAnnotationSize, ErrAnnotationCount.
 	Annotate(ctx context.Context, mailbox string, set map[string]*string) error

@@ -146,6 +146,9 @@ func (d *Decoder) quoted() string {
 		switch c := d.line[d.pos]; {
 		case c == '"':
 			d.pos++
+			if d.UTF8 && !utf8.ValidString(b.String()) {
+				d.Fail("quoted string is not in UTF-8") // RFC 6855 section 3
+			}
 			return b.String()
 		case c == '\\':
 			d.pos++
@@ -209,7 +212,7 @@ func (d *Decoder) Name(raw string) string {
 		return ""
 	}
 	if d.UTF8 {
-		if !utf8.ValidString(raw) || strings.ContainsFunc(raw, unicode.IsControl) {
+		if !utf8.ValidString(raw) || strings.ContainsFunc(raw, isNoNameRune) {
 			d.FailCode("CANNOT", "mailbox name is not in UTF-8")
 			return ""
 		}
@@ -222,6 +225,10 @@ func (d *Decoder) Name(raw string) string {
 	}
 	return name
 }
+
+// isNoNameRune: RFC 6855 section 3, control characters and the separators of lines
+// and paragraphs.
+func isNoNameRune(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
 // Pattern decodes a pattern of LIST as Name does; false for one that is not in the
 // encoding.

@@ -153,6 +153,9 @@ func (h *accountHandle) annotations(s attributeScope) (storage.Annotations, erro
 // Annotate implements storage.Account.
 func (h *accountHandle) Annotate(ctx context.Context, mailbox string, set map[string]*string) error {
 	s, err := h.scope(ctx, mailbox)
+	if err == nil && mailbox != "" {
+		err = h.raiseModSeq(ctx, mailbox)
+	}
 	if err == nil {
 		err = h.annotate(ctx, s, set)
 	}
@@ -160,6 +163,22 @@ func (h *accountHandle) Annotate(ctx context.Context, mailbox string, set map[st
 		return fmt.Errorf("annotate %q: %w", mailbox, err)
 	}
 	return nil
+}
+
+// raiseModSeq raises HIGHESTMODSEQ, as a change of an annotation does (RFC 7162
+// section 3.2). It comes before the change: where that fails, it is too high.
+func (h *accountHandle) raiseModSeq(ctx context.Context, mailbox string) error {
+	opened, err := h.Open(ctx, mailbox)
+	if err != nil {
+		return err
+	}
+	m := opened.(*handle)
+	err = m.change(ctx, func(*dotlock) error {
+		e := m.edit()
+		e.changed = true
+		return m.finish(e)
+	})
+	return errors.Join(err, m.Close())
 }
 
 // AnnotateOther implements storage.Sharer.

@@ -28,7 +28,17 @@ func (a *account) Annotate(_ context.Context, mailbox string, set map[string]*st
 		return err
 	}
 	a.noted++
-	return annotate(notes, set)
+	if err := annotate(notes, set); err != nil {
+		return err
+	}
+	if mailbox != "" {
+		b, err := a.find(mailbox)
+		if err != nil {
+			return err
+		}
+		b.publish(b.edit()) // RFC 7162 section 3.2: with a higher HIGHESTMODSEQ
+	}
+	return nil
 }
 
 // AnnotationsVersion implements storage.Account.

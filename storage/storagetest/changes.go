@@ -104,7 +104,7 @@ func testEmailID(t *testing.T, w *world) {
 	}
 }
 
-func testAnnotations(_ *testing.T, w *world) {
+func testAnnotations(t *testing.T, w *world) {
 	w.create("A")
 	odd, plain := "tab\tline\nnul\x00one\x01 t", "plain"
 	w.ok(w.account.Annotate(w.ctx, "A", map[string]*string{"/private/comment": &odd, "/Shared/Comment": &plain}))
@@ -119,7 +119,12 @@ func testAnnotations(_ *testing.T, w *world) {
 	if again := version(); again != before {
 		w.t.Errorf("version %q after %q, and nothing was changed", again, before)
 	}
+	m := w.open("A")
+	old := w.view(m)
 	w.ok(w.account.Annotate(w.ctx, "A", map[string]*string{"/private/comment": &plain}))
+	if now := w.view(m); now.HighestModSeq <= old.HighestModSeq || now.UIDValidity != old.UIDValidity {
+		t.Errorf("HIGHESTMODSEQ %d after %d", now.HighestModSeq, old.HighestModSeq)
+	}
 	if after := version(); after == before {
 		w.t.Errorf("version %q after a change", after)
 	}
