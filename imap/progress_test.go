@@ -29,10 +29,3 @@ func TestProgress(t *testing.T) {
 		}
 	}
 }
-
-func TestShorten(t *testing.T) {
-	t.Parallel()
-	if got := shorten(strings.Repeat("ü ", 1000)); len([]rune(got)) > maxPreview {
-		t.Errorf("preview of %d characters", len([]rune(got)))
-	}
-}

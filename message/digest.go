@@ -15,9 +15,11 @@ import (
 //
 // The form: numbers as varints (size on the wire; 1, seconds since 1970 and
 // minutes east of UTC of the Date field, or 0; 1 if the kept fields are all that
-// the header has of them, else 0; the lengths of the four parts that follow),
+// the header has of them, else 0; the lengths of the five parts that follow),
 // ENVELOPE, BODYSTRUCTURE, the ranges to be cut out of it for BODY, the MIME
-// tree (digesttree.go), and to the end the kept header fields (digestfields.go).
+// tree (digesttree.go), the preview, and to the end the kept header fields
+// (digestfields.go). A store that keeps digests calls a change of the form by another
+// version.
 type Digest struct {
 	wireSize  int64
 	isSent    bool
@@ -28,6 +30,7 @@ type Digest struct {
 	structure []byte
 	cuts      []byte
 	tree      []byte
+	preview   []byte
 	fields    []byte
 }
 
@@ -45,10 +48,14 @@ func Digested(c Content) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.appendDigest(nil, fields, complete), nil
+	preview, err := Preview(c, &s.Root)
+	if err != nil {
+		return nil, err
+	}
+	return s.appendDigest(nil, fields, complete, preview), nil
 }
 
-func (s *Summary) appendDigest(dst, fields []byte, complete bool) []byte {
+func (s *Summary) appendDigest(dst, fields []byte, complete bool, preview string) []byte {
 	envelope := s.Root.Envelope.Append(nil)
 	structure := structureWriter{extended: true}
 	structure.part(&s.Root)
@@ -75,10 +82,10 @@ func (s *Summary) appendDigest(dst, fields []byte, complete bool) []byte {
 	} else {
 		dst = append(dst, 0)
 	}
-	for _, part := range [][]byte{envelope, structure.dst, cuts, tree} {
+	for _, part := range [][]byte{envelope, structure.dst, cuts, tree, []byte(preview)} {
 		dst = binary.AppendUvarint(dst, uint64(len(part)))
 	}
-	for _, part := range [][]byte{envelope, structure.dst, cuts, tree, fields} {
+	for _, part := range [][]byte{envelope, structure.dst, cuts, tree, []byte(preview), fields} {
 		dst = append(dst, part...)
 	}
 	return dst
@@ -92,11 +99,11 @@ func ParseDigest(octets []byte) (Digest, error) {
 		d.sent, d.zone = r.signed(), r.signed()
 	}
 	d.complete = r.number(1) == 1
-	var sizes [4]uint64
+	var sizes [5]uint64
 	for i := range sizes {
 		sizes[i] = r.number(uint64(len(octets)))
 	}
-	for i, part := range []*[]byte{&d.envelope, &d.structure, &d.cuts, &d.tree} {
+	for i, part := range []*[]byte{&d.envelope, &d.structure, &d.cuts, &d.tree, &d.preview} {
 		*part = r.take(sizes[i])
 	}
 	d.fields = r.rest
@@ -159,6 +166,9 @@ func (d *Digest) Sent() time.Time {
 	}
 	return t.In(time.FixedZone("", int(d.zone%(100*60))*60))
 }
+
+// Preview is what the function Preview gives.
+func (d *Digest) Preview() []byte { return d.preview }
 
 // Envelope is what Envelope.Append makes.
 func (d *Digest) Envelope() []byte { return d.envelope }

@@ -32,6 +32,9 @@ func digest(t testing.TB, content string) Digest {
 			t.Errorf("%s is %q, want %q", text.name, text.got, text.want)
 		}
 	}
+	if preview, err := Preview(strings.NewReader(content), &s.Root); err != nil || string(d.Preview()) != preview {
+		t.Errorf("preview is %q, want %q, %v", d.Preview(), preview, err)
+	}
 	if d.WireSize() != s.WireSize || !d.Sent().Equal(s.Date) {
 		t.Errorf("size %d, sent %v, want %d, %v", d.WireSize(), d.Sent(), s.WireSize, s.Date)
 	}

@@ -56,7 +56,7 @@ func tagName(s string) string {
 		letters = letters[:i]
 	}
 	if s[0] == '/' {
-		letters = "/" + letters
+		letters = s[:len(letters)+1]
 	}
 	return strings.ToLower(letters)
 }

@@ -50,7 +50,7 @@ const (
 // The beginnings of the files: what they are, and the version.
 const (
 	factsMagic  = "gomaild facts 1\n"
-	digestMagic = "gomaild digest1\n"
+	digestMagic = "gomaild digest2\n" // of the digests' form, too
 )
 
 // Sum is the checksum of all that lies in these files.

@@ -155,6 +155,7 @@ func TestDigestsDamaged(t *testing.T) {
 		{"the last digest", digestsFile, flip(-1), 1},
 		{"the first line", factsFile, flip(20), 3},
 		{"the beginning of the digests", digestsFile, flip(20), 3},
+		{"digests of another version", digestsFile, func(data []byte) []byte { data[len("gomaild digest")]--; return data }, 3},
 		{"half a line is written", factsFile, cut(index.FactsLine / 2), 1},
 		{"the last digest is not whole", digestsFile, cut(1), 1},
 		{"the digests are empty", digestsFile, cut(0), 0},
