@@ -2,6 +2,7 @@ package postfixadmin
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,8 +20,9 @@ type cache struct {
 	flights singleflight.Group
 	running sync.WaitGroup
 
-	mu      sync.Mutex
-	answers map[string]answer // guarded by mu
+	mu      sync.Mutex // guards what follows
+	answers map[string]answer
+	age     uint64 // how often everything was forgotten
 }
 
 type answer struct {
@@ -39,7 +41,8 @@ func cached[T any](ctx, shared context.Context, c *cache, key string, ask func(c
 	if c.ttl < 0 {
 		return ask(ctx)
 	}
-	if v, ok := c.get(key); ok {
+	v, age, ok := c.get(key)
+	if ok {
 		return v.(T), nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -47,10 +50,12 @@ func cached[T any](ctx, shared context.Context, c *cache, key string, ask func(c
 		return zero, err
 	}
 	c.running.Add(1)
-	result := c.flights.DoChan(key, func() (any, error) {
+	// A question that was under way when everything was forgotten may have the
+	// answer of before: nobody who comes later joins it, and it is not kept.
+	result := c.flights.DoChan(strconv.FormatUint(age, 36)+" "+key, func() (any, error) {
 		v, err := ask(shared)
 		if err == nil {
-			c.put(key, v)
+			c.put(key, age, v)
 		}
 		return v, err
 	})
@@ -68,19 +73,24 @@ func cached[T any](ctx, shared context.Context, c *cache, key string, ask func(c
 	}
 }
 
-func (c *cache) get(key string) (any, bool) {
+// get is the kept answer, and the age of which a new one has to be.
+func (c *cache) get(key string) (value any, age uint64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, ok := c.answers[key]
 	if !ok || !c.now().Before(a.expires) {
-		return nil, false
+		return nil, c.age, false
 	}
-	return a.value, true
+	return a.value, c.age, true
 }
 
-func (c *cache) put(key string, value any) {
+// put keeps an answer to what was asked at that age.
+func (c *cache) put(key string, age uint64, value any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if age != c.age {
+		return
+	}
 	if _, known := c.answers[key]; !known && len(c.answers) >= c.size {
 		c.makeRoom()
 	}
@@ -105,6 +115,7 @@ func (c *cache) makeRoom() {
 func (c *cache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.age++
 	clear(c.answers)
 }
 

@@ -97,6 +97,37 @@ func TestCacheJoins(t *testing.T) {
 	})
 }
 
+// TestForgetDuringLookup: the table changes while a question is under way. Its
+// answer may be that of before, so it is neither kept nor given to who asks later.
+func TestForgetDuringLookup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, q := newCache(time.Hour, 10, time.Now), &counter{hold: make(chan struct{})}
+		got := make(chan int, 2)
+		ask := func() {
+			n, err := cached(t.Context(), t.Context(), c, "k", q.ask)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- n
+		}
+		go ask()
+		synctest.Wait()
+		c.forget()
+		go ask()
+		synctest.Wait()
+		close(q.hold)
+		if a, b := <-got, <-got; a+b != 3 {
+			t.Errorf("before and after were told %d and %d", a, b)
+		}
+		ask()
+		if n := <-got; n != 2 {
+			t.Errorf("the answer %d is kept, not that of after the change", n)
+		}
+		c.wait()
+	})
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	c, q := newCache(time.Hour, 8, time.Now), &counter{}

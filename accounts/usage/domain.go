@@ -96,7 +96,8 @@ func (k *Keeper) countLater(all []mail.Address) {
 		return
 	}
 	for _, a := range all {
-		if _, waits := k.asking[a]; waits {
+		failed, unable := k.unable[a]
+		if _, waits := k.asking[a]; waits || unable && time.Since(failed) < countPause {
 			continue
 		}
 		select {
@@ -119,8 +120,10 @@ func (k *Keeper) countOne(ctx context.Context, a mail.Address) {
 	defer k.mu.Unlock()
 	delete(k.asking, a)
 	if err != nil {
+		k.unable[a] = time.Now() // one entry an account at most
 		return
 	}
+	delete(k.unable, a)
 	if _, changed := k.dirty[a]; !changed {
 		k.dirty[a] = u
 	}

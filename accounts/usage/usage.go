@@ -68,6 +68,7 @@ const (
 	sumLife     = time.Minute
 	maxWarnings = 1000
 	maxCounts   = 1000
+	countPause  = time.Hour // until a mailbox that could not be counted is tried again
 	writeTime   = 30 * time.Second
 )
 
@@ -83,8 +84,9 @@ type Keeper struct {
 	mu      sync.Mutex // guards the fields below
 	dirty   map[mail.Address]accounts.Usage
 	domains map[string]*domain
-	held    map[string]int64          // by domain: octets that are on their way in
-	asking  map[mail.Address]struct{} // in count
+	held    map[string]int64           // by domain: octets that are on their way in
+	asking  map[mail.Address]struct{}  // in count
+	unable  map[mail.Address]time.Time // when a mailbox could not be counted
 }
 
 // domain is what a domain holds: what was written, and the change since.
@@ -107,7 +109,8 @@ func New(c Config) *Keeper {
 	}
 	return &Keeper{
 		config: c, warn: make(chan Warning, maxWarnings), count: make(chan mail.Address, maxCounts), asking: map[mail.Address]struct{}{},
-		dirty: map[mail.Address]accounts.Usage{}, domains: map[string]*domain{}, held: map[string]int64{},
+		unable: map[mail.Address]time.Time{},
+		dirty:  map[mail.Address]accounts.Usage{}, domains: map[string]*domain{}, held: map[string]int64{},
 	}
 }
 

@@ -242,8 +242,10 @@ func TestUnwrittenIsCounted(t *testing.T) {
 		db.max = 100
 		db.unwritten = []mail.Address{bob, alice}
 		config := db.config()
+		tries := 0
 		config.Count = func(_ context.Context, a mail.Address) (accounts.Usage, error) {
 			if a == alice {
+				tries++
 				return accounts.Usage{}, errors.New("disk")
 			}
 			return accounts.Usage{Address: a, Bytes: 70, Messages: 1}, nil
@@ -274,6 +276,19 @@ func TestUnwrittenIsCounted(t *testing.T) {
 		}
 		if len(k.asking) > 1 {
 			t.Errorf("asked twice: %v", k.asking)
+		}
+		for _, step := range []struct {
+			after time.Duration
+			tries int // of the one that cannot be counted
+		}{{0, 1}, {2 * sumLife, 1}, {countPause, 2}, {2 * sumLife, 2}} {
+			time.Sleep(step.after)
+			if err := hold(1); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			if tries != step.tries {
+				t.Errorf("%v later: tried %d times, want %d", step.after, tries, step.tries)
+			}
 		}
 	})
 }
