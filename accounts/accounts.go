@@ -20,6 +20,10 @@ import (
 // no such row, or it is not active. The only permanent answer.
 var ErrNotFound = errors.New("not found")
 
+// ErrBusy means that so many asked at once that the database was not asked in time.
+// It says nothing of the database, and is as temporary as one that is away.
+var ErrBusy = errors.New("too many look-ups at once, the account database was not asked")
+
 // Class says how a domain is served.
 type Class int
 

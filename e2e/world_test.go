@@ -45,9 +45,10 @@ var binary = sync.OnceValues(func() (string, error) {
 	return out, nil
 })
 
-// TestMain removes the binary when all is done.
+// TestMain removes the binary and ends the database when all is done.
 func TestMain(m *testing.M) {
 	code := m.Run()
+	mariadb.Stop()
 	if path, err := binary(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path))
 	}

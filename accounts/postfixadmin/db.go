@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
 	_ "modernc.org/sqlite" // registers "sqlite"
 
 	"gomaild/accounts"
@@ -21,9 +23,12 @@ type DB struct {
 	config Config
 	log    *slog.Logger
 
+	turns  *semaphore.Weighted // one for each connection, first come, first served
 	cache  *cache
 	base   context.Context // of look-ups that callers share; ends with Close
 	cancel context.CancelFunc
+
+	probes singleflight.Group // of the schema
 
 	mu       sync.Mutex
 	schema   *schema              // guarded by mu; nil until it was probed
@@ -51,6 +56,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		sql:    pool,
 		config: c,
 		log:    c.Logger,
+		turns:  semaphore.NewWeighted(int64(c.MaxOpen)),
 		cache:  newCache(c.CacheTTL, c.CacheSize, time.Now),
 		base:   base,
 		cancel: cancel,

@@ -11,16 +11,38 @@ import (
 // retry runs a SELECT within the look-up timeout, and once more if its
 // connection broke: behind ProxySQL and after a failover of the database the
 // first statement on an old connection often meets a closed one. fn must be
-// idempotent.
+// idempotent and use one connection.
+//
+// Callers get connections in the order in which they came, which the pool does
+// not promise: after a failover everybody asks at once, and nobody is to be late
+// twice. Who gets none in its time is told accounts.ErrBusy, since the database
+// has not refused anything.
 func (db *DB) retry(ctx context.Context, fn func(context.Context) error) error {
+	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, db.config.LookupTimeout)
 	defer cancel()
+	if err := db.takeTurn(ctx); err != nil {
+		if outer.Err() != nil {
+			return context.Cause(outer)
+		}
+		return err
+	}
+	defer db.turns.Release(1)
 	err := fn(ctx)
 	if err == nil || !isBroken(err) || ctx.Err() != nil {
 		return err
 	}
 	db.log.Debug("database connection broke, asking again", "error", err)
 	return fn(ctx)
+}
+
+func (db *DB) takeTurn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, db.config.LookupTimeout/2)
+	defer cancel()
+	if err := db.turns.Acquire(ctx, 1); err != nil {
+		return accounts.ErrBusy
+	}
+	return nil
 }
 
 // row is one SELECT for at most one row whose first column is the name that

@@ -41,24 +41,47 @@ func (s *schema) has(table, column string) bool {
 	return slices.Contains(s.columns[table], column)
 }
 
-// probed is the schema, asked of the database once and again after a
-// statement did not fit it.
+// probed is what the tables look like, which the first look-up asks. All who come
+// meanwhile wait for its answer: it is a question for each table, and after a
+// failover hundreds come at once.
 func (db *DB) probed(ctx context.Context) (*schema, error) {
-	db.mu.Lock()
-	s := db.schema
-	db.mu.Unlock()
-	if s != nil {
+	if s := db.knownSchema(); s != nil {
 		return s, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, db.config.LookupTimeout)
+	defer cancel()
+	result := db.probes.DoChan("", func() (any, error) {
+		if s := db.knownSchema(); s != nil {
+			return s, nil
+		}
+		return db.learn(db.base)
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*schema), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("probe the schema: %w", context.Cause(ctx))
+	}
+}
+
+func (db *DB) knownSchema() *schema {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.schema
+}
+
+// learn probes the schema and remembers it.
+func (db *DB) learn(ctx context.Context) (*schema, error) {
 	s, err := db.probe(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("probe the schema: %w", err)
 	}
+	db.logSchema(s)
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if db.schema == nil {
-		db.logSchema(s)
-	}
 	db.schema = s
 	return s, nil
 }

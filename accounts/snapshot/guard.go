@@ -98,15 +98,19 @@ func ask[T any](ctx context.Context, g *Guard, database func() (T, error), copie
 	if g.breaker.mayAsk() {
 		v, err := database()
 		isFault := err != nil && !errors.Is(err, accounts.ErrNotFound)
-		if isFault && ctx.Err() != nil {
+		switch {
+		case isFault && ctx.Err() != nil:
 			g.breaker.gaveUp() // the caller did, which says nothing of the database
 			return v, err
-		}
-		if changed := g.breaker.tell(!isFault); changed {
-			g.say(ctx, err)
-		}
-		if !isFault {
-			return v, err
+		case errors.Is(err, accounts.ErrBusy):
+			g.breaker.gaveUp() // nor does a crowd; the copy helps it
+		default:
+			if changed := g.breaker.tell(!isFault); changed {
+				g.say(ctx, err)
+			}
+			if !isFault {
+				return v, err
+			}
 		}
 		fault = err
 	}

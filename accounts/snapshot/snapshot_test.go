@@ -255,6 +255,29 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// TestCrowd holds that a crowd before the database is served from the copy, and that
+// the database does not count as away for it.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.refresh(t)
+	g := w.guard()
+	w.fail(accounts.ErrBusy)
+	for range 2 {
+		before := w.asked.Load()
+		if _, err := g.Mailbox(t.Context(), addr("alice")); err != nil || w.asked.Load() == before {
+			t.Errorf("in a crowd: %v, asked %d times", err, w.asked.Load()-before)
+		}
+	}
+	if _, err := g.Mailbox(t.Context(), addr("nobody")); !errors.Is(err, accounts.ErrBusy) {
+		t.Errorf("one whom the copy does not know: %v", err)
+	}
+	w.fail(nil)
+	if _, err := g.Mailbox(t.Context(), addr("nobody")); !errors.Is(err, accounts.ErrNotFound) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 // TestCallerGoesAway holds that a caller that gives up is no fault of the
 // database, and that the next one may ask.
 func TestCallerGoesAway(t *testing.T) {
