@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -94,7 +95,7 @@ func (a *agent) run(ctx context.Context) error {
 	if !known {
 		return failed(ErrUnimplemented, "there is no action %q", a.action)
 	}
-	if err := a.read(); err != nil {
+	if err := a.read(); err != nil && a.action != "stop" {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.budget())
@@ -102,7 +103,8 @@ func (a *agent) run(ctx context.Context) error {
 	return act(ctx)
 }
 
-// read takes the parameters from the environment.
+// read takes the parameters from the environment. It reads all of them, whatever it
+// finds wrong: a stop, which fences the node if it fails, does with what can be used.
 func (a *agent) read() error {
 	param := func(name, value string) string {
 		if v := a.Env("OCF_RESKEY_" + name); v != "" {
@@ -114,30 +116,38 @@ func (a *agent) read() error {
 		config: param("config", "/etc/gomaild/gomaild.toml"), user: param("user", ""), log: param("log", "/var/log/gomaild.log"),
 		probeAccount: param("probe_account", ""), probePasswordIn: param("probe_password_file", ""),
 	}
-	var err error
-	if a.level, err = number(a.Env("OCF_CHECK_LEVEL"), 0, 1000); err != nil {
-		return failed(ErrConfigured, "OCF_CHECK_LEVEL: %w", err)
-	}
 	const hour = 3_600_000
-	ms, err := number(param("CRM_meta_timeout", ""), 20_000, hour)
-	if err != nil {
-		return failed(ErrConfigured, "CRM_meta_timeout: %w", err)
+	level, levelErr := number(a.Env("OCF_CHECK_LEVEL"), 0, 1000)
+	ms, timeoutErr := number(param("CRM_meta_timeout", ""), 20_000, hour)
+	if ms == 0 {
+		ms = 20_000 // pacemaker has no such timeout
 	}
-	a.timeout = time.Duration(ms) * time.Millisecond
-	if (a.probeAccount == "") != (a.probePasswordIn == "") {
-		return failed(ErrConfigured, "probe_account and probe_password_file go together")
+	a.level, a.timeout = level, time.Duration(ms)*time.Millisecond
+	switch {
+	case levelErr != nil:
+		return failed(ErrConfigured, "OCF_CHECK_LEVEL: %w; write 0, 10 or 20", levelErr)
+	case timeoutErr != nil:
+		return failed(ErrConfigured, "CRM_meta_timeout: %w, in milliseconds", timeoutErr)
+	case !filepath.IsAbs(a.config):
+		return failed(ErrConfigured, "config: %q is no absolute path; name the configuration file by one", a.config)
+	case !filepath.IsAbs(a.log):
+		return failed(ErrConfigured, "log: %q is no absolute path; name a file that the server may write to by one", a.log)
+	case a.probePasswordIn != "" && !filepath.IsAbs(a.probePasswordIn):
+		return failed(ErrConfigured, "probe_password_file: %q is no absolute path; name the file by one", a.probePasswordIn)
+	case (a.probeAccount == "") != (a.probePasswordIn == ""):
+		return failed(ErrConfigured, "probe_account and probe_password_file go together; set both or none")
 	}
 	return nil
 }
 
-// number is text as a number from 0 to most, the default for "".
+// number is text as a number from 0 to most, the default for "" and beside an error.
 func number(text string, value, most int) (int, error) {
 	if text == "" {
 		return value, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > most {
-		return 0, fmt.Errorf("%q is no number from 0 to %d", text, most)
+		return value, fmt.Errorf("%q is no number from 0 to %d", text, most)
 	}
 	return n, nil
 }
@@ -152,15 +162,20 @@ func (a *agent) server() (Server, error) {
 	s, err := a.Load(a.config)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return s, &failure{ErrInstalled, err}
+		return s, failed(ErrInstalled, "%w; put the configuration there on this node, or name another with config", err)
 	case err != nil:
 		return s, &failure{ErrArgs, err}
 	}
 	return s, nil
 }
 
-// validate is the action validate-all: what can be told while nothing is mounted.
+// validate is the action validate-all: what can be told while nothing is mounted. At
+// level 0, if that is asked for, only the parameters are looked at, which were read: this may
+// be a node that never runs the server.
 func (a *agent) validate(context.Context) error {
+	if a.Env("OCF_CHECK_LEVEL") == "0" {
+		return nil
+	}
 	if _, err := a.server(); err != nil {
 		return err
 	}

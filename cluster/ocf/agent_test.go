@@ -25,9 +25,14 @@ import (
 )
 
 // TestMain lets the test binary be a server that does not want to end: called as
-// "gomaild serve -c CONFIG [FILE]" it holds FILE open.
+// "gomaild serve -c CONFIG [FILE]" it holds FILE open; or one in the state that
+// the environment names.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		if state := os.Getenv(stateVariable); state != "" {
+			be(state)
+			return
+		}
 		signal.Ignore(syscall.SIGTERM)
 		if len(os.Args) > 4 {
 			f, err := os.Open(os.Args[4])
@@ -51,6 +56,8 @@ type world struct {
 	err bytes.Buffer
 	out bytes.Buffer
 	bad error // that Load returns
+
+	state string // of what serve starts: see be
 }
 
 func newWorld(t *testing.T) *world {
@@ -84,6 +91,10 @@ func (w *world) serve(t *testing.T, binary, config string, more ...string) proce
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary)
 	cmd.Args = append([]string{"gomaild", "serve", "-c", w.path(config)}, more...)
+	cmd.Dir = w.dir
+	if w.state != "" {
+		cmd.Env = append(os.Environ(), stateVariable+"="+w.state)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -110,14 +121,11 @@ func TestCodes(t *testing.T) {
 		says         string
 	}{
 		{"nothing wrong", "validate-all", "", nil, Success, ""},
-		{"no configuration", "validate-all", "", missing, ErrInstalled, "not exist"},
+		{"no configuration", "validate-all", "", missing, ErrInstalled, "not exist; put the configuration there on this node"},
+		{"no configuration, but only parameters are asked for", "validate-all", "OCF_CHECK_LEVEL=0", missing, Success, ""},
+		{"no directory for the log", "start", "OCF_RESKEY_log=/nowhere/log", nil, ErrInstalled, "make its directory"},
 		{"a broken one", "validate-all", "", broken, ErrArgs, "mx: no such key; gomaild.toml:4: my"},
-		{"no such user", "validate-all", "OCF_RESKEY_user=nobody-here", nil, ErrInstalled, "nobody-here"},
-		{"a level that is none", "monitor", "OCF_CHECK_LEVEL=deep", nil, ErrConfigured, "OCF_CHECK_LEVEL"},
-		{"a level below all", "monitor", "OCF_CHECK_LEVEL=-1", nil, ErrConfigured, "OCF_CHECK_LEVEL"},
-		{"a timeout that is none", "stop", "OCF_RESKEY_CRM_meta_timeout=soon", nil, ErrConfigured, "CRM_meta_timeout"},
-		{"a timeout beyond all", "stop", "OCF_RESKEY_CRM_meta_timeout=999999999999", nil, ErrConfigured, "CRM_meta_timeout"},
-		{"an account without its password", "monitor", "OCF_RESKEY_probe_account=a@b", nil, ErrConfigured, "go together"},
+		{"no such user", "validate-all", "OCF_RESKEY_user=nobody-here", nil, ErrInstalled, "nobody-here; make the user on this node, or name another"},
 		{"an action that is none", "promote", "", nil, ErrUnimplemented, "promote"},
 		{"no action", "", "", nil, ErrUnimplemented, ""},
 		{"notify", "notify", "", nil, Success, ""},
@@ -143,6 +151,131 @@ func TestCodes(t *testing.T) {
 		if (tt.says != "") != strings.HasPrefix(said, "ocf-exit-reason:") && tt.want != ErrUnimplemented || strings.Count(said, "\n") > 1 {
 			t.Errorf("%s: says %q", tt.rule, said)
 		}
+	}
+}
+
+// TestParameters holds that a parameter which makes no sense is refused by every action
+// with one line that says what to write, except by stop: to fail there is to be fenced.
+func TestParameters(t *testing.T) {
+	t.Parallel()
+	for env, says := range map[string]string{
+		"OCF_CHECK_LEVEL=deep":                       `OCF_CHECK_LEVEL: "deep" is no number from 0 to 1000; write 0, 10 or 20`,
+		"OCF_CHECK_LEVEL=-1":                         `OCF_CHECK_LEVEL: "-1" is no number`,
+		"OCF_RESKEY_CRM_meta_timeout=soon":           `CRM_meta_timeout: "soon" is no number from 0 to 3600000, in milliseconds`,
+		"OCF_RESKEY_CRM_meta_timeout=999999999999":   `CRM_meta_timeout: "999999999999" is no number`,
+		"OCF_RESKEY_config=gomaild.toml":             `config: "gomaild.toml" is no absolute path; name the configuration file by one`,
+		"OCF_RESKEY_log=log":                         `log: "log" is no absolute path; name a file`,
+		"OCF_RESKEY_probe_account=a@b":               `probe_account and probe_password_file go together; set both or none`,
+		"OCF_RESKEY_probe_password_file=/p":          `probe_account and probe_password_file go together; set both or none`,
+		"OCF_RESKEY_probe_password_file=../password": `probe_password_file: "../password" is no absolute path; name the file by one`,
+	} {
+		for _, action := range []string{"start", "monitor", "status", "reload", "reload-agent", "validate-all", "stop", "meta-data", "notify"} {
+			w := newWorld(t)
+			name, value, _ := strings.Cut(env, "=")
+			w.env[name] = value
+			want, line := ErrConfigured, "ocf-exit-reason:"+says
+			if action == "stop" || action == "meta-data" || action == "notify" {
+				want, line = Success, ""
+			}
+			code := w.run(t, action)
+			if said := w.err.String(); code != want || !strings.HasPrefix(said, line) || line == "" && said != "" || strings.Count(said, "\n") > 1 {
+				t.Errorf("%s with %s: code %d, want %d: %s", action, env, code, want, said)
+			}
+		}
+	}
+}
+
+// What be can be.
+const (
+	stateVariable = "GOMAILD_TEST_STATE"
+	mute          = "mute" // without a control socket
+)
+
+// be is a server in a state, in the working directory, that takes signals as the
+// real one does.
+func be(state string) {
+	signal.Ignore(syscall.SIGHUP)
+	if state == mute {
+		fmt.Println("up")
+		select {
+		case <-make(chan int):
+		case <-time.After(time.Hour):
+		}
+	}
+	l, err := net.Listen("unix", "control")
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("up")
+	s := control.Status{PID: os.Getpid(), Phase: control.Phase(state), Ready: state == string(control.Serving)}
+	if !s.Ready {
+		s.Problems = []string{"it is not well"}
+	}
+	if state == "sick" {
+		s.Phase = control.Serving
+	}
+	_ = http.Serve(l, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == control.PathStatus:
+			_ = json.NewEncoder(rw).Encode(s)
+		case !s.Ready:
+			http.Error(rw, s.Problems[0], http.StatusServiceUnavailable)
+		}
+	}))
+}
+
+// TestStates holds the code of every action in every state of the server.
+func TestStates(t *testing.T) {
+	t.Parallel()
+	actions := []string{"validate-all", "meta-data", "notify", "promote", "reload", "reload-agent", "monitor", "status", "start", "stop", "monitor", "stop"}
+	for _, tt := range []struct {
+		rule, state string
+		codes       []Code // of the actions, in their order
+		reasons     int    // how many of them say why
+	}{
+		{"never started", "", []Code{0, 0, 0, 3, 7, 7, 7, 7, 1, 0, 7, 0}, 2},
+		{"its socket was left behind", "left", []Code{0, 0, 0, 3, 7, 7, 7, 7, 1, 0, 7, 0}, 2},
+		{"it starts", string(control.Starting), []Code{0, 0, 0, 3, 0, 0, 1, 1, 1, 0, 7, 0}, 4},
+		{"it serves", string(control.Serving), []Code{0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 7, 0}, 1},
+		{"it is not well", "sick", []Code{0, 0, 0, 3, 0, 0, 1, 1, 1, 0, 7, 0}, 4},
+		{"it stops", string(control.Stopping), []Code{0, 0, 0, 3, 0, 0, 1, 1, 1, 0, 7, 0}, 4},
+		{"it lives without its socket", mute, []Code{0, 0, 0, 3, 0, 0, 1, 1, 1, 0, 7, 0}, 4},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			switch w.state = tt.state; tt.state {
+			case "":
+			case "left":
+				l, err := net.ListenUnix("unix", &net.UnixAddr{Name: w.path("control"), Net: "unix"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				l.SetUnlinkOnClose(false)
+				l.Close()
+			default:
+				w.serve(t, "/proc/self/exe", "gomaild.toml")
+			}
+			reasons := 0
+			for i, action := range actions {
+				w.env["OCF_RESKEY_CRM_meta_timeout"] = "20000"
+				if tt.codes[i] == ErrGeneric {
+					w.env["OCF_RESKEY_CRM_meta_timeout"] = "2000" // most of them wait for better
+				}
+				code := w.run(t, action)
+				said := w.err.String()
+				if strings.HasPrefix(said, "ocf-exit-reason:") {
+					reasons++
+				}
+				if code != tt.codes[i] || strings.Count(said, "\n") > 1 {
+					t.Errorf("%d, %s: code %d, want %d: %s", i, action, code, tt.codes[i], said)
+				}
+			}
+			if reasons != tt.reasons {
+				t.Errorf("%d reasons, want %d", reasons, tt.reasons)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package ocf is the resource agent ocf:gomaild:gomaild: gomaild itself, called by
 // pacemaker through the link /usr/lib/ocf/resource.d/gomaild/gomaild with an action
-// as its argument and parameters in the environment (OCF resource agent API 1.0).
+// as its argument and parameters in the environment (OCF resource agent API 1.1).
 //
 // What it knows of the server comes over the control socket (cluster/control),
 // which is not on the mount: the agent itself never touches the mail, so that a
@@ -16,7 +16,8 @@
 //	ErrUnimplemented  an action that this agent has not
 //	ErrPerm        the agent may not do it
 //	ErrInstalled   the configuration file is missing on this node. Another is tried
-//	ErrConfigured  a parameter of the resource makes no sense, on any node
+//	ErrConfigured  a parameter of the resource makes no sense, on any node; a stop
+//	               passes over it
 //	NotRunning     it does not run, and was stopped in order or never started
 //
 // A line on standard error that begins with "ocf-exit-reason:" is shown by pacemaker

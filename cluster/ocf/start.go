@@ -1,10 +1,12 @@
 package ocf
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
@@ -44,8 +46,11 @@ func (a *agent) start(ctx context.Context) error {
 		}
 	}
 	log, err := a.Log(a.log)
-	if err != nil {
-		return failed(ErrPerm, "open the log: %w", err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return failed(ErrInstalled, "open the log: %w; make its directory on this node, or name another file with log", err)
+	case err != nil:
+		return failed(ErrPerm, "open the log: %w; name a file with log that %s may write", err, cmp.Or(a.user, "root"))
 	}
 	defer log.Close()
 	info, err := log.Stat()
@@ -85,7 +90,7 @@ func (a *agent) credential() (*syscall.Credential, error) {
 	}
 	u, err := user.Lookup(a.user)
 	if err != nil {
-		return nil, failed(ErrInstalled, "%w", err)
+		return nil, failed(ErrInstalled, "%w; make the user on this node, or name another", err)
 	}
 	uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
 	gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)

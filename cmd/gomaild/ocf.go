@@ -57,13 +57,12 @@ func (a *app) agent(ctx context.Context, action string) ocf.Code {
 }
 
 // runAgent is the agent without the command tree: an action that is missing or
-// unknown has a code of its own.
+// unknown has a code of its own, and what follows the action is passed over, as the
+// API asks.
 func runAgent(ctx context.Context, args []string, s streams) int {
 	action := "help"
-	if len(args) == 1 {
+	if len(args) > 0 {
 		action = args[0]
-	} else if len(args) > 1 {
-		return int(ocf.ErrArgs)
 	}
 	return int((&app{streams: s}).agent(ctx, action))
 }

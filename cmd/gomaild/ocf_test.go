@@ -88,6 +88,9 @@ func TestAgent(t *testing.T) {
 	w := newAgentWorld(t)
 	w.want("before", "monitor", ocf.NotRunning, "")
 	w.want("validate", "validate-all", ocf.Success, "")
+	if out, err := exec.CommandContext(t.Context(), w.agent, "meta-data", "and", "more").Output(); err != nil || !strings.Contains(string(out), "<resource-agent ") {
+		t.Errorf("with arguments after the action: %v, %s", err, out)
+	}
 	w.want("start", "start", ocf.Success, "")
 	w.want("start again", "start", ocf.Success, "")
 	for _, level := range []string{"0", "10", "20"} {
