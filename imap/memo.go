@@ -47,7 +47,7 @@ func (r *sortMessages) remembered(ctx context.Context, s *session, hits []int) (
 	}
 	key, uids := s.memoKey("SORT "+r.name), s.uidsOf(hits)
 	memo := s.box.mailbox.Memo()
-	if before, ok := memo.Load(key).(*inOrder); ok {
+	if before := recallOrder(memo, key); before != nil {
 		if sorted, ok := r.from(ctx, s, before, uids, hits); ok {
 			return sorted, nil
 		}
@@ -147,7 +147,7 @@ func (r threadMessages) remembered(ctx context.Context, s *session, hits []int) 
 	}
 	key, uids := s.memoKey("THREAD "+r.name), s.uidsOf(hits)
 	memo := s.box.mailbox.Memo()
-	if before, ok := memo.Load(key).(*inThreads); ok && slices.Equal(before.uids, uids) {
+	if before := recallThreads(memo, key); before != nil && slices.Equal(before.uids, uids) {
 		return before.threads, nil
 	}
 	threads, err := r.algorithm(ctx, s, hits)

@@ -27,8 +27,9 @@ type mailbox struct {
 	gate chan struct{}
 	disk onDisk // guarded by gate
 
-	digests digests
-	memo    storage.Memo
+	digests  digests
+	memo     storage.Memo
+	recalled sync.Once // memo has what was kept
 
 	mu       sync.Mutex
 	state    *state // nil: nobody looked yet

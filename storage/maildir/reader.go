@@ -39,7 +39,10 @@ type reader struct {
 }
 
 // Memo implements storage.Mailbox.
-func (h *handle) Memo() *storage.Memo { return &h.memo }
+func (h *handle) Memo() *storage.Memo {
+	h.recallOrders()
+	return &h.memo
+}
 
 // Reader implements storage.Mailbox.
 func (h *handle) Reader() storage.Reader { return &reader{h: h} }

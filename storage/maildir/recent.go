@@ -59,6 +59,7 @@ func (h *handle) ClaimRecent(_ context.Context, v *storage.View) ([]storage.UID,
 func (m *mailbox) retire() {
 	m.store.watcher.forget(m)
 	m.keepIndex()
+	m.keepOrders()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.state == nil || len(m.recent) == 0 || m.gone.Load() {
