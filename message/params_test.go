@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -28,6 +29,28 @@ func TestParams(t *testing.T) {
 		}
 		if _, ok := message.ParamText(params, "absent"); ok {
 			t.Errorf("%s: a parameter that is not there", tt.field)
+		}
+	}
+}
+
+// TestJoined: pieces in any order and any number are one parameter, or stay.
+func TestJoined(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ field, want string }{
+		{`a/b; x=1; n*1=b; y=2; N*0=a`, `("x" "1" "n" "ab" "y" "2")`},
+		{`a/b; n*0=a; n*1*=%41`, `("n*" "''a%41")`},
+		{`a/b; n*0*=utf-8''%C3; n*1="b c"`, `("n*" "utf-8''%C3b%20c")`},
+		{`a/b; n*=utf-8''%C3; m*0=a`, `("n*" "utf-8''%C3" "m" "a")`},
+		{`a/b; n*1=a; m*0=b; m*2=c`, `("n*1" "a" "m*0" "b" "m*2" "c")`},
+		{`a/b; n*0=a; n*0=b; n*x=c`, `("n*0" "a" "n*0" "b" "n*x" "c")`},
+	} {
+		content := "Content-Type: " + tt.field + "\r\n\r\n"
+		summary, err := message.Parse(strings.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(summary.Root.AppendBodyStructure(nil, false)); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %s; want %s", tt.field, got, tt.want)
 		}
 	}
 }

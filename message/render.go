@@ -213,6 +213,7 @@ func appendLanguages(dst []byte, tags []string) []byte {
 }
 
 func appendParams(dst []byte, params []Param) []byte {
+	params = joined(params)
 	if len(params) == 0 {
 		return append(dst, "NIL"...)
 	}
