@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"gomaild/imap/wire"
 	"gomaild/storage"
 )
 
@@ -288,7 +289,11 @@ func (s *session) printOthersNamespace() {
 		s.enc.Raw("NIL")
 		return
 	}
+	prefix := a.SharedPrefix()
+	if !s.enc.UTF8 {
+		prefix = wire.EncodeUTF7(prefix) // RFC 2342 section 6
+	}
 	s.enc.Raw("((")
-	s.enc.String(a.SharedPrefix())
+	s.enc.String(prefix)
 	s.enc.Raw(` "/"))`)
 }

@@ -40,6 +40,7 @@ func (c *Changes) exit(account string) {
 type news struct {
 	mailbox string   // "" with entries: the account
 	entries []string // annotations that were set
+	inboxTo string   // INBOX was renamed to this: its messages went there
 }
 
 // maxNews is what is kept for a session that does not listen; then it is told

@@ -124,6 +124,7 @@ func (r renameMailbox) run(ctx context.Context, s *session) (reply, error) {
 	}
 	if r.from == "INBOX" {
 		s.warn("copy annotations of INBOX", s.copyNotes(ctx, r.from, to))
+		s.tellOthers(news{inboxTo: to})
 	}
 	s.did(ctx)
 	if to != r.to {

@@ -93,6 +93,14 @@ func (r getMetadata) run(ctx context.Context, s *session) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if r.asksForUses() {
+		if notes == nil {
+			notes = storage.Annotations{}
+		}
+		if err := s.addUses(ctx, r.mailbox, notes); err != nil {
+			return reply{}, err
+		}
+	}
 	longest := int64(0) // of the values that are left out
 	mark := s.enc.Mark()
 	s.enc.Raw("* METADATA ")
@@ -127,6 +135,14 @@ func (r getMetadata) run(ctx context.Context, s *session) (reply, error) {
 		return reply{code: "METADATA LONGENTRIES " + strconv.FormatInt(longest, 10)}, nil
 	}
 	return reply{}, nil
+}
+
+// asksForUses reports whether the special use of the mailbox is among what is asked
+// for.
+func (r getMetadata) asksForUses() bool {
+	return r.mailbox != "" && slices.ContainsFunc(r.entries, func(entry string) bool {
+		return entry == storage.SpecialUseEntry || r.depth > 0 && strings.HasPrefix(storage.SpecialUseEntry, entry+"/")
+	})
 }
 
 // named are the entries that were named, and with DEPTH those below them that
@@ -208,6 +224,13 @@ const adminEntry = "/shared/admin"
 func (r setMetadata) run(ctx context.Context, s *session) (reply, error) {
 	if _, is := r.values[adminEntry]; is && r.mailbox == "" {
 		return reply{}, no("NOPERM", adminEntry+" is set by the administrator")
+	}
+	if value := r.values[storage.SpecialUseEntry]; value != nil && r.mailbox != "" {
+		uses, err := checkUses(*value)
+		if err != nil {
+			return reply{}, err
+		}
+		r.values[storage.SpecialUseEntry] = &uses
 	}
 	err := s.account.Annotate(ctx, r.mailbox, r.values)
 	switch {

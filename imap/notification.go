@@ -20,6 +20,8 @@ type notification struct {
 	boxes    map[string]*watched
 	nextLook time.Time
 
+	fromInbox map[string]bool // mailboxes that were INBOX and nobody was told of
+
 	notes        map[string]storage.Annotations // that the client knows of, by mailbox; "" is the account
 	notesVersion string
 }
@@ -128,12 +130,13 @@ func (n *notification) take(ctx context.Context, now map[string]*watched, announ
 		}
 		if from == "" {
 			parents = append(parents, name)
-		} else {
-			n.inherit(w, gone[from])
-			n.unwatch(gone[from])
+		} else if old := gone[from]; old != nil {
+			n.inherit(w, old)
+			n.unwatch(old)
 			delete(gone, from)
 		}
 	}
+	n.fromInbox = nil
 	for _, name := range slices.Sorted(maps.Keys(gone)) {
 		n.unwatch(gone[name])
 		if announce && gone[name].events&mailboxName != 0 {
@@ -180,6 +183,9 @@ const noAccess = "?"
 
 // renamedFrom is the name that a mailbox had before, "" if it is new.
 func (n *notification) renamedFrom(w *watched, gone map[string]*watched) string {
+	if n.fromInbox[w.info.Name] { // RFC 5465 section 5.4; INBOX itself is still there
+		return "INBOX"
+	}
 	for name, old := range gone {
 		if w.id != "" && w.id != noAccess && old.id == w.id {
 			return name
@@ -375,6 +381,7 @@ func (n *notification) tellNews() (names, notes bool) {
 		switch {
 		case one.entries == nil:
 			names = true
+			n.noteInbox(one.inboxTo)
 		case n.watchesNotes(one.mailbox):
 			notes = true
 		case n.s.enabled&metadata != 0:
@@ -382,6 +389,17 @@ func (n *notification) tellNews() (names, notes bool) {
 		}
 	}
 	return names && n.wanted != 0, notes
+}
+
+// noteInbox remembers what INBOX was renamed to.
+func (n *notification) noteInbox(to string) {
+	if to == "" {
+		return
+	}
+	if n.fromInbox == nil {
+		n.fromInbox = map[string]bool{}
+	}
+	n.fromInbox[to] = true
 }
 
 // watchesNotes reports whether somebody asked for the annotations of a mailbox,

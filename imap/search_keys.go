@@ -282,8 +282,8 @@ func (p *searchParser) keyParser(word string) (func() searchKey, bool) {
 		"MODSEQ":   p.modSeqKey,
 		"EMAILID":  func() searchKey { return p.objectIDKey(func(i storage.Info) string { return i.EmailID }) },
 		"THREADID": func() searchKey { return p.objectIDKey(func(i storage.Info) string { return i.ThreadID }) },
-		"OLDER":    func() searchKey { return p.within(func(age, n time.Duration) bool { return age >= n }) },
-		"YOUNGER":  func() searchKey { return p.within(func(age, n time.Duration) bool { return age <= n }) },
+		"OLDER":    func() searchKey { return p.within(func(age, n int64) bool { return age >= n }) },
+		"YOUNGER":  func() searchKey { return p.within(func(age, n int64) bool { return age <= n }) },
 		"NOT":      func() searchKey { p.g.SP(); return noneOf(p.key()) },
 		"OR":       p.or,
 		"UID":      func() searchKey { p.g.SP(); return p.set(p.g.NumSet(), true) },
@@ -308,15 +308,15 @@ func (p *searchParser) number() int64 {
 	return p.g.Number()
 }
 
-// within is OLDER and YOUNGER, RFC 5032: seconds since INTERNALDATE.
-func (p *searchParser) within(holds func(age, n time.Duration) bool) searchKey {
+// within is OLDER and YOUNGER, RFC 5032: whole seconds since INTERNALDATE.
+func (p *searchParser) within(holds func(age, n int64) bool) searchKey {
 	p.g.SP()
 	n := p.g.Number32()
 	if n == 0 {
 		p.g.Fail("interval of no seconds")
 	}
-	now := time.Now()
-	return byFacts(func(f storage.Facts) bool { return holds(now.Sub(f.InternalDate), time.Duration(n)*time.Second) })
+	now := time.Now().Unix()
+	return byFacts(func(f storage.Facts) bool { return holds(now-f.InternalDate.Unix(), int64(n)) })
 }
 
 // onDay reads a day and compares times with it.
