@@ -14,6 +14,7 @@ import (
 	"gomaild/delivery/queue"
 	"gomaild/internal/dns"
 	"gomaild/mail"
+	"gomaild/message"
 	"gomaild/smtp/client"
 )
 
@@ -252,6 +253,17 @@ func (t *attempt) send(ctx context.Context, s *session) {
 	m := client.Message{From: t.job.From, Content: t.job.Content, RequireTLS: t.job.RequireTLS}
 	for _, i := range t.open {
 		m.To = append(m.To, t.job.To[i])
+	}
+	if _, ok := s.conn.Extension("8BITMIME"); !ok {
+		c, err := message.SevenBit(t.job.Content)
+		switch {
+		case err == nil:
+			m.Content = c
+		case !errors.Is(err, message.ErrEightBit): // else the client says that the host does not take it
+			t.fail(&mail.Status{Code: 451, Enhanced: "4.3.0", Text: "The message cannot be read", Cause: err})
+			t.pool.put(ctx, t.key(), s)
+			return
+		}
 	}
 	_, tookDSN := s.conn.Extension("DSN")
 	asked := t.open

@@ -155,6 +155,36 @@ func TestPreferenceIsRandomAmongEquals(t *testing.T) {
 	}
 }
 
+// TestSevenBit: a host without 8BITMIME gets 8-bit content in 7 bits, but for what
+// must not be changed (RFC 6152 section 3).
+func TestSevenBit(t *testing.T) {
+	t.Parallel()
+	const typ, eight = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n", "gr\xc3\xbcn\r\n"
+	signed := "MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n" + typ + "\r\n" + eight + "--b--\r\n"
+	for _, tt := range []struct {
+		rule, content string
+		extensions    []string
+		want, sent    string
+	}{
+		{"converted", "MIME-Version: 1.0\r\n" + typ + "\r\n" + eight, nil, "ok mx1.y.test", "Content-Transfer-Encoding: quoted-printable\r\n\r\ngr=C3=BCn\r\n"},
+		{"as it is", "MIME-Version: 1.0\r\n" + typ + "\r\n" + eight, []string{"8BITMIME"}, "ok mx1.y.test", "8bit\r\n\r\n" + eight},
+		{"signed", signed, nil, "5.6.3", ""},
+	} {
+		w := newWorld()
+		s := w.sinks["192.0.2.1"]
+		s.Extensions = tt.extensions
+		j := job("y.test", "b")
+		j.Content = strings.NewReader(tt.content)
+		if got := outcomes(w.agent(t, nil).Deliver(t.Context(), j))[0]; got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.rule, got, tt.want)
+		}
+		m := s.Messages()
+		if tt.sent == "" && len(m) != 0 || tt.sent != "" && (len(m) != 1 || !strings.HasSuffix(m[0].Content, tt.sent)) {
+			t.Errorf("%s: %+v", tt.rule, m)
+		}
+	}
+}
+
 func TestResultsPerRecipient(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
