@@ -95,7 +95,7 @@ func TestNamedTests(t *testing.T) {
 			}
 		}
 	}
-	for _, file := range []string{"docs/sending.md", "docs/mailboxes.md"} {
+	for _, file := range []string{"docs/sending.md", "docs/mailboxes.md", "docs/failover.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -105,20 +105,33 @@ func (d *Daemon) snapshotGauges() {
 		of(func(s *control.Snapshot) float64 { return float64(s.Used) }, 0))
 }
 
+// mostLookAge is lookAge where a disk that hangs is waited for without end.
+const mostLookAge = 15 * time.Second
+
 // lookAge is how old the last look at the mail root may be: the watch looks each
-// second, and hangs with a disk that hangs.
-const lookAge = 5 * time.Second
+// second, and hangs with a disk that hangs. It is half of the patience with that, so that
+// pacemaker hears of it before the process ends, and not while DRBD holds up writes
+// until a lost peer is fenced, which takes corosync and the fencing some ten seconds.
+func (m *mailStore) lookAge() time.Duration {
+	if m.patience <= 0 {
+		return mostLookAge
+	}
+	return m.patience / 2
+}
 
 // healthy is nil while the mail root is ours and was looked at a moment ago.
 func (m *mailStore) healthy() error {
 	if err := m.hold.Err(); err != nil {
 		return err
 	}
-	if age := time.Since(m.hold.Looked()); age > lookAge {
+	if age := time.Since(m.hold.Looked()); age > m.lookAge() {
 		return fmt.Errorf("the disk has not answered for %v", age.Round(time.Second))
 	}
 	return nil
 }
+
+// probeEvery is how often ProbeDisk looks whether the disk is known to hang.
+const probeEvery = 100 * time.Millisecond
 
 // probeFile is written by ProbeDisk.
 const probeFile = ownDir + "/probe"
@@ -134,7 +147,7 @@ func (d *Daemon) ProbeDisk(ctx context.Context) error {
 		return errNotServing
 	}
 	p := d.beginProbe(s.mail)
-	tick := time.NewTicker(lookAge / 50)
+	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
 		select {

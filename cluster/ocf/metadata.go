@@ -44,7 +44,7 @@ nothing open on the mount.
 <action name="stop" timeout="40s"/>
 <action name="status" timeout="10s"/>
 <action name="monitor" depth="0" timeout="10s" interval="2s"/>
-<action name="monitor" depth="10" timeout="10s" interval="5s"/>
+<action name="monitor" depth="10" timeout="30s" interval="5s"/>
 <action name="monitor" depth="20" timeout="30s" interval="61s"/>
 <action name="reload" timeout="20s"/>
 <action name="notify" timeout="5s"/>

@@ -76,7 +76,8 @@ type Storage struct {
 	Mount bool `toml:"mount"`
 	// With mount: how long the disk may leave a read or a synced write unanswered,
 	// without an error, before gomaild ends (exit status 74). Longer than the disk
-	// may be held up on purpose, as by DRBD while it fences the other node. "0s":
+	// may be held up on purpose, as by DRBD while it fences the other node. After
+	// half of it the server counts as not ready and pacemaker's monitor fails. "0s":
 	// for ever.
 	DiskTimeout Duration `toml:"disk_timeout"`
 	// The kind of file system that must be mounted there, as `findmnt` calls it
