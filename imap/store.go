@@ -138,20 +138,21 @@ func (r store) changeUntouched(ctx context.Context, box *selected, uids []storag
 	if err != nil {
 		return nil, err
 	}
+	var again []storage.UID
 	for _, uid := range uids {
 		i, known := box.known.Index(uid)
 		at, there := now.Index(uid)
-		if !known || !there || !r.untouched(box.known, now, box.known.Messages[i], now.Messages[at]) {
+		if known && there && r.untouched(box.known, now, box.known.Messages[i], now.Messages[at]) {
+			again = append(again, uid)
+		} else {
 			conflicts = append(conflicts, uid)
-			continue
 		}
-		again, err := box.mailbox.SetFlags(ctx, []storage.UID{uid}, r.edit, now.Messages[at].ModSeq)
-		if err != nil {
-			return nil, err
-		}
-		conflicts = append(conflicts, again...)
 	}
-	return conflicts, nil
+	if len(again) == 0 {
+		return conflicts, nil
+	}
+	more, err := box.mailbox.SetFlags(ctx, again, r.edit, now.HighestModSeq) // unless they changed once more
+	return append(conflicts, more...), err
 }
 
 // untouched reports whether the client's MODSEQ is that of old or later, and the

@@ -108,7 +108,7 @@ func (d *decoder) octet() (byte, error) {
 			return 0, err
 		}
 		if !d.flushes {
-			d.since, d.tooLong = d.since[:0], false
+			d.since, d.tooLong = nil, false // it may be long until there is more
 		}
 	}
 	c, err := d.in.ReadByte()
