@@ -187,6 +187,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := startDoors(d.base, d.doors); err != nil {
 		return err
 	}
+	d.undo.push("close the ports", d.closePorts)
 	d.show(control.Serving)
 	d.watchDoors()
 	return nil
@@ -207,6 +208,15 @@ func (d *Daemon) stop(ctx context.Context) error {
 	defer cancel()
 	d.show(control.Stopping)
 	return d.undo.run(ctx)
+}
+
+// closePorts goes before all that may wait for a disk, such as a copy of the accounts
+// that is being written: where that hangs nobody is to be connected to nobody.
+func (d *Daemon) closePorts(context.Context) error {
+	for _, door := range d.doors {
+		door.listener.Drain()
+	}
+	return nil
 }
 
 // endSessions closes the doors and ends the generation, all at the same time:

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,4 +123,41 @@ func TestPulse(t *testing.T) {
 	if err := w.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestPortsCloseFirst: whatever hangs while a daemon stops, nobody is connected any
+// more.
+func TestPortsCloseFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	address := w.addr(t, config.MX, config.StartTLS)
+	names := make([]string, len(w.undo.steps))
+	for i, s := range w.undo.steps {
+		names[i] = s.name
+	}
+	ports := slices.Index(names, "close the ports")
+	if ports < 1 {
+		t.Fatalf("steps are %q", names)
+	}
+	hangs, hung := make(chan struct{}), make(chan struct{})
+	next := w.undo.steps[ports-1].run
+	w.undo.steps[ports-1].run = func(ctx context.Context) error {
+		close(hung)
+		<-hangs
+		return next(ctx)
+	}
+	var stopping sync.WaitGroup
+	stopping.Go(func() {
+		if err := w.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	<-hung
+	if conn, err := net.Dial("tcp", address); err == nil {
+		conn.Close()
+		t.Error("it listens")
+	}
+	close(hangs)
+	stopping.Wait()
 }
