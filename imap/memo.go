@@ -12,7 +12,7 @@ import (
 
 // Webmail sorts and threads the whole mailbox for each page that it shows, and
 // what messages are sorted by never changes. So the order of many messages is
-// remembered with the mailbox: the same messages have the same order, and where
+// remembered with the mailbox, and kept on disk (memo_kept.go): the same messages have the same order, and where
 // few came they are put in among the others.
 const (
 	memoFrom  = 500     // fewer messages are sorted faster than remembered
