@@ -7,12 +7,14 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"gomaild/delivery/queue"
 	"gomaild/delivery/remote"
 	"gomaild/internal/config"
 	"gomaild/internal/tables"
 	"gomaild/mail"
+	"gomaild/smtp/client"
 )
 
 // newRemote makes the agent that sends to other hosts, nil if that is off.
@@ -36,11 +38,19 @@ func (d *Daemon) newRemote(c *config.Config) (*remote.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	rc.Connect, rc.Timeouts = time.Duration(r.Timeouts.Connect), timeouts(r.Timeouts)
 	rc.Relay, rc.Login, rc.Policy = ways.relay, ways.login, ways.policy
 	if d.mail != nil { // not where only a way is asked for
 		d.reportsAndPolicies(c, resolver, &rc)
 	}
 	return remote.New(rc), nil
+}
+
+func timeouts(t config.RemoteTimeouts) client.Timeouts {
+	return client.Timeouts{
+		Greeting: time.Duration(t.Greeting), Command: time.Duration(t.Command), TLS: time.Duration(t.TLS), Data: time.Duration(t.Data),
+		Block: time.Duration(t.Block), EndOfData: time.Duration(t.EndOfData), Quit: time.Duration(t.Quit),
+	}
 }
 
 // ways is what a configuration says about next hops.

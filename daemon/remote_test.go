@@ -17,10 +17,22 @@ import (
 	"gomaild/delivery/queue"
 	"gomaild/delivery/remote"
 	"gomaild/delivery/remote/tlsrpt"
+	"gomaild/internal/config"
 	"gomaild/internal/dns"
 	"gomaild/internal/dns/dnstest"
 	"gomaild/mail"
+	"gomaild/smtp/client"
 )
+
+// TestTimeoutsOfHosts: each key of [remote.timeouts] is the time of its step.
+func TestTimeoutsOfHosts(t *testing.T) {
+	t.Parallel()
+	c := newWorld(t).config(t, "remote.timeouts = { connect = \"1s\", greeting = \"2s\", command = \"3s\", tls = \"4s\", data = \"5s\", block = \"6s\", end_of_data = \"7s\", quit = \"8s\" }\n", listeners)
+	want := client.Timeouts{Greeting: 2 * time.Second, Command: 3 * time.Second, TLS: 4 * time.Second, Data: 5 * time.Second, Block: 6 * time.Second, EndOfData: 7 * time.Second, Quit: 8 * time.Second}
+	if got := timeouts(c.Remote.Timeouts); got != want || c.Remote.Timeouts.Connect != config.Duration(time.Second) {
+		t.Errorf("got %+v after %v, want %+v", got, c.Remote.Timeouts.Connect, want)
+	}
+}
 
 // TestWays: relay hosts, logins and TLS policies by their tables.
 func TestWays(t *testing.T) {

@@ -3,6 +3,7 @@ package remote_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"gomaild/internal/durable/crashfs"
 	"gomaild/mail"
 	"gomaild/message"
+	"gomaild/smtp/client"
 )
 
 // lastReplies remembers what each attempt said.
@@ -147,6 +149,49 @@ func TestManySilentExchangers(t *testing.T) {
 			got := outcomes(a.Deliver(t.Context(), job("many.test", "b")))[0]
 			if took := time.Since(begun); got != want || took != 2*time.Minute {
 				t.Errorf("%s after %v, want %s", got, took, want)
+			}
+		})
+	}
+}
+
+// TestTimeouts: other times than those of RFC 5321 are kept to, and a host that
+// does not take the connection costs Connect.
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule string
+		evil map[string]string // nil: it does not answer at all
+		took time.Duration
+	}{
+		{"no connection", nil, 7 * time.Second},
+		{"no greeting", map[string]string{"GREETING": "HANG"}, time.Minute},
+		{"silent after MAIL", map[string]string{"MAIL": "HANG"}, 2 * time.Minute},
+		{"silent after DATA", map[string]string{"DATA": "HANG"}, 3 * time.Minute},
+		{"silent after the final dot", map[string]string{".": "HANG"}, 20 * time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			delete(w.sinks, "192.0.2.2")
+			w.sinks["192.0.2.1"].Replies = tt.evil
+			dialed := time.Duration(1) // addresses that cost the time
+			if tt.evil == nil {
+				dialed = 0
+			}
+			a := w.agent(t, func(c *remote.Config) {
+				c.Connect = 7 * time.Second
+				c.Timeouts = client.Timeouts{Greeting: time.Minute, Command: 2 * time.Minute, Data: 3 * time.Minute, EndOfData: 20 * time.Minute}
+				if tt.evil == nil {
+					c.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+						dialed++
+						<-ctx.Done()
+						return nil, ctx.Err()
+					}
+				}
+			})
+			begin := time.Now()
+			results := a.Deliver(t.Context(), job("y.test", "b"))
+			if took := time.Since(begin); took != tt.took*dialed || !mail.StatusOf(results[0].Err).Temporary() {
+				t.Errorf("%s: %v after %v, want %v", tt.rule, results[0].Err, took, tt.took)
 			}
 		})
 	}

@@ -21,10 +21,9 @@ import (
 // Bounds of one attempt, as Postfix has them (smtp_mx_address_limit,
 // smtp_mx_session_limit).
 const (
-	maxAddresses = 5  // connections that are tried
-	maxSessions  = 2  // hosts that are offered the message
-	maxExchanges = 20 // MX records that are looked at
-	dialWait     = 30 * time.Second
+	maxAddresses = 5               // connections that are tried
+	maxSessions  = 2               // hosts that are offered the message
+	maxExchanges = 20              // MX records that are looked at
 	routeWait    = 2 * time.Minute // for the look-ups of all its hosts
 )
 
@@ -59,6 +58,7 @@ type Config struct {
 	// Report hears how TLS went with each mail exchanger; nil is nobody.
 	Report func(TLSResult)
 
+	Connect  time.Duration // for a connection to one address; 0 is 30 s
 	Timeouts client.Timeouts
 	Idle     time.Duration // how long a connection waits for the next message; 0 is 2 s, below 0 it is never used again
 	Logger   *slog.Logger  // nil is silent
@@ -79,6 +79,9 @@ func New(cfg Config) *Agent {
 	if cfg.Port == 0 {
 		cfg.Port = 25
 	}
+	if cfg.Connect == 0 {
+		cfg.Connect = 30 * time.Second
+	}
 	if cfg.Idle == 0 {
 		cfg.Idle = 2 * time.Second
 	}
@@ -86,7 +89,7 @@ func New(cfg Config) *Agent {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Dial == nil {
-		d := &net.Dialer{Timeout: dialWait}
+		d := &net.Dialer{Timeout: cfg.Connect}
 		if cfg.Source.IsValid() {
 			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(cfg.Source, 0))
 		}

@@ -83,7 +83,7 @@ func said(err error) string {
 }
 
 func (t *attempt) begin(ctx context.Context, h host, addr string, want demand) (*session, error) {
-	dctx, cancel := context.WithTimeout(ctx, dialWait)
+	dctx, cancel := context.WithTimeout(ctx, t.cfg.Connect)
 	conn, err := t.cfg.Dial(dctx, h.network, addr)
 	cancel()
 	if err != nil {

@@ -42,7 +42,10 @@ func Default() *Config {
 			},
 			Lifetime: Duration(5 * 24 * time.Hour), DelayNotice: Duration(4 * time.Hour), Concurrency: 100, PerDestination: 20,
 		},
-		Remote:     Remote{Enabled: true, TLS: RemoteMay, MTASTS: true},
+		Remote: Remote{Enabled: true, TLS: RemoteMay, MTASTS: true, Timeouts: RemoteTimeouts{
+			Connect: Duration(30 * time.Second), Greeting: Duration(5 * time.Minute), Command: Duration(5 * time.Minute), TLS: Duration(time.Minute),
+			Data: Duration(2 * time.Minute), Block: Duration(3 * time.Minute), EndOfData: Duration(10 * time.Minute), Quit: Duration(5 * time.Second),
+		}},
 		DNS:        DNS{Timeout: Duration(3 * time.Second)},
 		Policy:     Policy{DNSBLThreshold: 1, GreylistDelay: Duration(5 * time.Minute), JunkFolder: "Junk", ServiceTimeout: Duration(10 * time.Second), ServiceFailure: DeferOnFailure},
 		Milter:     Milter{Timeout: Duration(30 * time.Second), Failure: DeferOnFailure},

@@ -301,6 +301,31 @@ type Remote struct {
 	// .gomaild/srs below storage.root, one a line: the first signs, the others
 	// are taken for 21 days more. Empty: the reverse-path stays.
 	SRSDomain string `toml:"srs_domain"`
+	// How long other hosts may take.
+	Timeouts RemoteTimeouts `toml:"timeouts"`
+}
+
+// RemoteTimeouts is the table [remote.timeouts].
+type RemoteTimeouts struct {
+	// For a connection to be made. The next address is tried then.
+	Connect Duration `toml:"connect"`
+	// For the greeting. The defaults of greeting, command, data, block and
+	// end_of_data are the least that RFC 5321 section 4.5.3.2 lets a host count
+	// on: shorter times give up hosts that are slow, and a short end_of_data sends
+	// them messages twice.
+	Greeting Duration `toml:"greeting"`
+	// For the reply to EHLO, STARTTLS, AUTH, MAIL, RCPT and RSET.
+	Command Duration `toml:"command"`
+	// For a TLS handshake.
+	TLS Duration `toml:"tls"`
+	// For the reply to DATA.
+	Data Duration `toml:"data"`
+	// For a host to take one block of the content.
+	Block Duration `toml:"block"`
+	// For the reply to the final dot.
+	EndOfData Duration `toml:"end_of_data"`
+	// For the reply to QUIT.
+	Quit Duration `toml:"quit"`
 }
 
 // DNS is the table [dns].

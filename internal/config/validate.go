@@ -282,6 +282,15 @@ func (v *validator) remote() {
 	v.unless(r.SRSDomain == "" || isDomain(r.SRSDomain), "remote.srs_domain", "%q is not a domain; write one such as %q", r.SRSDomain, "srs.example.org")
 	_, err = mail.ParseAddress(r.TLSReportFrom)
 	v.unless(r.TLSReportFrom == "" || err == nil, "remote.tls_report_from", "%q is not an address; write one such as %q", r.TLSReportFrom, "postmaster@example.org")
+	for _, d := range []struct {
+		key string
+		is  Duration
+	}{
+		{"connect", r.Timeouts.Connect}, {"greeting", r.Timeouts.Greeting}, {"command", r.Timeouts.Command}, {"tls", r.Timeouts.TLS},
+		{"data", r.Timeouts.Data}, {"block", r.Timeouts.Block}, {"end_of_data", r.Timeouts.EndOfData}, {"quit", r.Timeouts.Quit},
+	} {
+		v.unless(d.is >= Duration(time.Second), "remote.timeouts."+d.key, "%q is too short; write %q or more", d.is, "1s")
+	}
 	v.unless(r.RelayLoginFile == "" || r.RelayHost != "", "remote.relay_login_file", "is for relay_host; name that host too")
 }
 
