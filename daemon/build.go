@@ -245,7 +245,7 @@ func (p *parts) receiveConfig() receive.Config {
 	}
 	if o := p.d.outgoing.Load(); o != nil {
 		f := forwarding{Router: p.router, o: o, srs: p.srs, accounts: p.db}
-		c.Router, c.Owe, c.Hold, c.Elsewhere, c.Delivered = f, f.owe, f.hold, p.d.sends(p.c), o.delivered
+		c.Router, c.Owe, c.Hold, c.Elsewhere, c.Delivered, c.Expanded = f, f.owe, f.hold, p.d.sends(p.c), o.delivered, o.expanded
 	}
 	return c
 }

@@ -279,12 +279,21 @@ func (o *outgoing) tell(ctx context.Context, n queue.Notice, e queue.Envelope, c
 
 // delivered tells the sender, who asked for it, of mailboxes that have a message.
 func (o *outgoing) delivered(ctx context.Context, from mail.ReversePath, to []mail.Recipient, c message.Content) error {
+	return o.succeeded(ctx, queue.NoticeDelivered, from, to, c)
+}
+
+// expanded tells the sender, who asked for it, of aliases of several addresses.
+func (o *outgoing) expanded(ctx context.Context, from mail.ReversePath, to []mail.Recipient, c message.Content) error {
+	return o.succeeded(ctx, queue.NoticeExpanded, from, to, c)
+}
+
+func (o *outgoing) succeeded(ctx context.Context, n queue.Notice, from mail.ReversePath, to []mail.Recipient, c message.Content) error {
 	e := queue.Envelope{From: from, Arrived: time.Now(), RequireTLS: from.RequireTLS}
 	var list []queue.Outcome
 	for _, r := range to {
 		list = append(list, queue.Outcome{Recipient: queue.Recipient{Recipient: r}})
 	}
-	return o.tell(ctx, queue.NoticeDelivered, e, c, list)
+	return o.tell(ctx, n, e, c, list)
 }
 
 // readTemplates reads the words of notifications.

@@ -351,6 +351,14 @@ func TestNotices(t *testing.T) {
 	s, addr := newSink(t)
 	w := newWorld(t)
 	host, port, _ := net.SplitHostPort(addr)
+	db, err := sql.Open("sqlite", "file:"+w.path("accounts.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO alias (address, goto, domain, active) VALUES ('both@example.test', 'alice@example.test,y@far.test', 'example.test', 1)"); err != nil {
+		t.Fatal(err)
+	}
 	words := "success_template = <<END\nFrom: postman\nSubject: It is there\n\nDear sender of $myhostname\nEND\n"
 	if err := os.WriteFile(w.path("words"), []byte(words), 0o600); err != nil {
 		t.Fatal(err)
@@ -377,23 +385,25 @@ func TestNotices(t *testing.T) {
 	}
 	c := gosmtp.NewClient(dial(t, "tcp", w.addr(t, config.MX, config.StartTLS)))
 	defer c.Close()
-	if err := c.Mail("bob@example.test", &gosmtp.MailOptions{}); err != nil {
-		t.Fatal(err)
+	for to, action := range map[string]string{"alice@example.test": "delivered", "both@example.test": "expanded"} {
+		if err := c.Mail("bob@example.test", &gosmtp.MailOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Rcpt(to, &gosmtp.RcptOptions{Notify: []gosmtp.DSNNotify{gosmtp.DSNNotifySuccess}}); err != nil {
+			t.Fatal(err)
+		}
+		data, err := c.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(data, content("near by")); err != nil {
+			t.Fatal(err)
+		}
+		if err := data.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.awaitFile(t, "bob", "", "Final-Recipient: rfc822; "+to+"\nAction: "+action+"\n")
 	}
-	if err := c.Rcpt("alice@example.test", &gosmtp.RcptOptions{Notify: []gosmtp.DSNNotify{gosmtp.DSNNotifySuccess}}); err != nil {
-		t.Fatal(err)
-	}
-	data, err := c.Data()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(data, content("near by")); err != nil {
-		t.Fatal(err)
-	}
-	if err := data.Close(); err != nil {
-		t.Fatal(err)
-	}
-	w.awaitFile(t, "bob", "", "Final-Recipient: rfc822; alice@example.test\nAction: delivered\n")
 }
 
 // TestNoticeRequiresTLS: what is told of a message that must not travel without TLS

@@ -179,6 +179,8 @@ func (w *writer) said(o queue.Outcome) string {
 		return fmt.Sprintf("%d %s %s", s.Code, s.Enhanced, s.Text)
 	case w.Notice == queue.NoticeDelivered:
 		return "delivered to the mailbox"
+	case w.Notice == queue.NoticeExpanded:
+		return "sent on to each of the addresses that it stands for"
 	case w.Notice == queue.NoticeRelayed:
 		return "taken by " + cmp.Or(o.RemoteMTA, o.Destination.Host) + ", which sends no notices"
 	}

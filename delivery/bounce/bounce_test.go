@@ -181,6 +181,8 @@ func TestOtherNotices(t *testing.T) {
 		{queue.NoticeRelayed, []queue.Outcome{asked, plain}, "Successful Mail Delivery Report",
 			[]string{"Final-Recipient: rfc822; asked@far.test\r\nAction: relayed\r\nStatus: 2.0.0\r\nRemote-MTA: dns; mx.far.test\r\n"}, "plain@"},
 		{queue.NoticeDelivered, []queue.Outcome{asked}, "Successful Mail Delivery Report", []string{"Action: delivered\r\nStatus: 2.0.0\r\n"}, "Diagnostic"},
+		{queue.NoticeExpanded, []queue.Outcome{asked, plain}, "Successful Mail Delivery Report",
+			[]string{"Final-Recipient: rfc822; asked@far.test\r\nAction: expanded\r\nStatus: 2.0.0\r\n"}, "plain@"},
 	} {
 		data, err := Write(Report{Notice: tt.notice, Facts: Facts{Hostname: "mx.x.test", DelayNotice: 4 * time.Hour, Lifetime: 5 * 24 * time.Hour},
 			Now: noon, Envelope: envelope(), Content: body("Subject: hi\r\n\r\nwords\r\n"), To: tt.to})
@@ -204,7 +206,7 @@ func TestOtherNotices(t *testing.T) {
 			t.Errorf("%q", bodies[0])
 		}
 	}
-	for _, n := range []queue.Notice{queue.NoticeRelayed, queue.NoticeDelivered} {
+	for _, n := range []queue.Notice{queue.NoticeRelayed, queue.NoticeDelivered, queue.NoticeExpanded} {
 		if _, err := Write(Report{Notice: n, Envelope: envelope(), Content: body(""), To: []queue.Outcome{plain}}); !errors.Is(err, ErrNobody) {
 			t.Errorf("%s that nobody asked for: %v", n, err)
 		}

@@ -82,7 +82,7 @@ const (
 var noticeOf = map[string][]queue.Notice{
 	"failure_template": {queue.NoticeFailed},
 	"delay_template":   {queue.NoticeDelayed},
-	"success_template": {queue.NoticeRelayed, queue.NoticeDelivered},
+	"success_template": {queue.NoticeRelayed, queue.NoticeDelivered, queue.NoticeExpanded},
 }
 
 // ParseTemplates reads a file of templates; those that are not in it are the

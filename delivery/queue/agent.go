@@ -71,6 +71,7 @@ const (
 	NoticeDelayed   Notice = "delayed"   // still owed, for longer than Settings.DelayNotice
 	NoticeRelayed   Notice = "relayed"   // another host has it, which tells no more
 	NoticeDelivered Notice = "delivered" // it is in the mailbox
+	NoticeExpanded  Notice = "expanded"  // it goes to each member of an alias
 )
 
 // Outcome is a recipient with the result of the last attempt.

@@ -63,9 +63,15 @@ func placeOf(d routing.Destination) place {
 }
 
 // attempt prepares what is to be done for a place. What the client asked to be
-// told (RFC 3461) goes along to where an alias leads (section 5.2.7.3).
+// told (RFC 3461) goes along to where an alias leads, but for the success of one
+// that leads to several: of that tellSuccess tells.
 func (t *transaction) attempt(p place, rcpt accepted, d routing.Destination) *attempt {
 	to := rcpt.Recipient
+	if rcpt.isExpanded() {
+		if to.Notify &^= mail.NotifySuccess; to.Notify == 0 { // which would be the default
+			to.Notify = mail.NotifyNever
+		}
+	}
 	if to.ORcpt == "" && to.Address != d.Address {
 		kind, text := to.Address.DSNForm()
 		to.ORcpt = kind + ";" + text
@@ -217,22 +223,41 @@ func (t *transaction) run(ctx context.Context, m local.Message, attempts []*atte
 	}
 }
 
-// tellSuccess tells the sender of mailboxes that have the message, where that was
-// asked for. That it cannot be told does not undo the delivery.
-func (t *transaction) tellSuccess(ctx context.Context, c message.Content, attempts []*attempt) {
-	if t.r.Delivered == nil || t.from.IsNull() {
+// isExpanded reports an alias of several addresses whose sender wants to hear of
+// success: he hears that it was expanded, and no more (RFC 3461 section 5.2.7.3,
+// c).
+func (a accepted) isExpanded() bool {
+	return len(a.leadsTo) > 1 && a.Notify&mail.NotifySuccess != 0
+}
+
+// tellSuccess tells the sender of mailboxes that have the message, and of aliases
+// all of whose members have it or are owed it, where that was asked for.
+func (t *transaction) tellSuccess(ctx context.Context, c message.Content, attempts []*attempt, of [][]*attempt) {
+	if t.from.IsNull() {
 		return
 	}
-	var to []mail.Recipient
+	var to, expanded []mail.Recipient
 	for _, a := range attempts {
 		if a.err == nil && !a.isOwed && !a.isGone && a.owing.Notify&mail.NotifySuccess != 0 {
 			to = append(to, a.owing.Recipient)
 		}
 	}
-	if len(to) == 0 {
+	for i, rcpt := range t.to {
+		if rcpt.isExpanded() && !slices.ContainsFunc(of[i], func(a *attempt) bool { return a.err != nil }) {
+			expanded = append(expanded, rcpt.Recipient)
+		}
+	}
+	t.tell(ctx, t.r.Delivered, to, c)
+	t.tell(ctx, t.r.Expanded, expanded, c)
+}
+
+// tell calls one that tells the sender. That it cannot be told does not undo the
+// delivery.
+func (t *transaction) tell(ctx context.Context, how func(context.Context, mail.ReversePath, []mail.Recipient, message.Content) error, to []mail.Recipient, c message.Content) {
+	if how == nil || len(to) == 0 {
 		return
 	}
-	if err := t.r.Delivered(ctx, t.from, to, c); err != nil {
+	if err := how(ctx, t.from, to, c); err != nil {
 		t.log.ErrorContext(ctx, "sender not told of the delivery", "error", err)
 	}
 }

@@ -167,3 +167,66 @@ func TestRedeliver(t *testing.T) {
 		t.Errorf("%q", b.got)
 	}
 }
+
+// TestExpanded: RFC 3461 section 5.2.7.3, c. Of an alias of several addresses the
+// sender who asks for it hears that it was expanded, and of its members failures
+// only; one of a single address hands on what was asked.
+func TestExpanded(t *testing.T) {
+	t.Parallel()
+	const success, failure, never = mail.NotifySuccess, mail.NotifyFailure, mail.NotifyNever
+	for _, tt := range []struct {
+		rule   string
+		to     string
+		notify mail.Notify
+		from   string
+		fails  string // the mailbox that takes nothing
+		told   string
+		owed   mail.Notify // of who is elsewhere
+	}{
+		{"of several", "out@example.org", success | failure, "s@r.test", "", "expanded out@example.org", failure},
+		{"nothing but success", "out@example.org", success, "s@r.test", "", "expanded out@example.org", never},
+		{"no success", "out@example.org", failure, "s@r.test", "", "", failure},
+		{"nothing said", "out@example.org", 0, "s@r.test", "", "", 0},
+		{"nobody to tell", "out@example.org", success, "", "", "", never},
+		{"a member fails, the client comes again", "out@example.org", success, "s@r.test", "alice@example.org", "", never},
+		{"of one", "one@example.org", success | failure, "s@r.test", "", "", success | failure},
+		{"no alias", "bob@example.org", success, "s@r.test", "", "delivered bob@example.org", 0},
+	} {
+		b := newBench()
+		b.aliases["out@example.org"] = []string{"alice@example.org", "x@far.test"}
+		b.aliases["one@example.org"] = []string{"x@far.test"}
+		if tt.fails != "" {
+			b.fails = map[string]error{tt.fails: &mail.Status{Code: 552, Enhanced: "5.2.2", Text: "Full"}}
+		}
+		var owed mail.Notify
+		var told []string
+		tell := func(what string) func(context.Context, mail.ReversePath, []mail.Recipient, message.Content) error {
+			return func(_ context.Context, _ mail.ReversePath, to []mail.Recipient, _ message.Content) error {
+				for _, r := range to {
+					told = append(told, what+" "+r.Address.String())
+				}
+				return nil
+			}
+		}
+		b.config.Elsewhere, b.config.Delivered, b.config.Expanded = true, tell("delivered"), tell("expanded")
+		b.config.Owe = func(_ context.Context, _ mail.ReversePath, to []Owed, _ message.Content) (string, error) {
+			owed = to[0].Notify
+			return "Q1", nil
+		}
+		var from mail.ReversePath
+		if tt.from != "" {
+			from.Address = address(tt.from)
+		}
+		x, err := NewMX(b.config).Begin(t.Context(), client, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.AddRecipient(t.Context(), mail.Recipient{Address: address(tt.to), Notify: tt.notify}); err != nil {
+			t.Fatalf("%s: %v", tt.rule, err)
+		}
+		x.Commit(t.Context(), strings.NewReader(hi))
+		if got := strings.Join(told, ", "); got != tt.told || owed != tt.owed {
+			t.Errorf("%s: told %q, want %q; NOTIFY %v goes on, want %v", tt.rule, got, tt.told, owed, tt.owed)
+		}
+	}
+}

@@ -108,6 +108,10 @@ type Config struct {
 	// Delivered tells the sender, who asked for it (NOTIFY=SUCCESS, RFC 3461), of
 	// recipients whose mailboxes have the message. nil tells nobody.
 	Delivered func(ctx context.Context, from mail.ReversePath, to []mail.Recipient, c message.Content) error
+	// Expanded tells of aliases of several addresses, all of which have the message
+	// or are owed it; of each of them the sender hears failures only. nil tells
+	// nobody.
+	Expanded func(ctx context.Context, from mail.ReversePath, to []mail.Recipient, c message.Content) error
 	// Elsewhere takes recipients elsewhere; Owe is needed.
 	Elsewhere bool
 

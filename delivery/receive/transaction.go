@@ -242,7 +242,7 @@ func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace
 	}
 	t.putOff(ctx, whole, replies)
 	t.logCopies(of[len(t.to):])
-	t.tellSuccess(ctx, whole, attempts)
+	t.tellSuccess(ctx, whole, attempts, of)
 	results := make([]error, len(t.to))
 	for i, list := range of[:len(t.to)] {
 		for _, a := range list {
