@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"gomaild/internal/peertest"
 	"gomaild/policy/authres"
@@ -183,6 +184,68 @@ func TestLongest(t *testing.T) {
 	if _, err := all[0].Seal(strings.NewReader(plain), Verdict{}, []byte("X: y\r\n")); err == nil {
 		t.Error("sealed what are no results")
 	}
+}
+
+// TestHostile: a chain costs a look-up a set and one more, one of more sets none,
+// and no field is so long that it costs more than its octets' work.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	all, z := sealers(t)
+	longest := plain
+	for range MaxSets {
+		longest = seal(t, all[1], z, longest)
+	}
+	sets := func(n int, more string) string {
+		text := plain
+		for i := range n {
+			text = fmt.Sprintf("ARC-Seal: i=%d; a=rsa-sha256; cv=pass; d=a.test; s=b; b=YQ==%s\r\nARC-Message-Signature: i=%d; a=rsa-sha256; d=a.test; s=b; h=From; bh=YQ==; b=YQ==\r\n"+
+				"ARC-Authentication-Results: i=%d; a.test; none\r\n", i+1, more, i+1, i+1) + text
+		}
+		return text
+	}
+	for _, tt := range []struct {
+		rule, text string
+		want       Result
+		most       int // questions
+	}{
+		{"as long as is verified", longest, Pass, MaxSets + 1},
+		{"one set more", sets(MaxSets+1, ""), Fail, 0},
+		{"60 sets", sets(60, ""), Fail, 0},
+		{"a thousand sets", sets(1000, ""), Fail, 0},
+		{"thousands of seals of one set", strings.Repeat("ARC-Seal: i=1; a=rsa-sha256; cv=none; d=a.test; s=b; b=YQ==\r\n", 4000) + plain, Fail, 0},
+		{"a thousand tags", sets(1, strings.Repeat("; x=1", 1000)), Fail, 1},
+		{"folds", sets(2, strings.Repeat("\r\n YQ==", 20_000)), Fail, 1},
+		{"a header of 2 MB", sets(1, "; x="+strings.Repeat("a", 2<<20)), Fail, 0},
+		{"instances out of all bounds", strings.ReplaceAll(sets(1, ""), "i=1", "i=99999999999999999999"), Fail, 0},
+		{"instances below 1", strings.ReplaceAll(sets(1, ""), "i=1", "i=0"), Fail, 0},
+		{"results of 400 KB", strings.Replace(longest, "ARC-Authentication-Results: i=10;", "ARC-Authentication-Results: i=10;"+strings.Repeat(" x.test; dkim=pass", 20_000)+";", 1), Fail, MaxSets + 1},
+	} {
+		asked := 0
+		v := Verifier{Resolver: counting{z, &asked}}
+		var got Verdict
+		var err error
+		took := peertest.ThreadTime(t, func() {
+			got, err = v.Verify(t.Context(), strings.NewReader(tt.text))
+			got.Links()
+		})
+		if err != nil || got.Result != tt.want || asked > tt.most {
+			t.Errorf("%s: %s (%s), %v after %d questions; want %s after %d at most", tt.rule, got.Result, got.Reason, err, asked, tt.want, tt.most)
+		}
+		if took > 2*time.Second {
+			t.Errorf("%s took %v", tt.rule, took)
+		}
+	}
+}
+
+// counting counts the questions that reach a zone.
+type counting struct {
+	zone
+	asked *int
+}
+
+func (c counting) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	*c.asked++
+	return c.zone.LookupTXT(ctx, name)
 }
 
 // TestForward holds what is sealed on the word of our own results, whatever has

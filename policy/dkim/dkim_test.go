@@ -317,8 +317,8 @@ func TestHostile(t *testing.T) {
 		"names":       strings.Replace(sig, "h=From", "h=From"+strings.Repeat(":From", 100_000), 1) + "From: a\r\n\r\n",
 		"fields":      sig + strings.Repeat("From: a\r\n", 100_000) + "\r\n",
 	} {
-		start := time.Now()
-		got := verify(t, zone{}, text)
+		var got []Verification
+		d := peertest.ThreadTime(t, func() { got = verify(t, zone{}, text) })
 		if len(got) > 5 {
 			t.Errorf("%s: %d results", name, len(got))
 		}
@@ -327,7 +327,7 @@ func TestHostile(t *testing.T) {
 				t.Errorf("%s passes", name)
 			}
 		}
-		if d := time.Since(start); d > 30*time.Second {
+		if d > 10*time.Second {
 			t.Errorf("%s took %v", name, d)
 		}
 	}

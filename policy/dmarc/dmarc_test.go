@@ -6,6 +6,9 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
+
+	"gomaild/internal/peertest"
 )
 
 // zone is a Resolver over a literal; lines are records, "fault" is a fault.
@@ -97,6 +100,60 @@ func TestAuthorDomain(t *testing.T) {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
+}
+
+// TestHostile: whatever a domain publishes, one message costs two questions and
+// little work, and nothing that can be read makes a policy of what is none.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	const record = "v=DMARC1; p=reject"
+	long := record + "; rua=" + strings.Repeat("mailto:a@b.test,", 400)
+	for _, tt := range []struct {
+		rule    string
+		records string // of the organizational domain, a line each
+		want    Result
+	}{
+		{"a thousand records", strings.Repeat(record+"\n", 1000), None},
+		{"one among thousands of other texts", strings.Repeat("google-site-verification=x\n", 5000) + record, Fail},
+		{"thousands of texts that are nearly one", strings.Repeat("v=DMARC2; p=none\n", 5000) + record, Fail},
+		{"as long as is read", long[:maxRecord], Fail},
+		{"longer", long[:maxRecord+1], None},
+		{"64 KB of tags", record + strings.Repeat(";", 64<<10), None},
+		{"a thousand tags", record + strings.Repeat("; x=1", 800), Fail},
+		{"p= a thousand times", "v=DMARC1" + strings.Repeat(";p=none", 500) + ";p=reject", Fail},
+		{"empty texts", strings.Repeat("\n", 5000), None},
+		{"numbers out of all bounds", record + "; pct=99999999999999999999999; ri=-1; pct=-5", Fail},
+	} {
+		asked := 0
+		z := zone{"_dmarc.example.org": tt.records}
+		r := counting{z, &asked}
+		deep := strings.Repeat("a.", 100) + "example.org"
+		var e Evaluation
+		took := peertest.ThreadTime(t, func() { e = Evaluate(t.Context(), r, Facts{From: deep, SPF: "far.test", DKIM: []string{"x.test"}}, 0) })
+		if e.Result != tt.want || e.Result == Fail && e.Action != Reject || asked > 2 {
+			t.Errorf("%s: %s, %s after %d questions, want %s", tt.rule, e.Result, e.Action, asked, tt.want)
+		}
+		if took > 2*time.Second {
+			t.Errorf("%s took %v", tt.rule, took)
+		}
+	}
+	for _, name := range []string{strings.Repeat("a.", 200) + "example.org", strings.Repeat("a", 70_000), "[192.0.2.1]", ""} {
+		asked := 0
+		if e := Evaluate(t.Context(), counting{zone{}, &asked}, Facts{From: name}, 0); e.Result != None || asked > 1 {
+			t.Errorf("%.20q: %s after %d questions", name, e.Result, asked)
+		}
+	}
+}
+
+// counting counts the questions that reach a zone.
+type counting struct {
+	zone
+	asked *int
+}
+
+func (c counting) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	*c.asked++
+	return c.zone.LookupTXT(ctx, name)
 }
 
 func FuzzParseRecord(f *testing.F) {
