@@ -37,6 +37,11 @@ func TestOrigin(t *testing.T) {
 		{"in capitals, IPv6", loopback, `("X-Originating-IP" "2001:db8::7")`, "2001:db8::7"},
 		{"anybody", nil, `("x-originating-ip" "192.0.2.7")`, "127.0.0.1"},
 		{"no address", loopback, `("x-originating-ip" "a.test")`, "127.0.0.1"},
+		{"IPv4 as IPv6", loopback, `("x-originating-ip" "::ffff:192.0.2.7")`, "192.0.2.7"},
+		{"a zone", loopback, `("x-originating-ip" "fe80::7%eth0")`, "127.0.0.1"},
+		{"a port", loopback, `("x-originating-ip" "192.0.2.7:4711")`, "127.0.0.1"},
+		{"no text", loopback, `("x-originating-ip" "")`, "127.0.0.1"},
+		{"another field", loopback, `("x-originating-ip6" "192.0.2.7")`, "127.0.0.1"},
 		{"NIL", loopback, `("x-originating-ip" NIL)`, "127.0.0.1"},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
