@@ -33,10 +33,15 @@ var (
 // not known is "".
 type attributes map[string]string
 
-func parseXClient(arg string) (attributes, error)  { return parseAttributes(arg, xclientNames) }
-func parseXForward(arg string) (attributes, error) { return parseAttributes(arg, xforwardNames) }
+func parseXClient(arg string) (attributes, error) {
+	return parseAttributes(arg, xclientNames, isAttribute)
+}
 
-func parseAttributes(arg string, names []string) (attributes, error) {
+func parseXForward(arg string) (attributes, error) {
+	return parseAttributes(arg, xforwardNames, isForwarded)
+}
+
+func parseAttributes(arg string, names []string, is func(name, value string) bool) (attributes, error) {
 	a := attributes{}
 	for word := range strings.FieldsSeq(arg) {
 		name, coded, found := strings.Cut(word, "=")
@@ -48,7 +53,7 @@ func parseAttributes(arg string, names []string) (attributes, error) {
 		if up := strings.ToUpper(value); up == "[UNAVAILABLE]" || up == "[TEMPUNAVAIL]" {
 			value = ""
 		}
-		if !isAttribute(name, value) {
+		if !is(name, value) {
 			return nil, errXSyntax
 		}
 		a[name] = value
@@ -80,6 +85,18 @@ func isAttribute(name, value string) bool {
 		return err == nil
 	}
 	return len(value) <= mail.MaxDomain
+}
+
+// isForwarded is isAttribute for XFORWARD, which tells what another server heard:
+// a client there may have named itself with anything, and come by QMQP.
+func isForwarded(name, value string) bool {
+	switch name {
+	case "HELO", "PROTO":
+		return len(value) <= mail.MaxDomain
+	case "SOURCE":
+		return value == "" || strings.EqualFold(value, "LOCAL") || strings.EqualFold(value, "REMOTE")
+	}
+	return isAttribute(name, value)
 }
 
 // parseXAddr reads an address as Postfix writes it: IPv6 has a prefix.
