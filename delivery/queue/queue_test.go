@@ -340,3 +340,68 @@ func TestLoadFault(t *testing.T) {
 		q.Close()
 	})
 }
+
+// TestCutShort: an attempt that the end of the queue cuts short has not been:
+// whatever the agent makes of it, nobody is told, it is not counted, and the
+// next start makes it at once.
+func TestCutShort(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{550, 451} {
+		synctest.Test(t, func(t *testing.T) {
+			var attempts []int
+			w, disk := &world{}, crashfs.New()
+			w.answer = func(ctx context.Context, job Job, _ mail.Recipient) error {
+				attempts = append(attempts, job.Attempt)
+				if len(attempts) > 1 {
+					return nil
+				}
+				<-ctx.Done()
+				return &mail.Status{Code: code, Text: "cut short"}
+			}
+			q := mustOpen(t, w, disk)
+			mustAdd(t, q, toHosts("a.test"), "x")
+			synctest.Wait()
+			q.Close()
+			q = mustOpen(t, w, disk)
+			synctest.Wait()
+			q.Close()
+			if !slices.Equal(attempts, []int{1, 1}) || len(w.told) != 0 || !slices.Equal(w.got, []string{"u@a.test x"}) {
+				t.Errorf("%d: attempts %v, told %q, delivered %q", code, attempts, w.told, w.got)
+			}
+		})
+	}
+}
+
+// TestUntold: whose sender cannot be told is kept, and asked for again when the
+// disk may be well.
+func TestUntold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var at []time.Duration
+		w, disk := &world{}, crashfs.New()
+		w.answer = func(context.Context, Job, mail.Recipient) error {
+			at = append(at, time.Since(start))
+			return &mail.Status{Code: 550, Enhanced: "5.1.1", Text: "nobody"}
+		}
+		tell := func(ctx context.Context, n Notice, e Envelope, c message.Content, to []Outcome) error {
+			if len(at) < 3 {
+				return errors.New("disk full")
+			}
+			return w.tell(ctx, n, e, c, to)
+		}
+		q, err := Open(t.Context(), Config{FS: disk, Agent: w, Tell: tell, Epoch: 7, Settings: Settings{Lifetime: time.Hour}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustAdd(t, q, toHosts("a.test"), "x")
+		time.Sleep(time.Hour)
+		q.Close()
+		if want := []time.Duration{0, retryFault, 2 * retryFault}; !slices.Equal(at, want) {
+			t.Errorf("attempts at %v, want %v", at, want)
+		}
+		if !slices.Equal(w.told, []string{"u@a.test"}) || len(names(t, disk)) != 0 {
+			t.Errorf("told %q, left %q", w.told, names(t, disk))
+		}
+	})
+}

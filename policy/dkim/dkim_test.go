@@ -245,6 +245,11 @@ func TestSignatures(t *testing.T) {
 		{"no From in h=", "h=From:From:", "h=", record, PermError, "From is not signed"},
 		{"expired", "t=", "x=1; t=", record, PermError, "signature has expired"},
 		{"i= elsewhere", "v=1;", "v=1; i=a@example.com;", record, PermError, "i= is not within d="},
+		{"i= in a domain that ends alike", "v=1;", "v=1; i=a@notexample.org;", record, PermError, "i= is not within d="},
+		{"strict, a domain below", "v=1;", "v=1; i=a@b.example.org;", record + "; t=s", PermError, "i= is not within d="},
+		{"a domain below", "v=1;", "v=1; i=a@b.example.org;", record, Fail, "signature did not verify"},
+		{"the last record that is looked at", "", "", strings.Repeat("other text\n", maxRecords-1) + record, Pass, ""},
+		{"one record more", "", "", strings.Repeat("other text\n", maxRecords) + record, PermError, "malformed key record"},
 		{"a domain that is none", "d=example.org", "d=example..org", record, PermError, "malformed domain or selector"},
 		{"a query that is unknown", "v=1;", "v=1; q=http;", record, PermError, "unknown query method"},
 	} {
@@ -285,6 +290,39 @@ func TestLength(t *testing.T) {
 		if len(got) != 1 || got[0].Result != want {
 			t.Errorf("%q: %+v, want %s", body, got, want)
 		}
+	}
+	const longer = "From: a@example.org\r\n\r\nabcdef\r\nmore\r\n"
+	whole, err := signer.Sign(strings.NewReader(longer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rule, tt := range map[string]struct {
+		fields string
+		want   []Result
+	}{"part first": {field + string(whole), []Result{Policy, Pass}}, "whole first": {string(whole) + field, []Result{Pass, Policy}}} {
+		got := verify(t, zoneOf(t, k, ""), tt.fields+longer)
+		if len(got) != 2 || got[0].Result != tt.want[0] || got[1].Result != tt.want[1] {
+			t.Errorf("%s: %+v, want %s", rule, got, tt.want)
+		}
+	}
+}
+
+// TestTwoBodies: each signature has the body in its own canonical form.
+func TestTwoBodies(t *testing.T) {
+	t.Parallel()
+	k := keys(t)["ed25519"]
+	text := "From: a@example.org\r\n\r\nblanks \t at  the end \r\n"
+	for _, canon := range []peer.Canonicalization{peer.CanonicalizationSimple, peer.CanonicalizationRelaxed, peer.CanonicalizationSimple} {
+		var signed bytes.Buffer
+		o := &peer.SignOptions{Domain: "example.org", Selector: "sel", Signer: k, HeaderCanonicalization: canon, BodyCanonicalization: canon}
+		if err := peer.Sign(&signed, strings.NewReader(text), o); err != nil {
+			t.Fatal(err)
+		}
+		text = signed.String()
+	}
+	got := verify(t, zoneOf(t, k, ""), text)
+	if len(got) != 3 || got[0].Result != Pass || got[1].Result != Pass || got[2].Result != Pass {
+		t.Errorf("%+v", got)
 	}
 }
 
