@@ -8,6 +8,7 @@ import (
 
 	"gomaild/internal/durable"
 	"gomaild/internal/durable/crashfs"
+	"gomaild/internal/durable/journal"
 	"gomaild/mail"
 	"gomaild/storage"
 	"gomaild/storage/storagetest"
@@ -61,7 +62,22 @@ func TestSuiteOnCrashFS(t *testing.T) {
 func TestWithoutUnnamedFiles(t *testing.T) {
 	t.Parallel()
 	fsys := &allNamed{FS: crashfs.New()}
-	s := newStore(t, fsys, "named.test")
+	if err := fsys.Mkdir(".gomaild", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(journal.Config{FS: fsys, Dir: ".gomaild", Size: 128 << 10, Interval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := New(Config{FS: fsys, Journal: j, Hostname: "named.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	owner := storage.Owner{Address: mail.Address{Local: "a", Domain: "example.test"}}
 	for range 2 {
 		deliverText(t, s, owner, "Subject: x\r\n\r\ntext\r\n")

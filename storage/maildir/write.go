@@ -51,10 +51,10 @@ func (t temp) usage() storage.Usage { return storage.Usage{Bytes: t.stored, Mess
 func (m *mailbox) writeTemp(d storage.Draft) (temp, error) { return m.writeInto(nil, d, m.createTemp) }
 
 // writeTempFor stores a draft and does not sync it if the whole of it is in
-// keep afterwards; a nil keep keeps nothing. If it can be the file has no name,
-// which costs less and leaves nothing behind.
+// keep afterwards; a nil keep keeps nothing. If there is a journal and it can be, the
+// file has no name, which costs less there and leaves nothing behind.
 func (m *mailbox) writeTempFor(keep *keeper, d storage.Draft) (temp, error) {
-	if !d.InternalDate.IsZero() || m.store.allNamed.Load() {
+	if keep == nil || !d.InternalDate.IsZero() || m.store.allNamed.Load() {
 		return m.writeInto(keep, d, m.createTemp)
 	}
 	return m.writeInto(keep, d, m.createUnnamed)

@@ -139,6 +139,7 @@ func TestCrash(t *testing.T) {
 		{"rename without content", "mkdir t;mkdir n;barrier;write t/a xy;rename t/a n/a", "n/ t/", "n/ n/a=xy t/", "n/ n/a= t/", "n/ n/a=x0 t/"},
 		{"rename of a directory takes what is in it", "mkdir d;write d/f x;barrier;rename d e;syncdir .", "e/ e/f=x", "e/ e/f=x", "e/ e/f=x", "e/ e/f=x"},
 		{"a name that comes later is one like others", "named . f ab", "", "f=ab", "f=", "f=a0"},
+		{"but counts as deleted until it is synced with it", "named . f ab;syncdir .", "", "f=ab", "f=", "f=a0"},
 		{"and needs both syncs", "named . f ab;sync f;syncdir .", "f=ab", "f=ab", "f=ab", "f=ab"},
 		{"replacing is old or new", "write f old;barrier;write g new;sync g;rename g f", "f=old", "f=new", "f=new", "f=new"},
 		{"two names are one file", "write a x;barrier;link a b;write b y;sync a;syncdir .", "a=xy b=xy", "a=xy b=xy", "a=xy b=xy", "a=xy b=xy"},

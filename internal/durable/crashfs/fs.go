@@ -462,6 +462,7 @@ func (f *FS) CreateUnnamed(dir string, perm fs.FileMode) (durable.File, error) {
 		if err == nil {
 			f.disk.files++
 			opened = &file{fs: f, node: f.disk.newInode(perm.Perm()), name: dir, flag: os.O_WRONLY}
+			opened.node.unnamed = true
 		}
 		return err
 	})

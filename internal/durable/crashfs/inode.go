@@ -16,6 +16,7 @@ type inode struct {
 	data      []byte // of a file, now; never changed in place
 	truncated bool   // made shorter since the last sync
 	locked    *file  // who has the lock
+	unnamed   bool   // made by CreateUnnamed
 
 	names   map[string]*inode // of a directory, now
 	pending []*change         // not durable, in order
@@ -29,7 +30,7 @@ type meta struct {
 	mode         fs.FileMode
 	uid, gid     int
 	atime, mtime time.Time
-	links        int // only of the present
+	links        int // on the disk it counts of what began without a name alone
 }
 
 // change is one step in the names of a directory.
