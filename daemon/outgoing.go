@@ -187,7 +187,7 @@ func (o *outgoing) deliverHere(ctx context.Context, job queue.Job, deliver func(
 	for i, to := range job.To {
 		results[i] = queue.Result{Alive: true, Delivered: job.Destination.Transport == transportMailbox}
 		results[i].Err = deliver(ctx, g.own, receive.Order{
-			Session: job.ID, From: job.From, To: to.Address, Folder: job.Destination.Folder, Content: io.NewSectionReader(job.Content, 0, job.Content.Size()),
+			Session: job.ID, ID: job.ID, From: job.From, To: to.Address, Folder: job.Destination.Folder, Content: io.NewSectionReader(job.Content, 0, job.Content.Size()),
 		})
 	}
 	return results
@@ -242,16 +242,27 @@ func failing(text string) error {
 }
 
 // submit queues a message of this server itself, to be routed when its turn
-// comes: soon, and not within the delivery that it comes from.
-func (o *outgoing) submit(_ context.Context, from mail.ReversePath, to []mail.Address, c message.Content) error {
+// comes: soon, and not within the delivery that it comes from. about is the id in
+// the log of the message that is the reason, "" for none.
+func (o *outgoing) submit(ctx context.Context, about string, from mail.ReversePath, to []mail.Address, c message.Content) error {
 	e := queue.Envelope{From: from, RequireTLS: from.RequireTLS}
 	e.From.UTF8 = from.UTF8 || from.Address.NeedsUTF8()
 	for _, a := range to {
 		e.From.UTF8 = e.From.UTF8 || a.NeedsUTF8()
 		e.To = append(e.To, queue.Recipient{Recipient: mail.Recipient{Address: a}, Destination: queue.Destination{Transport: transportLocal}})
 	}
-	_, err := o.queue.Add(e, c)
-	return err
+	id, err := o.queue.Add(e, c)
+	if err != nil {
+		return err
+	}
+	log := o.d.log.With("queue_id", id)
+	if about != "" {
+		log = log.With("about", about)
+	}
+	for _, a := range to {
+		log.InfoContext(ctx, mail.EventQueued, "from", from.Address.String(), "to", a.String(), "status", "250 2.0.0")
+	}
+	return nil
 }
 
 // tell tells the sender what became of recipients, in the words of the
@@ -274,7 +285,7 @@ func (o *outgoing) tell(ctx context.Context, n queue.Notice, e queue.Envelope, c
 	if err != nil {
 		return err
 	}
-	return o.submit(ctx, mail.ReversePath{UTF8: e.From.UTF8, RequireTLS: e.RequireTLS}, []mail.Address{e.From.Address}, bytes.NewReader(text))
+	return o.submit(ctx, e.ID, mail.ReversePath{UTF8: e.From.UTF8, RequireTLS: e.RequireTLS}, []mail.Address{e.From.Address}, bytes.NewReader(text))
 }
 
 // delivered tells the sender, who asked for it, of mailboxes that have a message.

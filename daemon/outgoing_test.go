@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"gomaild/delivery/queue"
 	"gomaild/delivery/routing"
 	"gomaild/internal/config"
+	"gomaild/internal/maillog"
 	"gomaild/mail"
 )
 
@@ -132,11 +134,16 @@ func (w *world) awaitFile(t *testing.T, user, folder, text string) string {
 // sendingWorld is a daemon that sends through a sink.
 func sendingWorld(t *testing.T) (*world, *sink) {
 	t.Helper()
+	return sendingWorldWith(t, Options{})
+}
+
+func sendingWorldWith(t *testing.T, o Options) (*world, *sink) {
+	t.Helper()
 	s, addr := newSink(t)
 	w := newWorld(t)
 	host, port, _ := net.SplitHostPort(addr)
 	head := fmt.Sprintf("remote.relay_host = \"[%s]:%s\"\ndns.servers = [\"127.0.0.1:1\"]\nqueue.schedule = [\"1s\"]\nremote.srs_domain = \"srs.test\"\n", host, port)
-	d, err := New(w.config(t, head, listeners), Options{})
+	d, err := New(w.config(t, head, listeners), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +179,8 @@ func TestSending(t *testing.T) {
 // here, and answers; the message is not in the INBOX.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
-	w, s := sendingWorld(t)
+	log := new(safeBuffer)
+	w, s := sendingWorldWith(t, Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	home := w.path("mail/example.test/alice@example.test")
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		t.Fatal(err)
@@ -195,6 +203,31 @@ func TestRedirect(t *testing.T) {
 	w.awaitFile(t, "bob", "", "Subject: on its way")
 	if files, _ := filepath.Glob(home + "/new/*"); len(files) != 0 {
 		t.Errorf("alice keeps %v", files)
+	}
+	if err := w.Stop(t.Context()); err != nil { // every line is written then
+		t.Fatal(err)
+	}
+	story := maillog.NewStory("alice@example.test")
+	for learned := true; learned; {
+		if learned, err = story.Find(strings.NewReader(log.String())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told strings.Builder
+	if err := story.Tell(strings.NewReader(log.String()), func(e *maillog.Entry) error {
+		fmt.Fprintf(&told, "%s to <%s> because of %t: %s\n", e.Event, e.Get("to"), e.Get("about") != "", e.Get("actions"))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"filtered to <alice@example.test> because of false: redirect to <x@far.test> -- ", "; redirect to <bob@example.test> -- ", "; vacation -- ",
+		"queued to <x@far.test> because of true", "queued to <bob@example.test> because of true",
+		"delivered to <alice@example.test> because of false", "delivered to <bob@example.test> because of false",
+	} {
+		if !strings.Contains(told.String(), want) {
+			t.Errorf("the log does not tell %q:\n%s", want, told.String())
+		}
 	}
 }
 

@@ -123,7 +123,7 @@ func (p *parts) suspect(ctx context.Context, account mail.Address) {
 		"  gomaild queue list --account %s\r\n  gomaild queue release --account %s\r\n  gomaild queue delete --account %s\r\n\r\n"+
 		"If all is well, this ends the hold now and sends what waits:\r\n\r\n  gomaild queue lift %s\r\n",
 		to, to, account, time.Now().Format(time.RFC1123Z), rand.Text(), p.d.hostname, account, n, account, account, account, account)
-	if err := o.submit(ctx, mail.ReversePath{}, []mail.Address{to}, strings.NewReader(text)); err != nil {
+	if err := o.submit(ctx, "", mail.ReversePath{}, []mail.Address{to}, strings.NewReader(text)); err != nil {
 		p.d.log.ErrorContext(ctx, "postmaster not told of a held account", "account", account.String(), "error", err)
 	}
 }

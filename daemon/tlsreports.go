@@ -210,5 +210,5 @@ func (d *Daemon) mailTLSReport(ctx context.Context, r tlsReport, from, to mail.A
 		text = append(fields, text...)
 	}
 	d.log.Info("TLS report", "domain", r.domain, "to", to.String(), "day", r.day)
-	return r.o.submit(ctx, mail.ReversePath{Address: from}, []mail.Address{to}, bytes.NewReader(text))
+	return r.o.submit(ctx, "", mail.ReversePath{Address: from}, []mail.Address{to}, bytes.NewReader(text))
 }

@@ -11,6 +11,7 @@ const (
 	EventRejected  = "rejected"  // a 5xx reply of ours
 	EventDiscarded = "discarded" // a recipient: answered 250 and kept nowhere, as a filter wants
 	EventBounced   = "bounced"   // a recipient of an accepted message that we gave up
+	EventFiltered  = "filtered"  // a recipient: what its Sieve scripts decided, other than to keep the message
 
 	EventLogin            = "login"
 	EventLoginRefused     = "login refused"

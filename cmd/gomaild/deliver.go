@@ -57,6 +57,7 @@ Delivers one message from standard input, as Postfix's pipe calls it.
   -a, -r, -e, -k  are taken for Dovecot's sake and change nothing
 
 Exit status: 0 delivered, 67 no such user, 77 refused, 75 try again, 64 usage.
+Where no daemon listens, the message goes straight into the Maildir.
 `
 
 // deliverOptions are the command line.
@@ -78,6 +79,10 @@ type delivery struct {
 
 // runDeliver is the whole command: arguments in, exit status out.
 func runDeliver(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 1 && (args[0] == "-h" || args[0] == "--help") { // with more, it may be a delivery
+		fmt.Fprint(stdout, deliverUsage)
+		return exitOK
+	}
 	d := delivery{loadConfig: config.Load, direct: daemon.DeliverDirect, timeout: deliverTimeout}
 	return d.main(args, stdin, stdout, stderr)
 }

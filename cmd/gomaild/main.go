@@ -1,5 +1,5 @@
 // Gomaild is a mail server in one binary: MX, submission, LMTP, delivery into
-// Maildirs, IMAP. Each sub-command has its file here; package daemon is the
+// Maildirs and to other hosts, IMAP, POP3, Sieve. Each sub-command has its file here; package daemon is the
 // server itself.
 //
 // Rules: signals, standard streams and exit statuses are handled here and
@@ -65,12 +65,16 @@ func run(ctx context.Context, args []string, s streams) int {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	if !a.begun {
-		fmt.Fprintf(s.err, "gomaild: %v\nSee gomaild --help.\n", err)
+		fmt.Fprintf(s.err, "gomaild: %v\n", err)
+		if c.Runnable() {
+			fmt.Fprintf(s.err, "Usage: %s\n", c.UseLine())
+		}
+		fmt.Fprintf(s.err, "See %s --help.\n", c.CommandPath())
 		return exitUsage
 	}
 	code, isStatus := errors.AsType[exitStatus](err)
@@ -107,8 +111,9 @@ func (a *app) command() *cobra.Command {
 		Use:   "gomaild",
 		Short: "A mail server in one binary",
 		Long: `gomaild receives mail (MX, submission, LMTP), delivers it durably into Maildirs
-as Dovecot lays them out, and serves it over IMAP. Its accounts are those of
-postfixadmin, on MySQL or in an SQLite file.
+as Dovecot lays them out, sends it to other hosts, and serves it over IMAP and
+POP3, with Sieve and ManageSieve. Its accounts are those of postfixadmin, on
+MySQL or in an SQLite file.
 
 To see it work at once, without any setup:
 
@@ -156,6 +161,7 @@ func (a *app) deliverCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:                "deliver -f SENDER -d RECIPIENT",
 		Short:              "Deliver one message from standard input, as Postfix's pipe calls it",
+		Long:               deliverUsage,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if code := runDeliver(args, a.in, a.out, a.err); code != exitOK {

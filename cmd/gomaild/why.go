@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,9 +28,9 @@ func (a *app) whyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "why MESSAGE-ID|ADDRESS|ID",
 		Short: "Tell from the log what happened to a message, or to an address's mail",
-		Long: `why reads the log of the configuration, if it is a file, with the file of the
-rotation before (NAME.1), or the files that --log names, oldest first, and prints
-what happened to the messages that are meant: one with a Message-ID, those from
+		Long: `why reads the log of the configuration, if it is a file, with those that were
+rotated away (NAME.1, NAME.2.gz, NAME-20260301), or the files that --log names,
+oldest first; a name that ends with .gz is read as gzip. It prints what happened to the messages that are meant: one with a Message-ID, those from
 or to an address, or one with an id of ours, as in a reply, a Received field or
 another line.
 
@@ -63,10 +66,37 @@ func logFiles(path string, named []string) ([]string, error) {
 	if !filepath.IsAbs(name) {
 		return nil, errNoLogFile
 	}
-	if _, err := os.Stat(name + ".1"); errors.Is(err, fs.ErrNotExist) {
-		return []string{name}, nil
+	old, err := rotated(name)
+	return append(old, name), err
+}
+
+// rotatedSuffix is what logrotate puts behind a name, by number or by date.
+var rotatedSuffix = regexp.MustCompile(`^(\.\d+|-\d{8}(-?\d+)?)(\.gz)?$`)
+
+// rotated are the files of a log that were rotated away, the oldest first.
+func rotated(name string) ([]string, error) {
+	dir, err := os.ReadDir(filepath.Dir(name))
+	if err != nil {
+		return nil, err
 	}
-	return []string{name + ".1", name}, nil
+	var old []fs.FileInfo
+	for _, e := range dir {
+		suffix, ok := strings.CutPrefix(e.Name(), filepath.Base(name))
+		if !ok || !rotatedSuffix.MatchString(suffix) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		old = append(old, info)
+	}
+	slices.SortStableFunc(old, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	var names []string
+	for _, f := range old {
+		names = append(names, filepath.Join(filepath.Dir(name), f.Name()))
+	}
+	return names, nil
 }
 
 func (a *app) why(files []string, query string, asJSON bool) error {
@@ -99,12 +129,23 @@ func eachLog(files []string, do func(r io.Reader) error) error {
 		if err != nil {
 			return err
 		}
-		err = errors.Join(do(f), f.Close())
+		err = errors.Join(readLog(f, do), f.Close())
 		if err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+func readLog(f *os.File, do func(r io.Reader) error) error {
+	if !strings.HasSuffix(f.Name(), ".gz") {
+		return do(f)
+	}
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		return err
+	}
+	return do(r)
 }
 
 // teller prints the lines of a story.
@@ -161,7 +202,12 @@ func sentence(e *maillog.Entry) string {
 	case mail.EventAccepted:
 		return fmt.Sprintf("%s  accepted %s, Message-ID %s, %s octets, recipients: %s", id, who, e.Get("message_id"), e.Get("size"), e.Get("recipients"))
 	case mail.EventQueued:
+		if about := e.Get("about"); about != "" {
+			return fmt.Sprintf("%s  queued from <%s> for <%s>, because of %s", id, e.Get("from"), e.Get("to"), about)
+		}
 		return fmt.Sprintf("%s  queued for <%s> as %s", id, e.Get("to"), e.Get("queue_id"))
+	case mail.EventFiltered:
+		return fmt.Sprintf("%s  filtered for <%s>: %s", id, e.Get("to"), e.Get("actions"))
 	case mail.EventDiscarded:
 		return fmt.Sprintf("%s  discarded for <%s>, as a milter wants", id, e.Get("to"))
 	case mail.EventDelivered:

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"compress/gzip"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gomaild/internal/maillog"
 	"gomaild/mail"
@@ -26,6 +28,8 @@ func writeMail(log *slog.Logger) {
 	one.Info(mail.EventDelivered, "to", "bob@x.test", "status", "250 2.0.0")
 	two.Info(mail.EventQueued, "queue_id", "Q1", "to", "far@y.test", "status", "250 2.0.0")
 	log.Info(mail.EventBounced, "queue_id", "Q1", "to", "far@y.test", "remote", "mx.y.test", "attempt", 3, "status", "550 5.1.1", "reply", "No")
+	log.Info(mail.EventQueued, "queue_id", "Q2", "about", "Q1", "from", "", "to", "s@r.test", "status", "250 2.0.0")
+	log.Info(mail.EventFiltered, "account", "s@r.test", "id", "Q2", "to", "s@r.test", "actions", "store into \"Bounces\"")
 	log.Info(mail.EventDeferred, "queue_id", "Q1", "to", "late@y.test", "attempt", 1, "status", "450 4.2.1", "reply", "Later")
 }
 
@@ -50,10 +54,10 @@ func TestWhy(t *testing.T) {
 		}{
 			{"one@r.test", 3, 5, "one@r.test"},
 			{"<ONE@r.test>", 3, 5, "bob@x.test"},
-			{"s@r.test", 8, 10, "two@r.test"},
+			{"s@r.test", 10, 14, "two@r.test"},
 			{"alice@x.test", 3, 5, "alice@x.test"},
 			{"S1.1", 3, 5, "alice@x.test"},
-			{"Q1", 5, 2, "late@y.test"},
+			{"Q1", 7, 8, "late@y.test"},
 		} {
 			want := tt.lines
 			if form == "postfix" {
@@ -70,6 +74,16 @@ func TestWhy(t *testing.T) {
 	}
 }
 
+func create(t *testing.T, name string) *os.File {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
 // TestWhyWords holds the sentences, and that the log is found by the
 // configuration, with the file before it.
 func TestWhyWords(t *testing.T) {
@@ -84,7 +98,15 @@ func TestWhyWords(t *testing.T) {
 		return a
 	}})))
 	first, second, _ := strings.Cut(b.String(), "time=T level=INFO msg=\"something else\"")
-	for name, text := range map[string]string{file + ".1": first, file: "time=T level=INFO msg=\"something else\"" + second} {
+	third, first, _ := strings.Cut(first, "\n") // lines of the oldest, the one before, and now
+	gz := gzip.NewWriter(create(t, file+".2.gz"))
+	if _, err := gz.Write([]byte(third + "\n")); err != nil || gz.Close() != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file+".2.gz", time.Time{}, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{file + ".old": "time=T level=INFO msg=queued from=two@r.test\n", file + ".1": first, file: "time=T level=INFO msg=\"something else\"" + second} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -95,6 +117,8 @@ func TestWhyWords(t *testing.T) {
 T  S2.1  rejected from <S@R.test> at 192.0.2.7, to <bob@x.test>, at RCPT: 550 5.1.1 User unknown [x] (hidden)
 T  S2.1  queued for <far@y.test> as Q1
 T  Q1  given up for <far@y.test> by mx.y.test, attempt 3: 550 5.1.1 No
+T  Q2  queued from <> for <s@r.test>, because of Q1
+T  Q2  filtered for <s@r.test>: store into "Bounces"
 T  Q1  deferred for <late@y.test>, attempt 1: 450 4.2.1 Later
 `
 	if out != want {

@@ -79,7 +79,7 @@ func newNode(t *testing.T, disk durable.FS) *node {
 		FS: disk, UID: -1, GID: -1,
 		Home: func(storage.Owner) (string, error) { return "bob", nil },
 		Now:  func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
-		Submit: func(_ context.Context, _ mail.ReversePath, to []mail.Address, _ message.Content) error {
+		Submit: func(_ context.Context, _ string, _ mail.ReversePath, to []mail.Address, _ message.Content) error {
 			n.sent = append(n.sent, to[0].String())
 			return nil
 		},

@@ -54,8 +54,9 @@ type Config struct {
 	// Hostname and Version are items of the environment test.
 	Hostname, Version string
 	// Submit makes a message durable in the queue. nil: nothing can be sent; a
-	// redirect keeps the message, and an answer is not sent, both logged.
-	Submit func(ctx context.Context, from mail.ReversePath, to []mail.Address, content message.Content) error
+	// redirect keeps the message, and an answer is not sent, both logged. about is
+	// the id in the log of the message that is the reason.
+	Submit func(ctx context.Context, about string, from mail.ReversePath, to []mail.Address, content message.Content) error
 	// Vacations knows the vacations set in PostfixAdmin; nil: nobody is away.
 	Vacations accounts.Vacations
 	Now       func() time.Time // default time.Now
@@ -101,6 +102,9 @@ func (f *Filter) Filter(ctx context.Context, q local.Question) (local.Verdict, e
 		return local.Verdict{}, err
 	}
 	log := f.Logger.With("account", q.Recipient.Mailbox.Address.String())
+	if q.ID != "" {
+		log = log.With("id", q.ID)
+	}
 	r := &run{Filter: f, q: q, dir: dir, log: log}
 	scripts := r.scripts(ctx)
 	r.askVacation(ctx)
@@ -226,6 +230,7 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 	if !r.pipe(ctx, env, result) {
 		result = &sieve.Result{ImplicitKeep: true}
 	}
+	r.report(ctx, result)
 	keep := result.ImplicitKeep
 	flags := result.Flags
 	var answers []*sieve.Vacation
@@ -265,6 +270,31 @@ func (r *run) act(ctx context.Context, env *sieve.Env, result *sieve.Result) (lo
 	return v, nil
 }
 
+// maxReport bounds what the log says of a result, in octets: a script chooses it.
+const maxReport = 500
+
+// report is the line of the log about a result that is more than to keep the
+// message.
+func (r *run) report(ctx context.Context, result *sieve.Result) {
+	var said []string
+	for _, a := range result.Actions {
+		if a.Kind != sieve.Keep || a.HasFlags {
+			said = append(said, a.String())
+		}
+	}
+	switch {
+	case len(result.Actions) == 0 && !result.ImplicitKeep:
+		said = []string{"discard"}
+	case len(said) == 0:
+		return
+	}
+	text := strings.Join(said, "; ")
+	if len(text) > maxReport {
+		text = strings.ToValidUTF8(text[:maxReport], "") + " ..."
+	}
+	r.log.InfoContext(ctx, mail.EventFiltered, "to", r.q.Recipient.Mailbox.Address.String(), "actions", text)
+}
+
 // put stores the message once in each mailbox (RFC 5228 section 2.10.3), with the
 // flags that were said last.
 func (r *run) put(v *local.Verdict, s local.Store, hasFlags bool) {
@@ -295,7 +325,7 @@ func (r *run) reject(ctx context.Context, env *sieve.Env, a sieve.Action) error 
 	if err != nil {
 		return err
 	}
-	return r.Submit(ctx, r.from(mail.Address{}), []mail.Address{to}, bytes.NewReader(o.Content))
+	return r.Submit(ctx, r.q.ID, r.from(mail.Address{}), []mail.Address{to}, bytes.NewReader(o.Content))
 }
 
 // maxRefusal is how much of a reason a reply repeats, in octets.

@@ -52,7 +52,7 @@ func newWorld(t *testing.T, change func(*filter.Config)) *world {
 		FS: root, Root: w.dir, UID: -1, GID: -1,
 		Home: func(storage.Owner) (string, error) { return "bob", nil },
 		Now:  func() time.Time { return w.now },
-		Submit: func(_ context.Context, from mail.ReversePath, to []mail.Address, c message.Content) error {
+		Submit: func(_ context.Context, _ string, from mail.ReversePath, to []mail.Address, c message.Content) error {
 			text, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
 			mark := ""
 			if from.RequireTLS {
@@ -479,7 +479,7 @@ func TestFaultIsTemporary(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	w.write("bob/.dovecot.sieve", `redirect "cd@example.com";`)
-	w.conf.Submit = func(context.Context, mail.ReversePath, []mail.Address, message.Content) error {
+	w.conf.Submit = func(context.Context, string, mail.ReversePath, []mail.Address, message.Content) error {
 		return errors.New("disk")
 	}
 	w.f = filter.New(w.conf)

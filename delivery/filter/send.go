@@ -40,7 +40,7 @@ func (r *run) redirect(ctx context.Context, a sieve.Action) (sent bool, err erro
 		return false, nil
 	}
 	marked := message.Joined{Head: []byte(loopField + ": " + own + "\r\n"), Tail: content}
-	return true, r.Submit(ctx, r.from(r.q.From.Address), []mail.Address{to}, marked)
+	return true, r.Submit(ctx, r.q.ID, r.from(r.q.From.Address), []mail.Address{to}, marked)
 }
 
 // done remembers and answers, once the message is safe.
@@ -128,7 +128,7 @@ func (r *run) answer(ctx context.Context, o *sieve.Outgoing) {
 	if err != nil {
 		from = mail.Address{} // the null path
 	}
-	if err := r.Submit(ctx, r.from(from), to, bytes.NewReader(o.Content)); err != nil {
+	if err := r.Submit(ctx, r.q.ID, r.from(from), to, bytes.NewReader(o.Content)); err != nil {
 		r.log.WarnContext(ctx, "send vacation answer", "error", err)
 		return
 	}

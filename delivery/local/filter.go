@@ -31,6 +31,7 @@ type Question struct {
 	Client    netip.Addr      // who brought the message; zero: not known
 	Content   message.Content // as it would be stored, in wire form
 	Account   storage.Account // to ask which mailboxes there are
+	ID        string          // of the message in the log
 	// Store stores one more message as a Store of the Verdict is stored, for
 	// what Done wants to keep.
 	Store func(ctx context.Context, s Store) error
@@ -59,7 +60,7 @@ type Store struct {
 func (a *Agent) filtered(ctx context.Context, log *slog.Logger, account storage.Account, m Message, r Recipient) error {
 	c := content(m, r)
 	v, err := a.filter.Filter(ctx, Question{
-		Recipient: r, From: m.From, Client: m.Client, Content: c, Account: account,
+		Recipient: r, From: m.From, Client: m.Client, Content: c, Account: account, ID: m.ID,
 		Store: func(ctx context.Context, s Store) error { return a.store1(ctx, log, account, r, s) },
 	})
 	if err != nil {

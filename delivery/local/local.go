@@ -32,6 +32,7 @@ type Message struct {
 	Trace   []byte          // header fields to put first in wire form (Received), may be empty
 	Content message.Content // wire form (CRLF)
 	Client  netip.Addr      // who brought it, for filters; zero: not known
+	ID      string          // in the log, for filters
 }
 
 // Recipient is one mailbox to deliver to.

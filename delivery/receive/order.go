@@ -12,6 +12,7 @@ import (
 // Order is one message for one recipient that comes by no connection.
 type Order struct {
 	Session string // in the log
+	ID      string // in the log, of the message; "" for none
 	From    mail.ReversePath
 	To      mail.Address
 	Folder  string    // mailbox to deliver to, made when it is missing; "" for INBOX
@@ -41,6 +42,9 @@ func deliver(ctx context.Context, c Config, w way, o Order) error {
 	r := newReceiver(c, w)
 	t := r.newTransaction(smtp.Client{Session: o.Session}, o.From)
 	t.folder = o.Folder
+	if o.ID != "" {
+		t.id, t.log = o.ID, t.log.With("id", o.ID)
+	}
 	if err := t.AddRecipient(ctx, mail.Recipient{Address: o.To}); err != nil {
 		return err
 	}

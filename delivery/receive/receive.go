@@ -299,5 +299,5 @@ func (r *receiver) newTransaction(c smtp.Client, from mail.ReversePath) *transac
 	if c.Identity != nil {
 		log = log.With("account", c.Identity.Account.String())
 	}
-	return &transaction{r: r, client: c, from: from, log: log, begun: r.Now()}
+	return &transaction{r: r, client: c, from: from, log: log, id: c.Message, begun: r.Now()}
 }

@@ -36,6 +36,7 @@ type transaction struct {
 	verdict     policy.Verdict
 	folder      string // for an Order, and for junk
 	queueID     string // of what is owed, for the log
+	id          string // in the log
 	messageID   string // after Commit, for the log: the message's or the one given to it
 }
 
@@ -235,7 +236,7 @@ func (t *transaction) deliver(ctx context.Context, c Content, head message.Trace
 	if err := t.owe(ctx, whole, attempts); err != nil {
 		return slices.Repeat([]error{err}, len(t.to)) // before anybody has it
 	}
-	t.run(ctx, local.Message{From: t.from, Trace: trace, Content: c, Client: t.client.Addr}, attempts)
+	t.run(ctx, local.Message{From: t.from, Trace: trace, Content: c, Client: t.client.Addr, ID: t.id}, attempts)
 	replies := [][]*attempt{attempts}
 	if t.r.perRecipient {
 		replies = of

@@ -119,7 +119,7 @@ var patterns = sync.OnceValue(func() postfixPatterns {
 	return postfixPatterns{
 		line: regexp.MustCompile(`^(\w{3} [ \d]\d \d\d:\d\d:\d\d) \S+ ([\w/-]+)\[\d+\]: (.*)$`),
 		id:   regexp.MustCompile(`^(\w+): `),
-		pair: regexp.MustCompile(`\b(from|to|message-id|msgid|client|sasl_username|user)=(?:<([^>]*)>|([^\s,;]*))`),
+		pair: regexp.MustCompile(`\b(from|to|id|queue_id|about|message-id|msgid|client|sasl_username|user)=(?:<([^>]*)>|([^\s,;]*))`),
 	}
 })
 
@@ -141,7 +141,11 @@ func readPostfix(line string) (e Entry, ok bool) {
 		if ours, known := postfixKeys[key]; known {
 			key = ours
 		}
-		e.Fields = append(e.Fields, Field{key, p[2] + p[3]})
+		value := p[2] + p[3]
+		if slices.Contains(idKeys, key) {
+			value = postfixForm(value)
+		}
+		e.Fields = append(e.Fields, Field{key, value})
 	}
 	return e, true
 }

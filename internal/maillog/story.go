@@ -34,8 +34,9 @@ func fold(s string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(s), "<"), ">"))
 }
 
-// idKeys are the fields that tell one message from another.
-var idKeys = []string{"id", "queue_id"}
+// idKeys are the fields that tell one message from another; about is the one that
+// this one came of.
+var idKeys = []string{"id", "queue_id", "about"}
 
 // queryKeys are the fields that may be asked for.
 var queryKeys = []string{"message_id", "from", "to", "account", "id", "queue_id", "session"}
@@ -69,8 +70,7 @@ func (s *Story) Tell(r io.Reader, line func(e *Entry) error) error {
 func (s *Story) isMeant(e *Entry) bool {
 	return slices.ContainsFunc(e.Fields, func(f Field) bool {
 		return slices.Contains(queryKeys, f.Key) && fold(f.Value) == s.query ||
-			f.Key == "id" && f.Value == s.id ||
-			slices.Contains(idKeys, f.Key) && s.ids[f.Value]
+			slices.Contains(idKeys, f.Key) && (f.Value == s.id || s.ids[f.Value])
 	})
 }
 

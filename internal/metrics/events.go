@@ -11,7 +11,7 @@ import (
 // The sets of labels that are no configuration.
 var (
 	ways      = []string{"mx", "submission", "lmtp", "lda", "queue"}
-	stages    = []string{"connect", "mail", "rcpt", "data"}
+	stages    = []string{"connect", "helo", "mail", "rcpt", "data"}
 	protocols = []string{"smtp", "imap", "pop3", "managesieve"}
 	limits    = []string{"total", "client"}
 )
