@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -42,11 +43,24 @@ func TestSuites(t *testing.T) {
 	}
 }
 
-// TestSuiteForEachExtension holds that each extension has a suite of its name.
+// TestSuiteForEachExtension holds that each extension has a suite of its name, and
+// that docs/sieve.md has a row for it which names a suite that is there.
 func TestSuiteForEachExtension(t *testing.T) {
 	t.Parallel()
 	e := sieve.New(sieve.Config{Place: sieve.Anywhere, Programs: []string{"vnd.dovecot.pipe", "vnd.dovecot.filter", "vnd.dovecot.execute"}})
+	doc, err := os.ReadFile("../docs/sieve.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|.*\\| (\\S+\\.svtest) \\|$").FindAllStringSubmatch(string(doc), -1) {
+		named[row[1]] = row[2]
+	}
 	for _, x := range e.Extensions() {
+		if _, err := os.Stat(filepath.Join(suites, named[x])); err != nil || named[x] == "" {
+			t.Errorf("docs/sieve.md has no suite for %s: %v", x, err)
+		}
+		delete(named, x)
 		short := strings.TrimPrefix(x, "vnd.dovecot.")
 		switch {
 		case strings.HasPrefix(x, "comparator-"):
@@ -61,5 +75,8 @@ func TestSuiteForEachExtension(t *testing.T) {
 		if err != nil || strings.Count(string(text), "\ntest \"") < 2 || !strings.Contains(string(text), `"`+x+`"`) && short != "duplicate" && short != "imapsieve" {
 			t.Errorf("%s has no suite: %v", x, err)
 		}
+	}
+	for x := range named {
+		t.Errorf("docs/sieve.md names %s, which is no extension", x)
 	}
 }
