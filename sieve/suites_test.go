@@ -80,3 +80,25 @@ func TestSuiteForEachExtension(t *testing.T) {
 		t.Errorf("docs/sieve.md names %s, which is no extension", x)
 	}
 }
+
+// TestSwitchedOff: each extension can be switched off, in any letters, and no
+// other goes with it.
+func TestSwitchedOff(t *testing.T) {
+	t.Parallel()
+	c := sieve.Config{Place: sieve.Anywhere, Programs: []string{"vnd.dovecot.pipe", "vnd.dovecot.filter", "vnd.dovecot.execute"}}
+	all := sieve.New(c).Extensions()
+	for _, x := range all {
+		off := c
+		off.Off = []string{strings.ToUpper(x)}
+		e := sieve.New(off)
+		if got := len(e.Extensions()); got != len(all)-1 {
+			t.Errorf("without %s there are %d of %d", x, got, len(all))
+		}
+		for _, y := range all {
+			_, err := e.Compile("s", []byte("require \""+y+"\";"), nil)
+			if isOff := err != nil && strings.Contains(err.Error(), "capability"); isOff != (x == y) {
+				t.Errorf("without %s, require %s: %v", x, y, err)
+			}
+		}
+	}
+}
