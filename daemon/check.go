@@ -41,6 +41,8 @@ func Check(ctx context.Context, c *config.Config, running bool) Report {
 	k.certificates(name)
 	k.database(ctx, name)
 	k.scheme()
+	k.policy()
+	k.sieve()
 	_, err := routingConfig(c, nil, name, slog.New(slog.DiscardHandler))
 	k.found(err)
 	_, err = readTemplates(c)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -184,6 +185,45 @@ func TestCheckWarns(t *testing.T) {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("no warning %q in\n%s", want, stderr)
 		}
+	}
+}
+
+// TestCheckSieve holds what is said of [sieve], and of a check that there is not.
+func TestCheckSieve(t *testing.T) {
+	t.Parallel()
+	dir, text := goodWorld(t)
+	root := regexp.MustCompile(`root = "([^"]*)"`).FindStringSubmatch(text)[1]
+	if !filepath.IsAbs(root) {
+		root = filepath.Join(dir, root)
+	}
+	for name, script := range map[string]string{"bad.sieve": "keep\n", "good.sieve": "require \"include\"; include \"other\"; keep;\n"} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(script), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head := "sieve.before = \"bad.sieve\"\nsieve.default = \"none.sieve\"\nsieve.after = \"good.sieve\"\n" +
+		"sieve.disable_extensions = \"regexp Reject\"\nsieve.programs.pipe = \"" + dir + "/none\"\n"
+	path := save(t, dir, head+text)
+	code, stdout, stderr := gomaild(t, "", "check", "-c", path)
+	if code != exitOK || stdout != path+": good\n" {
+		t.Errorf("exit %d: %s %s", code, stdout, stderr)
+	}
+	for _, want := range []string{
+		`:1: sieve.before: the script is broken and does not run: bad.sieve: line 2`,
+		`:2: sieve.default: none.sieve cannot be read`,
+		`:4: sieve.disable_extensions: "regexp" is no extension`,
+		`:5: sieve.programs.pipe: ` + dir + `/none is no directory`,
+	} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no warning %q in\n%s", want, stderr)
+		}
+	}
+	if strings.Contains(stderr, "sieve.after") || strings.Contains(stderr, `"Reject"`) {
+		t.Errorf("a warning of what is right:\n%s", stderr)
+	}
+	code, _, stderr = gomaild(t, "", "check", "-c", save(t, dir, "policy.checks = [\"spf\", \"foo\"]\n"+text))
+	if want := `:1: policy.checks: "foo" is no check; use `; code != exitConfig || !strings.Contains(stderr, want) {
+		t.Errorf("exit %d, no %q in\n%s", code, want, stderr)
 	}
 }
 
