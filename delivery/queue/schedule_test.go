@@ -316,3 +316,38 @@ func powerCutInParts(t *testing.T, survival crashfs.Survival, n int64) (cut bool
 	})
 	return cut
 }
+
+// TestSilentTakeHalf: destinations that do not answer have half of the attempts
+// and no more, whoever comes first.
+func TestSilentTakeHalf(t *testing.T) {
+	t.Parallel()
+	s := scheduler{lines: make(map[Destination]*line)}
+	set, later := &Settings{Concurrency: 4, PerHost: 10}, time.Now().Add(time.Hour)
+	add := func(host string, n int) {
+		for range n {
+			s.ready(leg{msg: &entry{}, to: Destination{Transport: "smtp", Host: host}})
+		}
+	}
+	hosts := []string{"a.test", "b.test", "c.test", "d.test"}
+	for _, host := range hosts {
+		add(host, 2)
+		for range 2 { // from startLimit down to one
+			one, _, ok := s.next(set, later)
+			if !ok || one.to.Host != host {
+				t.Fatalf("%v, %t", one.to, ok)
+			}
+			s.done(one.to, verdict{silence: errors.New("away")}, set)
+		}
+	}
+	for _, host := range hosts {
+		add(host, 2)
+	}
+	add("live.test", 3)
+	running := map[string]int{}
+	for one, _, ok := s.next(set, later); ok; one, _, ok = s.next(set, later) {
+		running[one.to.Host]++
+	}
+	if live := running["live.test"]; live != 2 || s.running != 4 || s.silent != 2 {
+		t.Errorf("%d of %d attempts are for hosts that do not answer: %v", s.silent, s.running, running)
+	}
+}

@@ -70,6 +70,7 @@ func TestCheck(t *testing.T) {
 		{"an IPv6 network", 0, "2001:db8::1", "a", "bob", 5 * time.Minute},
 		{"is one client", 5 * time.Minute, "2001:db8::2", "a", "bob", 0},
 		{"a clock that was set back", -24 * time.Hour, "192.0.2.1", "a", "bob", 5 * time.Minute},
+		{"which shuts out nobody who was let in", 0, "2001:db8::2", "a", "bob", 0},
 	} {
 		w.now = w.now.Add(step.after)
 		if got := w.check(step.client, step.from, step.to); got != step.want {
@@ -147,6 +148,7 @@ func TestFull(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(header + "0123456789abcdef0123456789abcdef 1 2\n")
 	f.Add("gomaild-greylist 2\n")
+	f.Add(header + "00000000000000000000000000000000 1 2\n11111111111111111111111111111111 1 2\n22222222222222222222222222222222 1 2\n33333333333333333333333333333333 1 2\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		entries, _ := parse(text, 3)
 		if entries == nil || len(entries) > 3 {

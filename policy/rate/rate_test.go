@@ -21,6 +21,7 @@ func TestTake(t *testing.T) {
 		{0, 0}, {20 * time.Minute, 0}, {20 * time.Minute, 0},
 		{20 * time.Minute, 40 * time.Minute},
 		{59 * time.Minute, time.Minute},
+		{60*time.Minute - time.Millisecond, time.Millisecond},
 		{60 * time.Minute, 0},
 		{60 * time.Minute, 20 * time.Minute},
 		{80 * time.Minute, 0}, {80 * time.Minute, 0},
