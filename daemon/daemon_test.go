@@ -3,17 +3,20 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"gomaild/delivery/receive"
 	"gomaild/internal/config"
+	"gomaild/internal/peertest"
 	"gomaild/mail"
 )
 
@@ -253,7 +256,7 @@ func stored(t *testing.T, w *world) []string {
 func TestFailedStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", peertest.FreePort(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +276,10 @@ func TestFailedStart(t *testing.T) {
 	if err := d.Stop(t.Context()); err != nil {
 		t.Errorf("Stop after a failed Start: %v", err)
 	}
-	if err := taken.Close(); err != nil {
+	syscall.ForkLock.RLock() // a child would go on listening
+	err = taken.Close()
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Start(t.Context()); err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -205,7 +206,12 @@ func (l *Listener) closeListener() {
 }
 
 func (l *Listener) freeAddress() {
-	if err := l.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	// A child has our sockets until its program begins, and would go on listening: no
+	// process is made meanwhile.
+	syscall.ForkLock.RLock()
+	err := l.ln.Close()
+	syscall.ForkLock.RUnlock()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
 		l.log.Warn("close listener", "error", err)
 	}
 	if l.socket != nil {
